@@ -1,0 +1,1 @@
+"""The hospital side: results, vendor outputs and reads come in; comparisons go out."""

@@ -1,0 +1,1 @@
+"""The box beside the modality: a film comes in; a flag on its own page and a result over MQTT go out."""

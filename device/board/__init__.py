@@ -1,0 +1,1 @@
+"""Flag board: the box's own record of flags comes in; a live page for the technologist goes out."""

@@ -1,0 +1,181 @@
+"""Configuration of a box: one YAML file comes in; checked, described, frozen settings go out.
+
+Every setting has a default that works but `site`, `device` and the bundle; `pneumoflag-device config` prints them all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+MIB = 1024 * 1024
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the words name the file, the setting and the remedy."""
+
+
+class Section(BaseModel):
+    """Common to all sections: unknown settings are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DicomConfig(Section):
+    """The C-STORE receiver, a second destination of the modality beside the PACS."""
+
+    enabled: bool = True
+    ae_title: str = Field("PNEUMOFLAG", min_length=1, max_length=16, description="AE title the modality calls")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for a modality on the network")
+    port: int = Field(11112, ge=0, le=65535, description="0 takes a free one")
+    calling_ae_titles: tuple[str, ...] = Field((), description="modalities allowed to send; empty allows all")
+    max_associations: int = Field(8, ge=1, description="at one time")
+    max_pdu_bytes: int = Field(131072, ge=4096, description="131072 measured fastest")
+    idle_s: float = Field(30.0, gt=0, description="an association that says nothing for so long is ended")
+    max_film_bytes: int = Field(256 * MIB, ge=MIB, description="a larger object is refused with 0xA700")
+
+
+class FolderConfig(Section):
+    """The watched folder, for modalities and gateways that drop files."""
+
+    path: Path | None = Field(None, description="none: no folder is watched")
+    poll_s: float = Field(0.5, gt=0)
+    settle_s: float = Field(
+        2.0, ge=0, description="a file counts as finished when size and time have not changed for so long"
+    )
+    after: Literal["delete", "move"] = Field("move", description="what happens to a file once it is in the spool")
+
+
+class GateConfig(Section):
+    """What a missing attribute means is the site's choice."""
+
+    modalities: tuple[str, ...] = ("DX", "CR")
+    missing_view: Literal["caveat", "reject"] = "caveat"
+    missing_age: Literal["caveat", "reject"] = "caveat"
+    missing_body_part: Literal["caveat", "reject"] = "caveat"
+    files_without_dicom: Literal["caveat", "reject"] = "caveat"
+
+
+class LimitsConfig(Section):
+    """What parsing one film may cost. It runs in a child process that dies alone."""
+
+    film_s: float = Field(15.0, gt=0, description="seconds to parse, decode and preprocess one film")
+    memory_mib: int = Field(400, ge=128, description="memory the child may take beyond its start")
+    max_pixels: int = Field(64_000_000, ge=224 * 224, description="rows times columns; above: too_large")
+    max_file_bytes: int = Field(256 * MIB, ge=MIB, description="above: too_large")
+
+
+class ModelConfig(Section):
+    """The bundle and what runs it."""
+
+    bundle: Path = Field(description="the signed model bundle, a directory or one file")
+    trusted_keys: tuple[Path, ...] = Field((), description="public keys besides the shipped release keys")
+    backend: Literal["auto", "cpu", "coral", "jetson"] = "auto"
+    threads: int = Field(2, ge=1, le=64)
+
+
+class BrokerConfig(Section):
+    """The hospital's MQTT 5 broker."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(1883, ge=1, le=65535)
+    username: str | None = None
+    password_file: Path | None = Field(None, description="first line is the password")
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: int = Field(30, ge=5)
+    reconnect_max_s: float = Field(30.0, ge=1, description="back-off with jitter ends here")
+
+
+class OutboxConfig(Section):
+    """Results wait here until the collector's receipt."""
+
+    window: int = Field(200, ge=1, description="results sent and not yet receipted at one time")
+    receipt_timeout_s: float = Field(10.0, gt=0, description="without a receipt a result is sent again; backs off")
+    receipt_timeout_max_s: float = Field(600.0, gt=0)
+    max_tries_poison: int = Field(3, ge=1, description="refusals of one message before it goes to the dead letters")
+
+
+class StorageConfig(Section):
+    """Where the box keeps its state."""
+
+    data_dir: Path = Field(Path("/var/lib/pneumoflag"), description="spool, outbox, flag history, identity")
+    reserve_mib: int = Field(512, ge=1, description="C-STORE answers 0xA700 when less is free")
+    ballast_mib: int = Field(16, ge=1, description="freed when the disk is full, so that the outbox can still shrink")
+    history_days: int = Field(7, ge=1, description="flags and thumbnails older than this leave the board")
+
+
+class BoardConfig(Section):
+    """The technologist's page, served by the box itself."""
+
+    enabled: bool = True
+    host: str = Field("127.0.0.1", description="0.0.0.0 shows patient names to the network: put a proxy in front")
+    port: int = Field(8080, ge=0, le=65535, description="0 takes a free one")
+    late_after_s: float = Field(60.0, gt=0, description="a flag decided later than this after its exposure is marked late")
+    show: int = Field(50, ge=1, le=500, description="flags on the page, newest first")
+
+
+class DeviceConfig(Section):
+    """A whole box."""
+
+    site: str = Name
+    device: str = Name
+    site_key_file: Path = Field(description="64 hex digits; the collector holds the same key")
+    model: ModelConfig
+    dicom: DicomConfig = DicomConfig()
+    folder: FolderConfig = FolderConfig()
+    gate: GateConfig = GateConfig()
+    limits: LimitsConfig = LimitsConfig()
+    broker: BrokerConfig = BrokerConfig()
+    outbox: OutboxConfig = OutboxConfig()
+    storage: StorageConfig = StorageConfig()
+    board: BoardConfig = BoardConfig()
+    health_s: float = Field(60.0, gt=0, description="seconds between two health messages")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _has_a_way_in(self) -> Self:
+        if not self.dicom.enabled and self.folder.path is None:
+            raise ValueError("nothing to receive from: enable dicom or name folder.path")
+        return self
+
+
+def load_config(path: Path) -> DeviceConfig:
+    """Read and check a box's YAML file; relative paths in it count from the file's folder.
+
+    Raises ConfigError naming the file, each wrong setting and what was expected.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a device profile with --config") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: settings expected (`site: ...`), got {type(values).__name__}")
+    try:
+        return rooted(DeviceConfig.model_validate(values), path.resolve().parent)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
+        raise ConfigError("\n".join([f"{path}: {len(lines)} setting(s) to mend", *lines])) from None
+
+
+def rooted(section: DeviceConfig, base: Path) -> DeviceConfig:
+    """The same settings with relative paths counted from `base`."""
+    return DeviceConfig.model_validate(_rooted_values(section, base))
+
+
+def _rooted_values(value: object, base: Path) -> object:
+    if isinstance(value, Section):
+        return {name: _rooted_values(getattr(value, name), base) for name in type(value).model_fields}
+    if isinstance(value, tuple):
+        return tuple(_rooted_values(item, base) for item in value)
+    return base / value if isinstance(value, Path) else value

@@ -1,0 +1,1 @@
+"""The workstation: films and labels come in; trained runs with their evidence go out."""
