@@ -117,7 +117,9 @@ class BoardConfig(Section):
     enabled: bool = True
     host: str = Field("127.0.0.1", description="0.0.0.0 shows patient names to the network: put a proxy in front")
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free one")
-    late_after_s: float = Field(60.0, gt=0, description="a flag decided later than this after its exposure is marked late")
+    late_after_s: float = Field(
+        60.0, gt=0, description="a flag decided later than this after its exposure is marked late"
+    )
     show: int = Field(50, ge=1, le=500, description="flags on the page, newest first")
 
 

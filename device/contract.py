@@ -221,7 +221,7 @@ class Result:
     @classmethod
     def from_dict(cls, value: Any) -> Self:
         """Raises ContractError naming the first field that does not fit."""
-        return typing.cast(Self, _build(cls, value, "result"))
+        return typing.cast("Self", _build(cls, value, "result"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -243,7 +243,7 @@ class Receipt:
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Raises ContractError for text that is not JSON or not a receipt."""
-        return typing.cast(Self, _build(cls, _parse(text), "receipt"))
+        return typing.cast("Self", _build(cls, _parse(text), "receipt"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,7 +393,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise ContractError(f"{where}: a list expected, got {type(value).__name__}")
         return tuple(_convert(typing.get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if is_dataclass(hint):
-        return _build(typing.cast(type[Any], hint), value, where)
+        return _build(typing.cast("type[Any]", hint), value, where)
     return _convert_scalar(hint, value, where)
 
 
