@@ -9,24 +9,49 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import math
-import types
 import typing
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
+
+from device.wire import ContractError, build, iso_utc, parse, plain
+
+__all__ = [
+    "ID_HEX_DIGITS",
+    "SCHEMA",
+    "SITE_KEY_BYTES",
+    "TOPIC_ROOT",
+    "Caveat",
+    "Clock",
+    "ContractError",
+    "Exposure",
+    "Flag",
+    "Gate",
+    "GateStatus",
+    "IdKind",
+    "Model",
+    "Reason",
+    "Receipt",
+    "Result",
+    "Runtime",
+    "Source",
+    "Thresholds",
+    "TimingMs",
+    "Topics",
+    "content_id",
+    "iso_utc",
+    "load_site_key",
+    "pseudonym",
+    "result_id",
+]
 
 SCHEMA = 1
 TOPIC_ROOT = "pneumoflag/v1"
 ID_HEX_DIGITS = 32
 """128 bits: collisions are out of reach and the identifier still fits a topic or a URL."""
 SITE_KEY_BYTES = 32
-
-
-class ContractError(ValueError):
-    """The text is not a message of this contract; the words name the field and what was expected."""
 
 
 class Flag(StrEnum):
@@ -124,7 +149,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Operating points on the calibrated probability: `flag_at` and above is pneumonia, below `clear_below` is clear."""
+    """Operating points on the calibrated probability: from `flag_at` up pneumonia, below `clear_below` clear."""
 
     flag_at: float
     clear_below: float
@@ -211,7 +236,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The object as JSON types, times as ISO 8601 in UTC with a Z."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        plain: dict[str, Any] = plain(asdict(self))
         return plain
 
     def to_json(self) -> str:
@@ -221,12 +246,12 @@ class Result:
     @classmethod
     def from_dict(cls, value: Any) -> Self:
         """Raises ContractError naming the first field that does not fit."""
-        return typing.cast("Self", _build(cls, value, "result"))
+        return typing.cast("Self", build(cls, value, "result"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Raises ContractError for text that is not JSON or not a result."""
-        return cls.from_dict(_parse(text))
+        return cls.from_dict(parse(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,12 +263,12 @@ class Receipt:
 
     def to_json(self) -> str:
         """One line of JSON, without spaces."""
-        return json.dumps(_plain(asdict(self)), separators=(",", ":"))
+        return json.dumps(plain(asdict(self)), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Raises ContractError for text that is not JSON or not a receipt."""
-        return typing.cast("Self", _build(cls, _parse(text), "receipt"))
+        return typing.cast("Self", build(cls, parse(text), "receipt"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,73 +366,3 @@ def content_id(key: bytes, content_sha256_hex: str) -> str:
 def result_id(exposure_id: str, model_digest: str) -> str:
     """The same film judged by the same network has the same id: a resend is a no-op."""
     return hashlib.sha256(f"{exposure_id}{model_digest}".encode()).hexdigest()[:ID_HEX_DIGITS]
-
-
-def iso_utc(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and a Z. Raises ContractError for a time without a zone."""
-    if moment.tzinfo is None:
-        raise ContractError("time: one with a zone expected")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, datetime):
-        return iso_utc(value)
-    return str(value) if isinstance(value, StrEnum) else value
-
-
-def _parse(text: str | bytes) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise ContractError(f"message: JSON expected ({type(error).__name__})") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _build(kind: type[Any], value: Any, where: str) -> Any:
-    """A frozen value of `kind` from JSON types. Unknown fields are refused: a newer schema has a newer number."""
-    if not isinstance(value, dict):
-        raise ContractError(f"{where}: an object expected, got {type(value).__name__}")
-    hints = typing.get_type_hints(kind)
-    names = [f.name for f in fields(kind)]
-    if unknown := sorted(set(value) - set(names)):
-        raise ContractError(f"{where}.{unknown[0]}: no such field")
-    if missing := [name for name in names if name not in value]:
-        raise ContractError(f"{where}.{missing[0]}: missing")
-    return kind(**{name: _convert(hints[name], value[name], f"{where}.{name}") for name in names})
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if isinstance(hint, types.UnionType):
-        inner = next(arm for arm in typing.get_args(hint) if arm is not type(None))
-        return None if value is None else _convert(inner, value, where)
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise ContractError(f"{where}: a list expected, got {type(value).__name__}")
-        return tuple(_convert(typing.get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if is_dataclass(hint):
-        return _build(typing.cast("type[Any]", hint), value, where)
-    return _convert_scalar(hint, value, where)
-
-
-def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
-    wanted = {datetime: str, float: (int, float)}.get(hint, str if issubclass(hint, StrEnum) else hint)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-        raise ContractError(f"{where}: {hint.__name__} expected, got {type(value).__name__}")
-    try:
-        if hint is datetime:
-            moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        converted = hint(value)
-    except (ValueError, OverflowError):
-        raise ContractError(f"{where}: not a valid {hint.__name__}") from None
-    if hint is float and not math.isfinite(converted):
-        raise ContractError(f"{where}: a finite number expected")
-    return converted
