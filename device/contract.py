@@ -236,8 +236,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The object as JSON types, times as ISO 8601 in UTC with a Z."""
-        plain: dict[str, Any] = plain(asdict(self))
-        return plain
+        return typing.cast("dict[str, Any]", plain(asdict(self)))
 
     def to_json(self) -> str:
         """One line of JSON, without spaces."""
