@@ -260,6 +260,10 @@ class Receipt:
     schema: int = SCHEMA
     result_ids: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ContractError(f"schema: {SCHEMA} expected, got {self.schema}")
+
     def to_json(self) -> str:
         """One line of JSON, without spaces."""
         return json.dumps(plain(asdict(self)), separators=(",", ":"))
