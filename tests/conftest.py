@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from device.bundle import PublicKey
+from tests.bundle_factory import make_bundle
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -21,3 +24,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"films are absent: {folder.name} is expected beside the checkout, in ../shared/data")
     return folder
+
+
+@pytest.fixture
+def tiny_bundle(tmp_path: Path) -> tuple[Path, PublicKey]:
+    """A small signed bundle and the key to trust it with; see tests/bundle_factory.py."""
+    return make_bundle(tmp_path)

@@ -1,0 +1,76 @@
+"""Quantize: a Keras network and calibration films come in; a full int8 .tflite goes out.
+
+The network takes float32 (n, rows, columns, 1), `(grey - mean) / 255`. What goes out has a static batch of one, int8 in
+and out, per-channel convolutions and per-tensor dense layers: what the Edge TPU and tflite-runtime 2.14 both take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+GREY_MAX = 255.0
+
+
+def to_int8(network: keras.Model, films: NDArray[np.uint8], *, mean: float) -> bytes:
+    """`films` uint8 (n, rows, columns) set the ranges of the layers. `mean` is the grey value that is zero inside."""
+    rows, columns = films.shape[1:]
+    with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder, _quiet():
+        _save(network, (1, rows, columns, 1), Path(folder))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: _calibration(films, mean)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tf.int8
+        converter.inference_output_type = tf.int8
+        # Per-channel dense layers need a newer op than tflite-runtime 2.14 and the Edge TPU have.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # noqa: SLF001  no public name
+        converted: bytes = converter.convert()
+    return converted
+
+
+def _save(network: keras.Model, shape: tuple[int, int, int, int], folder: Path) -> None:
+    """A SavedModel with a static batch: a concrete function of a Keras 3 model would be written without its weights."""
+    film = keras.Input(batch_shape=shape, name="film")
+    static = keras.Model(film, network(film, training=False))
+    archive = keras.export.ExportArchive()
+    archive.track(static)
+    signature = [tf.TensorSpec(shape=shape, dtype=tf.float32, name="film")]
+    archive.add_endpoint(name="serve", fn=static.call, input_signature=signature)
+    archive.write_out(str(folder), verbose=False)
+
+
+def _calibration(films: NDArray[np.uint8], mean: float) -> Iterator[list[NDArray[np.float32]]]:
+    """Each film, and before them black and white, so that the input's scale is one grey value exactly."""
+    for grey in (0, 255):
+        yield [as_input(np.full((1, *films.shape[1:]), grey, np.uint8), mean)]
+    for film in films:
+        yield [as_input(film[None], mean)]
+
+
+def as_input(films: NDArray[np.uint8], mean: float) -> NDArray[np.float32]:
+    """uint8 (n, rows, columns) to float32 (n, rows, columns, 1), `(grey - mean) / 255`."""
+    scaled: NDArray[np.float32] = (films.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
+    return scaled
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The converter writes its diary to the standard error; it is of no use to who exports."""
+    with contextlib.redirect_stdout(io.StringIO()), Path(os.devnull).open("wb") as void:
+        kept = os.dup(2)
+        os.dup2(void.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
