@@ -1,0 +1,22 @@
+"""Compare: a reference and systems' calls come in; figures with intervals, and paired tests, go out. Pure."""
+
+from collector.compare.readers import Reference, reference
+from collector.compare.table import METRICS, TESTED, Adjusted, Comparison, Outcome, Pair, compare
+from collector.compare.values import Call, Difference, Estimate, Matrix, System
+
+__all__ = [
+    "METRICS",
+    "TESTED",
+    "Adjusted",
+    "Call",
+    "Comparison",
+    "Difference",
+    "Estimate",
+    "Matrix",
+    "Outcome",
+    "Pair",
+    "Reference",
+    "System",
+    "compare",
+    "reference",
+]

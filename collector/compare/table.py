@@ -1,0 +1,181 @@
+"""Table: a reference and systems' calls come in; figures of each system and of each pair go out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.compare import intervals, paired, roc
+from collector.compare.values import Difference, Estimate, Matrix, System
+
+METRICS = (
+    "accuracy",
+    "precision",
+    "sensitivity",
+    "specificity",
+    "npv",
+    "f1",
+    "balanced_accuracy",
+    "mcc",
+    "roc_auc",
+    "brier",
+)
+TESTED = ("sensitivity", "specificity", "accuracy", "roc_auc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One system over its cases, in the cases' order: truth and call (n,), score (n,) or None, and the figures."""
+
+    name: str
+    cases: tuple[str, ...]
+    truth: NDArray[np.bool_]
+    called: NDArray[np.bool_]
+    score: NDArray[np.float64] | None
+    matrix: Matrix
+    metrics: Mapping[str, Estimate | None]
+    excluded: Mapping[str, tuple[str, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`n`, the four counts and the metrics as JSON types."""
+        m = self.matrix
+        found = {name: None if value is None else value.to_dict() for name, value in self.metrics.items()}
+        return {"n": m.n, "tn": m.tn, "fp": m.fp, "fn": m.fn, "tp": m.tp, **found}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two systems on the cases both called: differences are a minus b."""
+
+    a: str
+    b: str
+    cases: int
+    differences: Mapping[str, Difference | None]
+    kappa: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        found = {name: None if value is None else value.to_dict() for name, value in self.differences.items()}
+        return {"a": self.a, "b": self.b, **found, "kappa": self.kappa}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusted:
+    """A pair's p after Holm's correction over all pairs of that figure."""
+
+    a: str
+    b: str
+    metric: str
+    p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All systems and all pairs of them."""
+
+    systems: tuple[Outcome, ...]
+    pairs: tuple[Pair, ...]
+
+    def adjusted(self) -> tuple[Adjusted, ...]:
+        """Holm within each figure: as many tests as there are pairs."""
+        found = []
+        for metric in TESTED:
+            tested = [(pair, d) for pair in self.pairs if (d := pair.differences[metric]) is not None]
+            values = paired.holm([d.p for _, d in tested])
+            found += [Adjusted(a=p.a, b=p.b, metric=metric, p=v) for (p, _), v in zip(tested, values, strict=True)]
+        return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`systems`, `pairs` and the adjusted p values as JSON types; undefined figures are null, never NaN."""
+        return {
+            "systems": {outcome.name: outcome.to_dict() for outcome in self.systems},
+            "pairs": [pair.to_dict() for pair in self.pairs],
+            "multiplicity": {
+                "method": "holm",
+                "family": "all pairs of systems, for each figure",
+                "adjusted": [{"a": x.a, "b": x.b, "metric": x.metric, "p": x.p} for x in self.adjusted()],
+            },
+        }
+
+
+def compare(
+    reference: Mapping[str, bool], systems: Sequence[System], *, resamples: int = 2000, seed: int = 20_240_417
+) -> Comparison:
+    """Every system on the cases it called and the reference knows, every pair on the cases both called.
+
+    `reference` maps a case to whether it has pneumonia. Scores need only rank within a system; Brier is None unless all
+    lie in 0-1, and ROC AUC and Brier are None when any counted case of the system has no score.
+    """
+    outcomes = tuple(_outcome(reference, system, resamples, seed) for system in systems)
+    return Comparison(systems=outcomes, pairs=tuple(_pair(a, b) for a, b in combinations(outcomes, 2)))
+
+
+def _outcome(reference: Mapping[str, bool], system: System, resamples: int, seed: int) -> Outcome:
+    cases = tuple(case for case in reference if case in system.calls)
+    truth = np.array([reference[case] for case in cases], dtype=bool)
+    called = np.array([system.calls[case].positive for case in cases], dtype=bool)
+    scores = [system.calls[case].score for case in cases]
+    known = [score for score in scores if score is not None]
+    score = np.array(known, dtype=float) if cases and len(known) == len(cases) else None
+    matrix = Matrix(
+        tn=int((~truth & ~called).sum()),
+        fp=int((~truth & called).sum()),
+        fn=int((truth & ~called).sum()),
+        tp=int((truth & called).sum()),
+    )
+    return Outcome(
+        name=system.name,
+        cases=cases,
+        truth=truth,
+        called=called,
+        score=score,
+        matrix=matrix,
+        metrics=_counted(matrix) | _scored(truth, score, resamples, seed),
+        excluded=system.excluded,
+    )
+
+
+def _counted(m: Matrix) -> dict[str, Estimate | None]:
+    return {
+        "accuracy": intervals.proportion(m.tp + m.tn, m.n),
+        "precision": intervals.proportion(m.tp, m.tp + m.fp),
+        "sensitivity": intervals.proportion(m.tp, m.positives),
+        "specificity": intervals.proportion(m.tn, m.negatives),
+        "npv": intervals.proportion(m.tn, m.tn + m.fn),
+        "f1": intervals.f1(m),
+        "balanced_accuracy": intervals.balanced_accuracy(m),
+        "mcc": intervals.mcc(m),
+    }
+
+
+def _scored(
+    truth: NDArray[np.bool_], score: NDArray[np.float64] | None, resamples: int, seed: int
+) -> dict[str, Estimate | None]:
+    if score is None:
+        return {"roc_auc": None, "brier": None}
+    return {
+        "roc_auc": roc.area(truth, score),
+        "brier": intervals.brier(truth, score, resamples=resamples, seed=seed),
+    }
+
+
+def _pair(a: Outcome, b: Outcome) -> Pair:
+    place = {case: i for i, case in enumerate(b.cases)}
+    in_a = np.array([i for i, case in enumerate(a.cases) if case in place], dtype=int)
+    in_b = np.array([place[a.cases[i]] for i in in_a], dtype=int)
+    truth, call_a, call_b = a.truth[in_a], a.called[in_a], b.called[in_b]
+    scored = a.score is not None and b.score is not None and len(in_a)
+    differences = {
+        "sensitivity": paired.difference(call_a[truth], call_b[truth]),
+        "specificity": paired.difference(~call_a[~truth], ~call_b[~truth]),
+        "accuracy": paired.difference(call_a == truth, call_b == truth),
+        "roc_auc": roc.area_difference(truth, a.score[in_a], b.score[in_b])  # type: ignore[index]
+        if scored
+        else None,
+    }
+    return Pair(a=a.name, b=b.name, cases=len(in_a), differences=differences, kappa=paired.kappa(call_a, call_b))
