@@ -120,7 +120,13 @@ class BoardConfig(Section):
     late_after_s: float = Field(
         60.0, gt=0, description="a flag decided later than this after its exposure is marked late"
     )
+    stale_after_s: float = Field(
+        600.0, gt=0, description="an exposure older than this is no longer shown as the current one"
+    )
     show: int = Field(50, ge=1, le=500, description="flags on the page, newest first")
+    host_names: tuple[str, ...] = Field(
+        (), description="names browsers use for this page, besides IP addresses, localhost and the box's own host name"
+    )
 
 
 class DeviceConfig(Section):

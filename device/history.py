@@ -71,6 +71,13 @@ class History:
             version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         return version
 
+    def depths(self) -> tuple[int, int]:
+        """Results that wait for a receipt, and results that could not be sent."""
+        counts = "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dead_letter)"
+        with self._lock:
+            waiting, dead = self._db.execute(counts).fetchone()
+        return int(waiting), int(dead)
+
     def close(self) -> None:
         """Let the file go."""
         self._db.close()

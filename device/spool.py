@@ -102,7 +102,7 @@ class Spool:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in root.glob(f"{_TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
-        self._films = dict(sorted((film.order, film) for film in map(_parse, root.iterdir()) if film))
+        self._films = {film.order: film for film in scan(root)}
         # The order number, not the clock, says which is oldest: boards without a battery start in 1970.
         self._next_order = max(self._films, default=0) + 1
 
@@ -177,6 +177,11 @@ class Spool:
     def depth(self) -> int:
         """Films that wait."""
         return len(self._films)
+
+
+def scan(root: Path) -> list[Spooled]:
+    """The films in a spool folder, oldest first, for rooms that only look (the flag board)."""
+    return sorted((film for film in map(_parse, root.iterdir()) if film), key=lambda film: film.order)
 
 
 @contextmanager
