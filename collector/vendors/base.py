@@ -123,9 +123,7 @@ class Mapper:
         """The rule for a version. Raises ImportFault with the setting to mend."""
         rule = self.config.rule_for(version)
         if rule is None:
-            raise ImportFault(
-                f"{where}: version: no rule's pattern fits it; add one to vendors.{self.vendor}.rules of the configuration"
-            )
+            raise ImportFault(f"{where}: version: no rule's pattern fits it; add one to vendors.{self.vendor}.rules")
         return rule
 
     def scale(self, record: Record, rule: Rule) -> Scale:
