@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from device.clock import utc_now
 from device.contract import Source
 
 FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT}
@@ -25,12 +26,7 @@ _NAME = re.compile(r"(\d{12})-(\d{1,14})-(dicom|file)-(\d{1,16}|x)-(\d{1,4})\.fi
 _TEMPORARY = ".incoming-"
 
 
-def utc_now() -> datetime:
-    """The box's wall clock."""
-    return datetime.now(UTC)
-
-
-class SpoolFull(Exception):  # noqa: N818 - named for what the sender is told
+class SpoolFull(Exception):
     """No room for another film: the sender keeps it and tries again later."""
 
 
@@ -67,6 +63,7 @@ class SpoolWriter:
 
     def commit(self, *, source: Source, receive_ms: float | None) -> Spooled:
         """Make it durable (file, then folder) and let it be judged. Raises SpoolFull; nothing is kept then."""
+        received_at = self._spool.now()
         try:
             with _full_is_told():
                 os.fsync(self._fd)
@@ -75,7 +72,8 @@ class SpoolWriter:
             raise
         os.close(self._fd)
         self._fd = -1
-        return self._spool.admit(self._path, source=source, receive_ms=receive_ms)
+        film = Spooled(path=self._path, received_at=received_at, source=source, receive_ms=receive_ms)
+        return self._spool.admit(film)
 
     def abort(self) -> None:
         """Forget the film; harmless after `commit` and when repeated."""
@@ -97,7 +95,7 @@ class Spool:
     def __init__(self, root: Path, *, reserve_bytes: int, now: Callable[[], datetime] = utc_now) -> None:
         self.root = root
         self._reserve_bytes = reserve_bytes
-        self._now = now
+        self.now = now
         self._changed = threading.Condition()
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in root.glob(f"{_TEMPORARY}*"):
@@ -126,14 +124,11 @@ class Spool:
                 writer.write(chunk)
             return writer.commit(source=source, receive_ms=receive_ms)
 
-    def admit(self, temporary: Path, *, source: Source, receive_ms: float | None) -> Spooled:
+    def admit(self, temporary: Spooled) -> Spooled:
         """Give a durable temporary file its name; the writer's part of `commit`."""
         with self._changed:
-            film = Spooled(
-                path=temporary, received_at=self._now(), source=source, receive_ms=receive_ms, order=self._next_order
-            )
+            film = _renamed(replace(temporary, order=self._next_order), self.root)
             self._next_order += 1
-            film = _renamed(film, self.root)
         _fsync_folder(self.root)
         with self._changed:
             self._films[film.order] = film
@@ -170,8 +165,8 @@ class Spool:
     def done(self, film: Spooled) -> None:
         """Forget a film whose result is committed. Should a power cut bring it back, it is judged again: a resend."""
         with self._changed:
-            self._films.pop(film.order, None)
-        film.path.unlink(missing_ok=True)
+            latest = self._films.pop(film.order, film)  # `attempt` has given it a new name since
+        latest.path.unlink(missing_ok=True)
 
     @property
     def depth(self) -> int:
