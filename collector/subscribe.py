@@ -74,7 +74,7 @@ class Subscriber:
     def start(self) -> None:
         """Connect in the background, and again with back-off for as long as it takes."""
         broker = self._config.broker
-        asked = Properties(PacketTypes.CONNECT)
+        asked = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         asked.SessionExpiryInterval = broker.session_expiry_s
         asked.ReceiveMaximum = RECEIVE_MAXIMUM
         asked.MaximumPacketSize = MAX_PACKET_BYTES
@@ -181,7 +181,7 @@ class Subscriber:
         self._arrived.put(
             Message(
                 topic=message.topic,
-                payload=message.payload,
+                payload=bytes(message.payload),
                 qos=message.qos,
                 mid=message.mid,
                 session=self._session,

@@ -1,6 +1,6 @@
 """Compare: a reference and systems' calls come in; figures with intervals, and paired tests, go out. Pure."""
 
-from collector.compare.readers import Reference, reference
+from collector.compare.readers import Reads, Reference, reference
 from collector.compare.table import METRICS, TESTED, Adjusted, Comparison, Outcome, Pair, compare
 from collector.compare.values import Call, Difference, Estimate, Matrix, System
 
@@ -15,6 +15,7 @@ __all__ = [
     "Matrix",
     "Outcome",
     "Pair",
+    "Reads",
     "Reference",
     "System",
     "compare",
