@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
@@ -52,6 +53,8 @@ class Pipeline:
         on_put: Callable[[], None] = lambda: None,
     ) -> None:
         self._spool, self._outbox, self._judge, self._alarms, self._on_put = spool, outbox, judge, alarms, on_put
+        self.last_film_s: float | None = None
+        """When the last film was answered, on the monotonic clock."""
 
     def step(self) -> bool:
         """Answer the oldest film; False when none waits or its answer finds no room now."""
@@ -66,11 +69,12 @@ class Pipeline:
             return False
         self._alarms.clear("disk_full")
         self._spool.done(film)
+        self.last_film_s = time.monotonic()
         self._tell(answer, result)
         return True
 
     def run(self, stop: Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Until `stop` is set (and the spool's `wake` called)."""
+        """Until `stop` is set (and the spool's `close` called)."""
         while not stop.is_set():
             if self.step():
                 beat()

@@ -47,7 +47,6 @@ class DicomReceiver:
 
     def __init__(self, config: DicomConfig, spool: Spool, alarms: Alarms, *, max_film_bytes: int | None = None) -> None:
         self._config, self._spool, self._alarms = config, spool, alarms
-        self.last_at_s: float | None = None
         # Its own log lines would carry what strangers sent.
         _config.LOG_HANDLER_LEVEL = "none"
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
@@ -102,7 +101,6 @@ class DicomReceiver:
         film = event.request.DataSet
         status, words = film.finish() if isinstance(film, Incoming) else (NOT_UNDERSTOOD, "no data set")
         if status == SUCCESS:
-            self.last_at_s = time.monotonic()
             self._alarms.clear("film_refused")
             return status
         log.warning("film_refused", extra={"status": f"0x{status:04X}", "why": words})

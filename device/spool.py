@@ -97,6 +97,7 @@ class Spool:
         self._reserve_bytes = reserve_bytes
         self.now = now
         self._changed = threading.Condition()
+        self._closing = False
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in root.glob(f"{_TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
@@ -148,11 +149,13 @@ class Spool:
     def wait(self, timeout_s: float) -> bool:
         """Until a film waits, or the time is over. True when one does."""
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._films), timeout_s)
+            self._changed.wait_for(lambda: self._films or self._closing, timeout_s)
+            return bool(self._films)
 
-    def wake(self) -> None:
-        """End a `wait` early, at shutdown."""
+    def close(self) -> None:
+        """The box stops: nobody waits any longer."""
         with self._changed:
+            self._closing = True
             self._changed.notify_all()
 
     def attempt(self, film: Spooled) -> Spooled:

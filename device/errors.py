@@ -1,0 +1,27 @@
+"""Errors: an exception comes in; the exit code of a trouble that has a remedy goes out, None for an unforeseen one."""
+
+from __future__ import annotations
+
+from device.backends.engine import BackendUnavailable
+from device.board.server import BoardError
+from device.box import BoxError
+from device.bundle import BundleError
+from device.config import ConfigError
+from device.contract import ContractError
+from device.outbox import OutboxBroken
+
+FAILED, USAGE = 1, 2
+CODES: dict[type[Exception], int] = {
+    ConfigError: USAGE,
+    ContractError: USAGE,
+    BoxError: FAILED,
+    BoardError: FAILED,
+    BundleError: FAILED,
+    BackendUnavailable: FAILED,
+    OutboxBroken: FAILED,
+}
+
+
+def exit_code(error: Exception) -> int | None:
+    """What `pneumoflag-device` ends with."""
+    return next((code for kind, code in CODES.items() if isinstance(error, kind)), None)

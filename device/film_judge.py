@@ -1,0 +1,64 @@
+"""Film judge: a spooled film comes in; its result and what the board shows of it go out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from device.contract import Clock, Reason, Source
+from device.history import BoardEntry
+from device.judge import Judged, Network, Preparer, SiteIdentity, judge_film
+from device.pipeline import Answer
+from device.prepare import Prepared
+from device.spool import Spooled
+
+
+class FilmJudge:
+    """The pipeline's judge: the same `judge_film` as the offline command, with the sandbox for a preparer."""
+
+    def __init__(
+        self, preparer: Preparer, network: Network, identity: SiteIdentity, *, clock: Callable[[], Clock]
+    ) -> None:
+        self._preparer, self._network, self._identity, self._clock = preparer, network, identity, clock
+
+    def judge(self, film: Spooled) -> Answer:
+        """Decode, gate, classify, decide."""
+        return self._answer(film, self._preparer)
+
+    def give_up(self, film: Spooled) -> Answer:
+        """The rejection `unreadable`, from the file's digest alone."""
+        return self._answer(film, _Unopened())
+
+    def _answer(self, film: Spooled, preparer: Preparer) -> Answer:
+        judged = judge_film(
+            film.path,
+            film.received_at,
+            film.source,
+            film.receive_ms,
+            preparer,
+            self._network,
+            self._identity,
+            self._clock,
+        )
+        return Answer(result=judged.result, entry=_entry(judged, film))
+
+
+class _Unopened:
+    """Prepares nothing: for a film that took the box down each time it was opened."""
+
+    def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:  # noqa: ARG002 - never opened
+        return Prepared.unread(source_hint, Reason.UNREADABLE)
+
+
+def _entry(judged: Judged, film: Spooled) -> BoardEntry:
+    identity = judged.prepared.identity
+    return BoardEntry(
+        result=judged.result.to_dict(),
+        patient_name=identity.patient_name,
+        patient_id=identity.patient_id,
+        accession=identity.accession,
+        acquired_at=judged.result.exposure.acquired_at,
+        received_at=film.received_at,
+        decided_at=judged.result.clock.at,
+        thumbnail=judged.prepared.thumbnail,
+    )
