@@ -6,9 +6,6 @@ and out, per-channel convolutions and per-tensor dense layers: what the Edge TPU
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +15,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from train.quiet import quiet
+
 GREY_MAX = 255.0
 
 
 def to_int8(network: keras.Model, films: NDArray[np.uint8], *, mean: float) -> bytes:
     """`films` uint8 (n, rows, columns) set the ranges of the layers. `mean` is the grey value that is zero inside."""
     rows, columns = films.shape[1:]
-    with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder, quiet():
         _save(network, (1, rows, columns, 1), Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -61,16 +60,3 @@ def as_input(films: NDArray[np.uint8], mean: float) -> NDArray[np.float32]:
     """uint8 (n, rows, columns) to float32 (n, rows, columns, 1), `(grey - mean) / 255`."""
     scaled: NDArray[np.float32] = (films.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
     return scaled
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The converter writes its diary to the standard error; it is of no use to who exports."""
-    with contextlib.redirect_stdout(io.StringIO()), Path(os.devnull).open("wb") as void:
-        kept = os.dup(2)
-        os.dup2(void.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -1,0 +1,67 @@
+"""App: the command line of the workstation's training; the only broad catch of this role."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.quiet import quiet
+
+EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, recipe, manifest or run folder."
+app = typer.Typer(no_args_is_help=True, add_completion=False, epilog=EPILOG, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _about() -> None:
+    """Train PneumoFlag's networks. A recipe (YAML) is the whole run: same recipe, seed and films, same network.
+
+    Example: pneumoflag-train fit --recipe study --manifest films/manifest.csv --images films --out runs/study
+    """
+
+
+@app.command(epilog=EPILOG)
+def fit(
+    manifest: Annotated[Path, typer.Option(help="CSV: file, label (normal|pneumonia), patient_id, split columns")],
+    images: Annotated[Path, typer.Option(help="folder that the manifest's file column counts from")],
+    out: Annotated[Path, typer.Option(help="folder for the run; must be new or empty")],
+    recipe: Annotated[str, typer.Option(help="a YAML file, or the name of a shipped recipe")] = "study",
+    seeds: Annotated[str, typer.Option(help="seeds to train, as 1,2,3; default: those of the recipe")] = "",
+) -> None:
+    """Train one network for each seed, choose its operating point on held-out patients, and write the report."""
+    with quiet():  # --help must not wait for TensorFlow, nor a person read what it says on import
+        from train.work import fit_all
+
+    fit_all(recipe=recipe, manifest=manifest, images=images, out=out, seeds=_numbers(seeds))
+
+
+@app.command(epilog=EPILOG)
+def report(run: Annotated[Path, typer.Argument(help="folder that `fit --out` wrote")]) -> None:
+    """Write the table and figures of a run again (summary.json, table.md, figures/) and print the table."""
+    with quiet():  # --help must not wait for TensorFlow, nor a person read what it says on import
+        from train.work import report_run
+
+    report_run(run)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise typer.BadParameter(f"whole numbers with commas expected, as 1,2,3; got {text!r}") from None
+
+
+def main() -> None:
+    """Entry point of `pneumoflag-train`."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except Exception as error:  # the one broad catch: a person reads one line
+        if os.environ.get("PNEUMOFLAG_TRACEBACK"):
+            raise
+        known = type(error).__name__ in {"ManifestError", "RecipeError", "RunError"}
+        where = "" if known else f" ({type(error).__name__}; PNEUMOFLAG_TRACEBACK=1 shows where)"
+        typer.echo(f"pneumoflag-train: {error}{where}", err=True)
+        raise SystemExit(2 if known else 1) from None

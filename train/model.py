@@ -1,0 +1,44 @@
+"""Model: a recipe's network section comes in; a Keras network goes out.
+
+Every network takes float32 (n, 224, 224, 1), `(grey - mean) / 255`, and answers logits (n, 2): normal, pneumonia.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from train.recipe import NetworkSection, OptimizerSection
+
+GREY_MAX = 255.0
+SHAPE = (224, 224, 1)
+
+
+def build(network: NetworkSection, optimizer: OptimizerSection, *, shape: tuple[int, int, int] = SHAPE) -> keras.Model:
+    """The study's network. Its first layer sees grey values minus their mean, unscaled, as in MATLAB."""
+    film = keras.Input(shape, name="film")
+    x = keras.layers.Rescaling(GREY_MAX, name="grey_values")(film)
+    return keras.Model(film, _layers(x, network, optimizer), name=network.kind)
+
+
+def folded(network: keras.Model, section: NetworkSection, optimizer: OptimizerSection) -> keras.Model:
+    """The same function without the rescaling layer: the first convolution carries the factor. For the box."""
+    film = keras.Input(network.input_shape[1:], name="film")
+    plain = keras.Model(film, _layers(film, section, optimizer), name=section.kind)
+    kernel, bias, *others = network.get_weights()
+    plain.set_weights([kernel * GREY_MAX, bias, *others])
+    return plain
+
+
+def _layers(x: keras.KerasTensor, network: NetworkSection, optimizer: OptimizerSection) -> keras.KerasTensor:
+    # MATLAB adds l2 * w to the gradient of a weight; Keras' penalty l * w^2 adds 2 * l * w.
+    decay = keras.regularizers.L2(optimizer.l2 / 2)
+    for filters in network.filters:
+        x = keras.layers.Conv2D(filters, network.kernel, padding="same", activation="relu", kernel_regularizer=decay)(x)
+        x = keras.layers.MaxPooling2D(2, 2)(x)
+    x = keras.layers.Flatten()(x)
+    return keras.layers.Dense(2, kernel_regularizer=decay, dtype="float32", name="logits")(x)
+
+
+def sgdm(section: OptimizerSection) -> keras.optimizers.Optimizer:
+    """MATLAB's `sgdm`: step = momentum * last step - learning rate * gradient."""
+    return keras.optimizers.SGD(learning_rate=section.learning_rate, momentum=section.momentum)

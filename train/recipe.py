@@ -1,0 +1,139 @@
+"""Recipe: a YAML file comes in; the checked, described, frozen settings of a whole training go out."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SHIPPED = Path(__file__).parent / "recipes"
+
+
+class RecipeError(Exception):
+    """The recipe cannot be used; the words name the file, the field and what was expected."""
+
+
+class Section(BaseModel):
+    """Common to all sections: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OperatingRows(Section):
+    """Rows that choose calibration and thresholds: those in neither training nor test, of these values."""
+
+    column: str = Field("split", description="manifest column that is asked")
+    among: tuple[str, ...] = Field(("validation",), min_length=1, description="values of it that are taken")
+
+
+class DataSection(Section):
+    """Which rows of the manifest play which part. No patient may stand in two parts."""
+
+    split_column: str = Field("split", description="manifest column that says what a row is for")
+    train: tuple[str, ...] = Field(("train",), min_length=1, description="values of it that train")
+    test: tuple[str, ...] = Field(("test",), min_length=1, description="values of it that are only ever measured")
+    operating: OperatingRows = OperatingRows()
+
+
+class NetworkSection(Section):
+    """The layers."""
+
+    kind: Literal["study_cnn"] = Field(description="study_cnn: 3x3 convolutions, ReLU, 2x2 max-pool each, dense to 2")
+    filters: tuple[int, ...] = Field((16, 32, 64), min_length=1, description="channels of each convolution")
+    kernel: int = Field(
+        3, ge=1, description="rows and columns of each convolution; edges are padded with the mean grey"
+    )
+
+
+class OptimizerSection(Section):
+    """Stochastic gradient descent with momentum, as MATLAB's `sgdm`."""
+
+    learning_rate: float = Field(0.0001, gt=0, description="constant through the training")
+    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step kept (MATLAB default 0.9)")
+    l2: float = Field(0.0001, ge=0, description="weight decay on weights, not on biases (MATLAB default 0.0001)")
+
+
+class OperatingPointSection(Section):
+    """How calibration and thresholds are chosen from the operating films."""
+
+    calibration: Literal["none", "platt", "temperature"] = Field("platt", description="fitted on the logits")
+    prevalence: float | None = Field(
+        0.5, gt=0, lt=1, description="share of pneumonia that probabilities refer to; null: that of the operating films"
+    )
+    clear_sensitivity: float = Field(
+        0.99,
+        gt=0,
+        lt=1,
+        description="clear_below lets the lower 95 % bound of sensitivity reach this, if films suffice",
+    )
+    flag_specificity: float = Field(
+        0.95, gt=0, lt=1, description="flag_at reaches this specificity, films below excepted"
+    )
+
+
+class ReleaseSection(Section):
+    """What a bundle made from the run says of itself."""
+
+    min_years: int = Field(20, ge=0, description="youngest patient that the box lets the model judge")
+    max_years: int | None = Field(None, ge=0, description="oldest; null: no limit")
+    intended_use: str = Field(description="stands in manifest and model card")
+
+
+class Recipe(Section):
+    """A whole training."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="names the bundle too")
+    description: str = Field(description="one line for tables and the model card")
+    data: DataSection = DataSection()
+    network: NetworkSection
+    optimizer: OptimizerSection = OptimizerSection()
+    batch_size: int = Field(32, ge=1)
+    epochs: int = Field(5, ge=1)
+    seeds: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="one run each")
+    shuffle: Literal["never", "once", "every-epoch"] = Field("once", description="MATLAB default: once")
+    drop_remainder: bool = Field(True, description="films that fill no batch are left out of the epoch, as MATLAB does")
+    augment: Literal["none"] = Field("none", description="changes made to training films")
+    mixed_precision: bool = Field(False, description="float16 on GPUs that gain by it; float32 sums and logits")
+    operating_point: OperatingPointSection = OperatingPointSection()
+    release: ReleaseSection
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: each stands once")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all settings, hex."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def find_recipe(name: str) -> Path:
+    """A path as it is, or the shipped recipe of that name. Raises RecipeError."""
+    for path in (Path(name), SHIPPED / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+    raise RecipeError(f"{name}: no such recipe; name a YAML file or one of the shipped: {shipped}")
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises RecipeError naming each wrong field."""
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not YAML: {error}") from None
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()]
+        raise RecipeError("\n".join([f"{path}: {len(lines)} field(s) to mend", *lines])) from None
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """The recipe with every default spelled out."""
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
