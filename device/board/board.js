@@ -1,0 +1,106 @@
+// Board: the box's events come in; the page shown goes out. It never shows time, age or flag that the box has not just said.
+"use strict";
+
+(() => {
+  const RETRY_MS = 2000;
+  const SILENT_MS = 6000; // as long as the animation of .lost in board.css, which covers the page without any script
+  const root = document.documentElement;
+  const say = document.getElementById("say");
+  let source = null;
+  let version = null;
+  let heardAt = Date.now();
+
+  function connect() {
+    if (source) source.close();
+    source = new EventSource("/events");
+    source.addEventListener("page", (event) => take(JSON.parse(event.data)));
+    source.addEventListener("beat", (event) => beat(JSON.parse(event.data)));
+  }
+
+  function take(data) {
+    if (data.build !== document.body.dataset.build) return location.reload();
+    swap(new DOMParser().parseFromString(data.html, "text/html"));
+    version = data.version;
+    heard(data);
+  }
+
+  function beat(data) {
+    // A beat that belongs to another page means that one was missed.
+    if (data.version === version) heard(data);
+    else connect();
+  }
+
+  function heard(data) {
+    heardAt = Date.now();
+    document.getElementById("clock").textContent = data.clock;
+    for (const time of document.querySelectorAll("[data-since]")) {
+      const text = span(data.now - Number(time.dataset.since));
+      if (time.textContent !== text) time.textContent = text;
+    }
+    // Another animation of the same length: the cover's six seconds begin anew.
+    root.classList.toggle("beat");
+    root.classList.remove("covered");
+  }
+
+  function swap(fresh) {
+    for (const id of ["notices", "top", "foot"]) {
+      const before = document.getElementById(id);
+      const after = fresh.getElementById(id);
+      if (before.dataset.mark === after.dataset.mark) continue;
+      before.replaceWith(document.adoptNode(after));
+      if (id === "top") say.textContent = after.dataset.say;
+    }
+    swapList(document.getElementById("list"), fresh.getElementById("list"));
+  }
+
+  // A line belongs to one result for ever: it is kept whole or replaced whole, never filled with another film.
+  function swapList(list, fresh) {
+    const name = (line) => line.dataset.key + line.dataset.mark;
+    const wanted = Array.from(fresh.children);
+    const names = new Set(wanted.map(name));
+    for (const line of Array.from(list.children)) if (!names.has(name(line))) line.remove();
+    const kept = new Map(Array.from(list.children, (line) => [name(line), line]));
+    let place = list.firstElementChild;
+    for (const line of wanted) {
+      const node = kept.get(name(line)) || document.adoptNode(line);
+      if (node === place) place = place.nextElementSibling;
+      else list.insertBefore(node, place);
+    }
+  }
+
+  // As span() in show.py.
+  function span(milliseconds) {
+    const total = Math.max(0, Math.floor(milliseconds / 1000));
+    const days = Math.floor(total / 86400);
+    const hours = Math.floor(total / 3600);
+    const minutes = Math.floor(total / 60) % 60;
+    if (days >= 2) return `${days} days`;
+    if (hours) return `${hours} h ${String(minutes).padStart(2, "0")} min`;
+    if (minutes >= 10) return `${minutes} min`;
+    return minutes ? `${minutes} min ${String(total % 60).padStart(2, "0")} s` : `${total} s`;
+  }
+
+  function cover() {
+    if (!root.classList.contains("covered")) say.textContent = "This page has lost the box. Flags may be old.";
+    root.classList.add("covered");
+  }
+
+  setInterval(() => {
+    // The wall clock also counts the time this computer slept.
+    if (Math.abs(Date.now() - heardAt) > SILENT_MS) cover();
+    if (source && source.readyState === EventSource.CLOSED) connect();
+  }, RETRY_MS / 2);
+
+  // A hidden page needs no stream (browsers allow only six); what it showed is old until it has been fetched anew.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      cover();
+      source.close();
+      source = null;
+    } else connect();
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+  connect();
+})();

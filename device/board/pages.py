@@ -1,0 +1,71 @@
+"""Pages: requests of browsers come in; the flag page, its events and its thumbnails go out. Nothing can be changed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from device.board.guard import Guard
+from device.board.live import Hub
+from device.board.render import ASSETS, HERE, Renderer
+
+_RESULT_ID = re.compile(r"[0-9a-f]{32}")
+FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+def make_app(
+    hub: Hub,
+    renderer: Renderer,
+    *,
+    thumbnail: Callable[[str], bytes | None],
+    host_names: tuple[str, ...],
+) -> Starlette:
+    """The web application of one box. `thumbnail` gives the JPEG of a result."""
+
+    def board(_request: Request) -> Response:
+        # A page that nobody keeps up to date is not shown.
+        page = hub.page if hub.is_fresh() else None
+        return HTMLResponse(renderer.whole(page, datetime.now(UTC)), status_code=200 if page else 503)
+
+    async def events(_request: Request) -> Response:
+        # Proxies that gather answers before they pass them on would make an old page look live.
+        return StreamingResponse(hub.stream(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    async def film(request: Request) -> Response:
+        result_id = request.path_params["result_id"]
+        known = _RESULT_ID.fullmatch(result_id)
+        jpeg = await run_in_threadpool(thumbnail, result_id) if known else None
+        return Response(jpeg, media_type="image/jpeg") if jpeg else Response(status_code=404)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        hub.join(asyncio.get_running_loop())
+        yield
+        hub.close()
+
+    routes = [
+        Route("/", board),
+        Route("/events", events),
+        Route("/film/{result_id}.jpg", film),
+        *(Route(f"/{name}", _asset(name, kind)) for name, kind in ASSETS.items()),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, host_names=host_names)])
+
+
+def _asset(name: str, kind: str) -> Callable[[Request], Response]:
+    body = (HERE / name).read_bytes()
+
+    def asset(_request: Request) -> Response:
+        return Response(body, media_type=kind, headers=FOR_EVER)
+
+    return asset

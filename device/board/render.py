@@ -1,0 +1,59 @@
+"""Render: views come in; HTML goes out, every value escaped by the template engine."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from device.board.live import Page
+from device.board.show import span
+from device.board.view import BLIND, View
+
+HERE = Path(__file__).parent
+ASSETS = {"board.css": "text/css", "board.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+def build_id() -> str:
+    """Changes with any file of the page, so that open pages fetch themselves anew after an update."""
+    digest = hashlib.sha256()
+    for name in (*ASSETS, "board.html", "live.html"):
+        digest.update((HERE / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class Renderer:
+    """The two templates: `live.html` is what changes, `board.html` the page around it."""
+
+    def __init__(self, *, title: str, model_note: str) -> None:
+        self.build = build_id()
+        self._environment = Environment(
+            loader=FileSystemLoader(HERE),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters["mark"] = _mark
+        self._environment.globals.update(title=title, model_note=model_note, build=self.build, age=_age)
+
+    def live(self, view: View, now: datetime) -> str:
+        """What changes: notices, top panel, list and foot."""
+        return self._environment.get_template("live.html").render(view=view, now=now)
+
+    def whole(self, page: Page | None, now: datetime) -> str:
+        """The whole page; without a page it says that flags cannot be read."""
+        version, html = (page.version, self.live(page.view, now)) if page else ("", self.live(View(top=BLIND), now))
+        return self._environment.get_template("board.html").render(version=version, now=now, live=Markup(html))  # noqa: S704 - rendered with escaping above
+
+
+def _age(moment: datetime, now: datetime) -> str:
+    return span(now - moment)
+
+
+def _mark(value: object) -> str:
+    """Tells the page whether a part has changed: the same value, the same mark."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]

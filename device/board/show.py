@@ -1,0 +1,68 @@
+"""Show: names, times, spans and probabilities come in; text for a person goes out. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime, timedelta
+
+from device.contract import Thresholds
+
+MAX_CHARACTERS = 80
+
+
+def tidy(text: str | None) -> str:
+    """One line without control characters: they could reorder or hide what stands beside them."""
+    kept = "".join(" " if c.isspace() else c for c in text or "" if c.isspace() or unicodedata.category(c)[0] != "C")
+    line = " ".join(kept.split())
+    return line if len(line) <= MAX_CHARACTERS else line[: MAX_CHARACTERS - 1] + "…"
+
+
+def person(name: str | None) -> str:
+    """A DICOM person name (PS3.5 6.2.1): `DOE^JANE^M` becomes `DOE, Jane M`; other scripts follow in brackets."""
+    alphabetic, *others = [_group(group) for group in (name or "").split("=")]
+    beside = next((other for other in others if other), "")
+    if not alphabetic:
+        return tidy(beside)
+    return tidy(f"{alphabetic} ({beside})" if beside else alphabetic)
+
+
+def _group(group: str) -> str:
+    family, given, middle, prefix, suffix = [tidy(part) for part in (group.split("^") + [""] * 5)[:5]]
+    first_names = " ".join(_eased(part) for part in (prefix, given, middle, suffix) if part)
+    return ", ".join(part for part in (family, first_names) if part)
+
+
+def _eased(given: str) -> str:
+    # The family name keeps its capitals, so a reader sees at once which part is which.
+    return given.title() if given.isascii() and given.isupper() and len(given) > 1 else given
+
+
+def span(length: timedelta) -> str:
+    """A duration in words, two units at most."""
+    total_s = max(0, int(length.total_seconds()))
+    days, hours, minutes, seconds = total_s // 86400, total_s // 3600 % 24, total_s // 60 % 60, total_s % 60
+    if days >= 2:
+        return f"{days} days"
+    if total_s >= 3600:
+        return f"{days * 24 + hours} h {minutes:02d} min"
+    if total_s >= 600:
+        return f"{minutes} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+def clock(moment: datetime, now: datetime) -> str:
+    """The box's local time, with the date when it is not today's."""
+    local, today = moment.astimezone(), now.astimezone().date()
+    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"
+
+
+def percent(probability: float, thresholds: Thresholds) -> str:
+    """Per cent, with as many digits as it takes to stay on the right side of both thresholds."""
+    marks = (thresholds.clear_below, thresholds.flag_at)
+    for digits in (0, 1, 2, 3):
+        shown = round(probability * 100, digits)
+        if all((probability >= mark) == (shown >= mark * 100) for mark in marks):
+            break
+    if shown in (0, 100) and 0 < probability < 1:
+        return "< 1 %" if shown == 0 else "> 99 %"
+    return f"{probability * 100:.{digits}f} %"

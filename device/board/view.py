@@ -1,0 +1,203 @@
+"""View: facts and the time come in; everything the page says goes out, as text. Pure.
+
+The top panel is about the film that came last. It shows a flag only while no film waits and that film was taken a
+short while ago; otherwise it says so in words, and flags stand in the list only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from device.board.facts import Facts
+from device.board.rows import CLOCK_SLACK, Judged, Row, make_row, read
+from device.board.show import clock
+from device.config import BoardConfig
+from device.contract import Model, Runtime
+
+MAX_COMPANIONS = 3
+
+
+class Panel(StrEnum):
+    """What the top of the page is about."""
+
+    CURRENT = "current"
+    WAITING = "waiting"
+    OLDER = "older"
+    QUIET = "quiet"
+    EMPTY = "empty"
+    BLIND = "blind"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Top:
+    """The top panel. `since` is the moment whose age the page counts, between two words; `overdue` warns."""
+
+    panel: Panel
+    head: str
+    text: str
+    since: datetime | None = None
+    before: str = ""
+    after: str = ""
+    overdue: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The whole page. Two equal views look the same, but for the ages that the page itself counts."""
+
+    top: Top
+    current: Row | None = None
+    companions: tuple[Row, ...] = ()
+    rows: tuple[Row, ...] = ()
+    notices: tuple[str, ...] = ()
+    undelivered: int = 0
+    model: Model | None = None
+    runtime: Runtime | None = None
+
+
+BLIND = Top(
+    panel=Panel.BLIND,
+    head="Flags cannot be read",
+    text="The box cannot read its own results. Read films as usual and tell the administrator.",
+)
+
+
+def make_view(facts: Facts, now: datetime, config: BoardConfig) -> View:
+    """The page at `now`."""
+    films = [read(entry) for entry in facts.entries]
+    if not facts.readable or (films and films[0] is None):
+        return View(top=BLIND)
+    judged = [film for film in films if film is not None]
+    last = _came_last(judged, now)
+    top = _top(facts, last, now, config)
+    rows = {film.result.result_id: make_row(film, now, config) for film in judged}
+    current = rows.pop(last.result.result_id) if last and top.panel is Panel.CURRENT else None
+    return View(
+        top=top,
+        current=current,
+        companions=_companions(last, judged, rows) if current else (),
+        rows=tuple(rows.values()),
+        notices=tuple(_notices(facts, judged)),
+        undelivered=facts.undelivered,
+        model=judged[0].result.model if judged else None,
+        runtime=judged[0].result.runtime if judged else None,
+    )
+
+
+def _came_last(judged: list[Judged], now: datetime) -> Judged | None:
+    """The film that arrived last: the newest decision, or a film sent again since.
+
+    Decisions stand in order of `seq`, so a clock that jumps cannot bring an old one back to the top.
+    """
+    if not judged:
+        return None
+    newest = judged[0]
+    again = [(film.entry.resent_at, film) for film in judged if film.entry.resent_at is not None]
+    since = [(at, film) for at, film in again if newest.entry.received_at < at <= now + CLOCK_SLACK]
+    return max(since, key=lambda pair: pair[0])[1] if since else newest
+
+
+def _top(facts: Facts, last: Judged | None, now: datetime, config: BoardConfig) -> Top:
+    if waiting := _not_judged(facts):
+        return _waiting(waiting, now, config)
+    if last is None:
+        return Top(panel=Panel.EMPTY, head="No film judged yet", text="The flag of the next film appears here.")
+    stale = timedelta(seconds=config.stale_after_s)
+    if _is_recent(last.taken_at, now, stale):
+        return Top(panel=Panel.CURRENT, head="Newest film", text="")
+    arrived_at = last.entry.resent_at or last.entry.received_at
+    if _is_recent(arrived_at, now, stale):
+        return _older(last, arrived_at, now)
+    return Top(
+        panel=Panel.QUIET,
+        head=f"No new exposure since {clock(last.taken_at, now)}",
+        text="Earlier flags stand below.",
+        since=last.taken_at,
+        before=_word(last).capitalize(),
+        after="ago",
+    )
+
+
+def _is_recent(moment: datetime, now: datetime, limit: timedelta) -> bool:
+    return -CLOCK_SLACK <= now - moment <= limit
+
+
+def _word(film: Judged) -> str:
+    return "taken" if film.own_time else "received"
+
+
+def _not_judged(facts: Facts) -> list[datetime]:
+    """Films that wait, without those whose flag is there already and that leave the spool this instant."""
+    arrivals = (at for entry in facts.entries for at in (entry.received_at, entry.resent_at) if at is not None)
+    done = Counter(_milliseconds(at) for at in arrivals)
+    left = []
+    for at in facts.waiting:
+        known = next((ms for ms in _near(_milliseconds(at)) if done[ms] > 0), None)
+        if known is None:
+            left.append(at)
+        else:
+            done[known] -= 1
+    return left
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _near(ms: int) -> Iterable[int]:
+    # The spool keeps whole milliseconds; rounding may differ by one.
+    return (ms, ms - 1, ms + 1)
+
+
+def _waiting(waiting: list[datetime], now: datetime, config: BoardConfig) -> Top:
+    oldest, newest, count = min(waiting), max(waiting), len(waiting)
+    overdue = now - oldest > timedelta(seconds=config.late_after_s)
+    many = f"{count} films received, the last at {clock(newest, now)}"
+    text = "Being judged." if count == 1 else "Being judged, one after the other."
+    slow = "It takes longer than it should: read as usual, and tell the administrator."
+    return Top(
+        panel=Panel.WAITING,
+        head=f"Film received {clock(newest, now)}" if count == 1 else many,
+        text=f"Not judged yet. {slow}" if overdue else text,
+        since=oldest,
+        before="Waiting for" if count == 1 else "The oldest has waited for",
+        overdue=overdue,
+    )
+
+
+def _older(last: Judged, arrived_at: datetime, now: datetime) -> Top:
+    again = "It was judged before. " if last.entry.resent_at else ""
+    return Top(
+        panel=Panel.OLDER,
+        head=f"An older film came at {clock(arrived_at, now)}",
+        text=f"It was {_word(last)} {clock(last.taken_at, now)}. {again}Its flag stands in the list.",
+        since=last.taken_at,
+        before=_word(last).capitalize(),
+        after="ago",
+    )
+
+
+def _companions(last: Judged | None, judged: list[Judged], rows: dict[str, Row]) -> tuple[Row, ...]:
+    """Other films of the same study."""
+    study = last.result.study_id if last else None
+    same = [film.result.result_id for film in judged if study and film.result.study_id == study]
+    return tuple(rows[key] for key in same if key in rows)[:MAX_COMPANIONS]
+
+
+def _notices(facts: Facts, judged: list[Judged]) -> list[str]:
+    notices = []
+    if judged and judged[0].result.runtime.fell_back:
+        notices.append("The accelerator has failed: the processor judges instead, more slowly. Tell the administrator.")
+    if lost := len(facts.entries) - len(judged):
+        notices.append(f"{_count(lost, 'stored result')} cannot be read by this version.")
+    if facts.dead:
+        notices.append(f"{_count(facts.dead, 'result')} cannot be sent to the collector. Tell the administrator.")
+    return notices
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
