@@ -1,0 +1,250 @@
+"""Header: a parsed DICOM header comes in; the exposure, the box-only identity and the gate's facts go out.
+
+Every attribute may be missing, doubled or nonsense: then it counts as not said. Free text never goes into an exposure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+
+from pydicom.dataset import Dataset
+
+from device import terms
+from device.contract import Exposure, Source
+from device.gate import Facts
+from device.attributes import integer, items, number, text, texts
+
+FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
+OLDEST_YEARS = 120
+"""Above, an age is a typing error or a placeholder."""
+PLACEHOLDER_BIRTH = "19000101"
+"""What systems write for a date they do not know."""
+_MODALITY_OF_CLASS = {
+    "1": "CR",
+    "1.1": "DX",
+    "1.1.1": "DX",
+    "1.2": "MG",
+    "1.3": "IO",
+    "2": "CT",
+    "3": "US",
+    "4": "MR",
+    "6": "US",
+    "7": "",
+    "104": "",
+    "12.1": "XA",
+    "12.2": "RF",
+    "20": "NM",
+    "128": "PT",
+}
+"""SOP classes below the storage root (PS3.4 B.5); secondary captures and enclosed documents imply nothing."""
+_STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose film it is. Box only: none of it leaves the box but as a keyed hash."""
+
+    patient_name: str | None = None
+    patient_id: str | None = None
+    accession: str | None = None
+    study_uid: str | None = None
+    sop_uid: str | None = None
+
+
+def identity_of(header: Dataset, meta: Dataset) -> Identity:
+    """Names and numbers as the header has them."""
+    return Identity(
+        patient_name=text(header, "PatientName") or None,
+        patient_id=text(header, "PatientID") or None,
+        accession=text(header, "AccessionNumber") or None,
+        study_uid=text(header, "StudyInstanceUID") or None,
+        sop_uid=text(header, "SOPInstanceUID") or text(meta, "MediaStorageSOPInstanceUID") or None,
+    )
+
+
+def exposure_of(header: Dataset, meta: Dataset, transfer_syntax: str) -> Exposure:
+    """The film's own facts, in fixed terms and numbers."""
+    view = view_of(header)
+    sex = text(header, "PatientSex").upper()
+    return Exposure(
+        modality=next(iter(modalities_of(header, meta)), None),
+        body_part=body_part_of(header),
+        view=None if view is None else view.value,
+        age_years=age_of(header),
+        sex=sex if sex in {"M", "F", "O"} else None,
+        kvp=_positive(number(header, "KVP")),
+        mas=_mas(header),
+        acquired_at=acquired_at(header),
+        rows=integer(header, "Rows"),
+        columns=integer(header, "Columns"),
+        transfer_syntax=transfer_syntax if re.fullmatch(r"[0-9.]{1,64}", transfer_syntax) else None,
+        source=Source.DICOM,
+    )
+
+
+def facts_of(header: Dataset, meta: Dataset, exposure: Exposure, *, has_pixels: bool, window_missing: bool) -> Facts:
+    """What the gate judges."""
+    intent = text(header, "PresentationIntentType").upper()
+    return Facts(
+        is_dicom=True,
+        modalities=modalities_of(header, meta),
+        has_pixels=has_pixels,
+        for_processing=intent == "FOR PROCESSING" or _sop_class(header, meta) == FOR_PROCESSING_CLASS,
+        body_part=exposure.body_part,
+        view=None if exposure.view is None else terms.View(exposure.view),
+        age_years=exposure.age_years,
+        frames=max(1, integer(header, "NumberOfFrames") or 1),
+        window_missing=window_missing and has_pixels,
+    )
+
+
+def modalities_of(header: Dataset, meta: Dataset) -> tuple[str, ...]:
+    """The stated modality, then the one that the SOP class implies; without those that are silent."""
+    stated = text(header, "Modality").upper()
+    stated = stated if re.fullmatch(r"[A-Z]{2,12}", stated) else ("OTHER" if stated else "")
+    return tuple(modality for modality in (stated, _implied_modality(_sop_class(header, meta))) if modality)
+
+
+def _sop_class(header: Dataset, meta: Dataset) -> str:
+    return text(header, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")
+
+
+def _implied_modality(sop_class: str) -> str:
+    if not sop_class.startswith(_STORAGE_ROOT):
+        return ""
+    branch = sop_class.removeprefix(_STORAGE_ROOT)
+    while branch:
+        if branch in _MODALITY_OF_CLASS:
+            return _MODALITY_OF_CLASS[branch]
+        branch = branch.rpartition(".")[0]
+    return "OTHER"
+
+
+def body_part_of(header: Dataset) -> str | None:
+    """By Body Part Examined, Anatomic Region Sequence, then the words of the descriptions."""
+    stated = terms.body_part_stated(text(header, "BodyPartExamined"))
+    if stated is not None:
+        return stated
+    for code, meaning in _concepts(header, "AnatomicRegionSequence"):
+        if part := terms.body_part_of_code(code, meaning):
+            return part
+    descriptions = (*_DESCRIPTIONS, "PerformedProcedureStepDescription", "StudyDescription")
+    named = (terms.body_part_in(text(header, keyword)) for keyword in descriptions)
+    return next((part for part in named if part), None)
+
+
+_DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+
+
+def view_of(header: Dataset) -> terms.View | None:
+    """By View Position, View Code Sequence, Patient Orientation, then the words of the descriptions.
+
+    The study's description is left out: a study has films of several views.
+    """
+    if view := terms.view_in(text(header, "ViewPosition")):
+        return view
+    for code, meaning in _concepts(header, "ViewCodeSequence"):
+        if view := terms.view_of_code(code, meaning):
+            return view
+    if view := terms.view_of_orientation(texts(header, "PatientOrientation")):
+        return view
+    named = (terms.view_in(text(header, keyword)) for keyword in _DESCRIPTIONS)
+    return next((view for view in named if view), None)
+
+
+def _concepts(header: Dataset, keyword: str) -> Iterable[tuple[str, str]]:
+    """Code and meaning of each item, the meanings of its modifiers added."""
+    for item in items(header, keyword):
+        modifiers = (text(m, "CodeMeaning") for m in items(item, "ViewModifierCodeSequence"))
+        yield text(item, "CodeValue"), " ".join([text(item, "CodeMeaning"), *modifiers]).strip()
+
+
+def age_of(header: Dataset) -> int | None:
+    """Whole years: Patient Age, or else from the birth date to the day of the exposure."""
+    stated = _age_stated(text(header, "PatientAge"))
+    if stated is not None:
+        return stated
+    written = text(header, "PatientBirthDate")
+    born = None if written.startswith(PLACEHOLDER_BIRTH) else _day(written)
+    days = (_day(text(header, keyword)) for keyword in _DAYS)
+    taken = next((day for day in days if day), None)
+    if born is None or taken is None:
+        return None
+    return _plausible(taken.year - born.year - ((taken.month, taken.day) < (born.month, born.day)))
+
+
+_DAYS = ("AcquisitionDate", "AcquisitionDateTime", "ContentDate", "SeriesDate", "StudyDate")
+
+
+def _age_stated(words: str) -> int | None:
+    """AS: 045Y, 006M, 003W, 010D. Many write the years alone."""
+    match = re.fullmatch(r"(\d{1,4})\s*([DWMY]?)", words.upper())
+    if match is None:
+        return None
+    per_year = {"D": 365.2425, "W": 52.1775, "M": 12.0}.get(match[2], 1.0)
+    return _plausible(int(int(match[1]) / per_year))
+
+
+def _plausible(years: int) -> int | None:
+    return years if 0 <= years <= OLDEST_YEARS else None
+
+
+def _day(words: str) -> date | None:
+    match = re.match(r"(\d{4})[-./]?(\d{2})[-./]?(\d{2})", words)
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3])) if match else None
+    except ValueError:
+        return None
+
+
+def acquired_at(header: Dataset) -> datetime | None:
+    """When the exposure was made, in UTC; without an offset the header's time is the box's local time."""
+    whole = text(header, "AcquisitionDateTime")
+    pairs = [(whole[:8], whole[8:])]
+    for part in ("Acquisition", "Content", "Series", "Study"):
+        pairs.append((text(header, f"{part}Date"), text(header, f"{part}Time")))
+    for days, times in pairs:
+        day, moment = _day(days), _time(times)
+        if day is not None and moment is not None:
+            return _in_utc(datetime.combine(day, moment), times, text(header, "TimezoneOffsetFromUTC"))
+    return None
+
+
+def _time(words: str) -> time | None:
+    match = re.match(r"(\d{2}):?(\d{2})(?::?(\d{2}))?(?:\.(\d{1,6}))?", words)
+    try:
+        if match is None:
+            return None
+        return time(int(match[1]), int(match[2]), min(59, int(match[3] or 0)), int((match[4] or "0").ljust(6, "0")))
+    except ValueError:
+        return None
+
+
+def _in_utc(moment: datetime, times: str, offset: str) -> datetime | None:
+    match = re.search(r"([+-])(\d{2})(\d{2})$", times) or re.fullmatch(r"([+-])(\d{2})(\d{2})", offset)
+    try:
+        if match is not None:
+            shift = timedelta(hours=int(match[2]), minutes=int(match[3])) * (-1 if match[1] == "-" else 1)
+            moment = moment.replace(tzinfo=timezone(shift))
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _mas(header: Dataset) -> float | None:
+    """Exposure in mAs, from whichever attribute says it."""
+    micro = _positive(number(header, "ExposureInuAs"))
+    if micro is not None:
+        return micro / 1000.0
+    stated = _positive(number(header, "Exposure"))
+    current, duration = number(header, "XRayTubeCurrent"), number(header, "ExposureTime")
+    if stated is None and current is not None and duration is not None:
+        return _positive(current * duration / 1000.0)
+    return stated
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None

@@ -1,0 +1,173 @@
+"""Pixels: a DICOM file's bytes from Pixel Data on, and the layout, come in; stored values (rows, columns) go out.
+
+Plain pixels are a view of the file, not a copy. Of several frames the first is taken.
+"""
+
+from __future__ import annotations
+
+import struct
+from mmap import mmap
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from device import codecs
+from device.layout import LUMA, Layout
+
+UNDEFINED_LENGTH = 0xFFFFFFFF
+PIXEL_DATA = 0x7FE00010
+_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
+_ENCAPSULATED_NATIVE = "1.2.840.10008.1.2.1.98"
+SUPPORTED = NATIVE | {_ENCAPSULATED_NATIVE} | set(codecs.DECODERS)
+
+Samples = NDArray[Any]
+
+
+class PixelFault(Exception):
+    """Too few pixels, or fragments that do not hold together; the film is unreadable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Element:
+    """Where Pixel Data lies: its value starts at `start`; `length` as stated."""
+
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Values of one frame, uint8 or uint16 or what a decoder made. `odd_length`: the file holds more than it says."""
+
+    values: Samples
+    layout: Layout
+    odd_length: bool = False
+
+
+def find_element(data: bytes | mmap, at: int, *, implicit: bool, little_endian: bool) -> Element | None:
+    """The Pixel Data element whose header starts at `at`; None when there is none (or it is empty)."""
+    view = memoryview(data)
+    endian = "<" if little_endian else ">"
+    if at + 8 > len(view):
+        return None
+    group, element, length = struct.unpack_from(f"{endian}HHL", view, at)
+    if group << 16 | element != PIXEL_DATA:
+        return None
+    start = at + 8
+    if not implicit and bytes(view[at + 4 : at + 6]).isalpha():
+        if at + 12 > len(view):
+            return None
+        length, start = struct.unpack_from(f"{endian}L", view, at + 8)[0], at + 12
+    return Element(start=start, length=length) if length and start < len(view) else None
+
+
+def stored_of(data: bytes | mmap, element: Element, transfer_syntax: str, layout: Layout, max_pixels: int) -> Stored:
+    """The first frame's stored values. Raises PixelFault, CodecFault, FrameTooLarge."""
+    view = memoryview(data)
+    if element.length != UNDEFINED_LENGTH:
+        return _native(view[element.start : element.start + element.length], layout)
+    frame = first_frame(view[element.start :], layout.frames)
+    if transfer_syntax == _ENCAPSULATED_NATIVE:
+        return _native(memoryview(frame), layout)
+    if transfer_syntax in NATIVE:
+        # Compressed and labelled as plain: the frame itself says what it is.
+        transfer_syntax = codecs.syntax_of(frame)
+    samples = codecs.decoded(frame, transfer_syntax, layout, max_pixels)
+    return Stored(values=samples, layout=_as_decoded(samples, frame, transfer_syntax, layout))
+
+
+def _native(view: memoryview, layout: Layout) -> Stored:
+    """Plain pixels. C.7.6.3.1.1; one byte more is padding to an even length."""
+    if layout.bits_allocated not in {8, 16, 32} or layout.samples not in {1, 3}:
+        raise PixelFault
+    kind = np.dtype(f"{'<' if layout.little_endian else '>'}u{layout.bits_allocated // 8}")
+    if layout.photometric == "YBR_FULL_422" and layout.samples == 3:
+        return _native_422(view, layout)
+    count = layout.pixels * layout.samples
+    if len(view) < count * kind.itemsize:
+        raise PixelFault
+    expected = layout.frames * count * kind.itemsize
+    values = np.frombuffer(view, kind, count)
+    odd_length = not expected <= len(view) <= expected + 1
+    if layout.samples == 1:
+        return Stored(values=values.reshape(layout.rows, layout.columns), layout=layout, odd_length=odd_length)
+    if layout.planar:
+        values = np.moveaxis(values.reshape(layout.samples, layout.rows, layout.columns), 0, -1)
+    else:
+        values = values.reshape(layout.rows, layout.columns, layout.samples)
+    return Stored(values=values, layout=layout, odd_length=odd_length)
+
+
+def _native_422(view: memoryview, layout: Layout) -> Stored:
+    """Y Y Cb Cr for two pixels (C.7.6.3.1.2); only Y is needed."""
+    if layout.bits_allocated != 8 or layout.columns % 2 or len(view) < 2 * layout.pixels:
+        raise PixelFault
+    pairs = np.frombuffer(view, np.uint8, 2 * layout.pixels).reshape(-1, 4)
+    values = np.ascontiguousarray(pairs[:, :2]).reshape(layout.rows, layout.columns)
+    return Stored(values=values, layout=layout, odd_length=len(view) > 2 * layout.pixels * layout.frames + 1)
+
+
+def first_frame(view: memoryview, frames: int) -> bytes:
+    """The first frame's fragments, joined (PS3.5 A.4). Raises PixelFault for a fragment that is cut off."""
+    offsets, fragments, at = b"", [], 0
+    while at + 8 <= len(view):
+        group, element, length = struct.unpack_from("<HHL", view, at)
+        tag = group << 16 | element
+        if tag == _SEQUENCE_END:
+            break
+        if tag != _ITEM or at + 8 + length > len(view):
+            raise PixelFault
+        if at == 0:
+            offsets = bytes(view[8 : 8 + length])
+        else:
+            fragments.append((at, view[at + 8 : at + 8 + length]))
+        at += 8 + length
+    if not fragments:
+        raise PixelFault
+    return b"".join(_of_first(fragments, offsets, frames))
+
+
+def _of_first(fragments: list[tuple[int, memoryview]], offsets: bytes, frames: int) -> list[memoryview]:
+    pieces = [piece for _, piece in fragments]
+    if frames == 1:
+        return pieces
+    if len(offsets) >= 8:
+        second = struct.unpack_from("<L", offsets, 4)[0] + fragments[0][0]
+        return [piece for at, piece in fragments if at < second] or pieces[:1]
+    if len(fragments) <= frames:
+        return pieces[:1]
+    # No table: JPEG and JPEG 2000 both end a frame with FF D9.
+    ends = (n for n, piece in enumerate(pieces, 1) if b"\xff\xd9" in bytes(piece[-4:]))
+    return pieces[: next(ends, 1)]
+
+
+def _as_decoded(samples: Samples, frame: bytes, transfer_syntax: str, layout: Layout) -> Layout:
+    """The layout with the stored bits as the frame has them.
+
+    A frame of the container's full width may hold words with overlay bits, so the header's bits hold; a precision
+    between both means that the header is wrong. Signed samples need no sign extension any more.
+    """
+    width = 8 * samples.dtype.itemsize
+    words = layout.words
+    declared = None if transfer_syntax == codecs.RLE else codecs.declared_of(frame, transfer_syntax)
+    if samples.dtype.kind != "u":
+        return replace(layout, words=replace(words, bits_stored=width, high_bit=width - 1, signed=True))
+    precision = declared.precision if declared else layout.bits_allocated
+    if words.bits_stored < precision < layout.bits_allocated or words.high_bit >= width:
+        bits = min(width, max(precision, min(words.bits_stored, width)))
+        return replace(layout, words=replace(words, bits_stored=bits, high_bit=bits - 1))
+    return layout
+
+
+def luma(samples: Samples, photometric: str) -> Samples:
+    """Brightness of (rows, columns, 3): Y as it is, or from red, green and blue."""
+    if photometric.startswith("YBR_FULL") or photometric.startswith("YBR_PARTIAL"):
+        return np.ascontiguousarray(samples[..., 0])
+    colours = np.ascontiguousarray(samples[..., :3])
+    if colours.dtype in (np.uint8, np.uint16):
+        return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
+    return np.asarray(colours.astype(np.float32) @ np.array(LUMA, np.float32))

@@ -1,0 +1,259 @@
+"""Sandbox: the path of one film comes in; what `prepare` makes of it comes back from a child process.
+
+A stranger's bytes can end a process, fill the memory or never end; only the child suffers. It is started afresh (not
+forked), holds nothing of the box but one pair of pipes, has a memory limit, is ended when a film takes too long, and
+ends with the box. It answers with JSON and raw bytes: nothing it says is executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import struct
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from device.config import GateConfig, LimitsConfig
+from device.contract import Caveat, Exposure, Reason, Source
+from device.gate import Accepted, AgeLimits, Rejected, Verdict
+from device.prepare import Identity, Prepared
+from device.preprocess import INPUT_SHAPE
+from device.wire import ContractError, build, parse, plain
+
+log = logging.getLogger(__name__)
+
+START_S = 60.0
+"""A box on a slow card takes its time to import everything; only the first film after a start ever waits for it."""
+MAX_TEXT_BYTES = 1 << 16
+MAX_THUMBNAIL_BYTES = 4 << 20
+HEAD = struct.Struct(">III")
+"""Lengths of JSON text, image and thumbnail."""
+
+
+class ChildLost(Exception):
+    """The child died, fell silent or talked nonsense; the film it had is rejected and another child takes over."""
+
+
+class ChildTimeout(ChildLost):
+    """It took longer than `film_s`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the child says of one film, as JSON. `spent` says that it wants to be replaced: its memory is used up."""
+
+    exposure: Exposure
+    identity: Identity
+    accepted: bool
+    reason: Reason | None
+    caveats: tuple[Caveat, ...]
+    decode_ms: float | None
+    preprocess_ms: float | None
+    spent: bool
+
+
+class Sandbox:
+    """Prepares films one at a time in a child process that is warm before the first. Safe for several threads."""
+
+    def __init__(self, policy: GateConfig, ages: AgeLimits, limits: LimitsConfig) -> None:
+        self._limits = limits
+        self._settings = json.dumps(
+            {
+                "policy": policy.model_dump(mode="json"),
+                "ages": {"min_years": ages.min_years, "max_years": ages.max_years},
+                "limits": limits.model_dump(mode="json"),
+            }
+        ).encode()
+        self._lock = threading.Lock()
+        self._child: _Child | None = _Child(self._settings)
+
+    def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
+        """As `prepare.prepare`; a film that ends the child or its time is unreadable. Never raises for a film."""
+        request = json.dumps({"path": os.fsdecode(path.absolute()), "source": source_hint.value}).encode()
+        with self._lock:
+            started = time.perf_counter()
+            try:
+                return self._asked(request, source_hint)
+            except ChildLost as loss:
+                log.warning("sandbox_lost", extra={"how": type(loss).__name__, "detail": str(loss)})
+                self._replace()
+                spent_ms = (time.perf_counter() - started) * 1e3
+                return _timed(Prepared.unread(source_hint, Reason.UNREADABLE), spent_ms)
+
+    def _asked(self, request: bytes, source_hint: Source) -> Prepared:
+        child = self._ready_child()
+        child.send(request)
+        text, image, thumbnail = child.receive(self._limits.film_s)
+        prepared, spent = _prepared(text, image, thumbnail)
+        if spent:
+            self._replace()
+        return prepared
+
+    def _ready_child(self) -> _Child:
+        """A child that has said it is ready. One that died while idle was not killed by this film."""
+        for _ in range(2):
+            child = self._child or _Child(self._settings)
+            self._child = child
+            try:
+                child.wait_ready(START_S)
+            except ChildLost:
+                self._replace()
+                continue
+            return child
+        raise ChildLost("a fresh child did not start; see `pneumoflag-device selftest`")
+
+    def _replace(self) -> None:
+        """End the child and start the next at once, so that the next film finds it warm."""
+        if self._child is not None:
+            self._child.end()
+        self._child = _Child(self._settings)
+
+    def close(self) -> None:
+        """End the child."""
+        with self._lock:
+            if self._child is not None:
+                self._child.end()
+                self._child = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, for health and tests."""
+        return None if self._child is None else self._child.process.pid
+
+
+def _timed(prepared: Prepared, decode_ms: float) -> Prepared:
+    return Prepared(
+        exposure=prepared.exposure, identity=prepared.identity, verdict=prepared.verdict, decode_ms=decode_ms
+    )
+
+
+def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bool]:
+    """Raises ChildLost for anything that the child of this program would not say."""
+    try:
+        said = parse(text)
+        if isinstance(said, dict) and "fault" in said:
+            raise ChildLost(f"died of {str(said['fault'])[:80]}")
+        reply: Reply = build(Reply, said, "reply")
+    except ContractError as error:
+        raise ChildLost(f"nonsense: {error}") from None
+    if reply.accepted != bool(image) or reply.accepted == (reply.reason is not None):
+        raise ChildLost("nonsense: an image for an accepted film expected")
+    verdict: Verdict = Accepted(caveats=reply.caveats)
+    if reply.reason is not None:
+        verdict = Rejected(reason=reply.reason, caveats=reply.caveats)
+    prepared = Prepared(
+        exposure=reply.exposure,
+        identity=reply.identity,
+        verdict=verdict,
+        image=np.frombuffer(image, np.uint8).reshape(INPUT_SHAPE) if image else None,
+        thumbnail=thumbnail or None,
+        decode_ms=reply.decode_ms,
+        preprocess_ms=reply.preprocess_ms,
+    )
+    return prepared, reply.spent
+
+
+def reply_of(prepared: Prepared, *, spent: bool) -> bytes:
+    """One whole answer of the child."""
+    verdict = prepared.verdict
+    reply = Reply(
+        exposure=prepared.exposure,
+        identity=prepared.identity,
+        accepted=isinstance(verdict, Accepted),
+        reason=verdict.reason if isinstance(verdict, Rejected) else None,
+        caveats=verdict.caveats,
+        decode_ms=prepared.decode_ms,
+        preprocess_ms=prepared.preprocess_ms,
+        spent=spent,
+    )
+    text = json.dumps(plain(asdict(reply))).encode()
+    image = b"" if prepared.image is None else prepared.image.tobytes()
+    thumbnail = prepared.thumbnail or b""
+    return HEAD.pack(len(text), len(image), len(thumbnail)) + text + image + thumbnail
+
+
+class _Child:
+    """The process and its pipes."""
+
+    def __init__(self, settings: bytes) -> None:
+        root = str(Path(__file__).resolve().parent.parent)
+        # One thread in the numeric libraries: their pools would count against the memory limit.
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        quiet = {"OPENCV_LOG_LEVEL": "SILENT", "PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "device.cell", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TZ": os.environ.get("TZ", "")}
+            | threads
+            | quiet,
+            bufsize=0,
+            close_fds=True,
+        )
+        self._ready = False
+        with contextlib.suppress(ChildLost):  # Shows again, with its cause, when the child is waited for.
+            self.send(settings)
+
+    @property
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise ChildLost("no pipes")
+        return self.process.stdin, self.process.stdout
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Once after the start: imports are done and the limits stand. Raises ChildLost for a child that died idle."""
+        if not self._ready:
+            self.receive(timeout_s)
+            self._ready = True
+        elif self.process.poll() is not None:
+            raise ChildLost("died idle")
+
+    def send(self, message: bytes) -> None:
+        """One message. Raises ChildLost."""
+        try:
+            self._pipes[0].write(len(message).to_bytes(4, "big") + message)
+        except OSError:
+            raise ChildLost("died before the film") from None
+
+    def receive(self, timeout_s: float) -> tuple[bytes, bytes, bytes]:
+        """Text, image, thumbnail. Raises ChildLost, ChildTimeout."""
+        deadline = time.monotonic() + timeout_s
+        text, image, thumbnail = HEAD.unpack(self._read(HEAD.size, deadline))
+        image_bytes = INPUT_SHAPE[0] * INPUT_SHAPE[1]
+        if text > MAX_TEXT_BYTES or image not in {0, image_bytes} or thumbnail > MAX_THUMBNAIL_BYTES:
+            raise ChildLost("nonsense: lengths")
+        whole = self._read(text + image + thumbnail, deadline)
+        return whole[:text], whole[text : text + image], whole[text + image :]
+
+    def _read(self, count: int, deadline: float) -> bytes:
+        handle = self._pipes[1].fileno()
+        found = bytearray()
+        with selectors.PollSelector() as poll:
+            poll.register(handle, selectors.EVENT_READ)
+            while len(found) < count:
+                if not poll.select(max(0.0, deadline - time.monotonic())):
+                    raise ChildTimeout("took too long")
+                chunk = os.read(handle, count - len(found))
+                if not chunk:
+                    raise ChildLost(f"died with status {self.process.wait()}")
+                found += chunk
+        return bytes(found)
+
+    def end(self) -> None:
+        """Kill, reap and close."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):
+                pipe.close()

@@ -1,0 +1,259 @@
+"""Terms: what a header says of view and body part, in words or codes, comes in; one of a few fixed terms goes out.
+
+Only these fixed terms leave the box: free text of a header may hold a name. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from enum import StrEnum
+
+CHEST = "CHEST"
+OTHER_PART = "OTHER"
+MAX_TEXT = 256
+"""Longer descriptions are cut: no attribute read here may be longer."""
+
+
+class View(StrEnum):
+    """How the beam went through the patient. PA, AP and FRONTAL (one of the two) are what the network knows."""
+
+    PA = "PA"
+    AP = "AP"
+    FRONTAL = "FRONTAL"
+    LATERAL = "LATERAL"
+    OBLIQUE = "OBLIQUE"
+    DECUBITUS = "DECUBITUS"
+    OTHER = "OTHER"
+
+    @property
+    def frontal(self) -> bool:
+        """Whether the network may judge it."""
+        return self in {View.PA, View.AP, View.FRONTAL}
+
+
+_PA = frozenset({"PA", "POSTEROANTERIOR"})
+_AP = frozenset({"AP", "ANTEROPOSTERIOR"})
+_FRONTAL = frozenset({"FRONTAL", "FRONT", "FACE", "FRENTE", "CORONAL"})
+_LATERAL = frozenset(
+    "LAT LATERAL LATERALE LL RL LLAT RLAT LATL LATR LTLAT RTLAT LLATERAL RLATERAL LATERALL LATERALR "
+    "LATEROLATERAL PROFIL PROFILE PERFIL SEITLICH SEITL SAGITTAL".split()
+)
+_OBLIQUE = frozenset("OBL OBLIQUE OBLIQUA OBLICUA OBLIQ SCHRAG SCHRAEG RAO LAO RPO LPO RLO LLO RAD LAD MLO".split()) - {
+    "RAD",
+    "LAD",
+}
+_DECUBITUS = frozenset({"RLD", "LLD", "DECUBITUS", "DECUB", "LATDECUB"})
+_OTHER_VIEW = frozenset({"AXIAL", "TANGENTIAL", "TRANSTHORACIC", "INSPIRATORYEXPIRATORY"})
+# Chinese, Japanese and Korean are written without spaces.
+_SCRIPT_VIEWS = (("正位", View.FRONTAL), ("正面", View.FRONTAL), ("정면", View.FRONTAL))
+_SCRIPT_LATERAL = ("側面", "侧位", "側位", "측면")
+_SCRIPT_CHEST = ("胸", "흉부", "가슴")
+
+VIEW_CODES = {
+    "399348003": View.AP,
+    "R-10206": View.AP,
+    "272479007": View.PA,
+    "R-10214": View.PA,
+    "R-40888": View.PA,
+    "399033003": View.FRONTAL,
+    "R-10202": View.FRONTAL,
+    "399067008": View.LATERAL,
+    "R-10224": View.LATERAL,
+    "399173006": View.LATERAL,
+    "R-10236": View.LATERAL,
+    "399198007": View.LATERAL,
+    "R-10232": View.LATERAL,
+    "30730003": View.LATERAL,
+}
+"""CID 4010 (DX View), SNOMED CT and the older SNOMED RT codes; all other codes are read by their meaning's words."""
+
+CHEST_CODES = frozenset({"816094009", "51185008", "T-D3000", "39607008", "T-28000", "43799004", "T-D3200"})
+"""CID 4009 and CID 4: chest or thorax, lung, intra-thoracic."""
+
+_CHEST_STEMS = ("CHEST", "THORAX", "THORACIC", "THORACIQUE", "LUNG", "PULMO", "TORAX", "TORACE", "TORACI", "POUMON")
+_CHEST_WORDS = frozenset({"CXR", "THX", "BRUSTKORB", "POLMONE", "POLMONI", "LUNGE", "LUNGEN"})
+_PARTS = {
+    "ABD": "ABDOMEN",
+    "PELV": "PELVIS",
+    "SPINE": "SPINE",
+    "CSPINE": "CSPINE",
+    "TSPINE": "TSPINE",
+    "LSPINE": "LSPINE",
+    "SSPINE": "SSPINE",
+    "VERTEB": "SPINE",
+    "LUMBAR": "LSPINE",
+    "LWS": "LSPINE",
+    "BWS": "TSPINE",
+    "HWS": "CSPINE",
+    "THORACOLUMB": "SPINE",
+    "CERVICAL": "CSPINE",
+    "CERVICO": "CSPINE",
+    "COCCYX": "COCCYX",
+    "SACR": "SACRUM",
+    "NECK": "NECK",
+    "SKULL": "SKULL",
+    "HEAD": "HEAD",
+    "BRAIN": "BRAIN",
+    "SINUS": "SINUS",
+    "FACIAL": "FACE",
+    "NASAL": "FACE",
+    "ORBIT": "ORBIT",
+    "JAW": "JAW",
+    "MANDIB": "JAW",
+    "TEETH": "TEETH",
+    "DENTAL": "TEETH",
+    "RIB": "RIBS",
+    "CLAVIC": "CLAVICLE",
+    "STERN": "STERNUM",
+    "SCAPULA": "SCAPULA",
+    "SHOULDER": "SHOULDER",
+    "HUMER": "HUMERUS",
+    "ELBOW": "ELBOW",
+    "FOREARM": "FOREARM",
+    "RADIUS": "FOREARM",
+    "ULNA": "FOREARM",
+    "ARM": "ARM",
+    "WRIST": "WRIST",
+    "HAND": "HAND",
+    "FINGER": "FINGER",
+    "THUMB": "THUMB",
+    "HIP": "HIP",
+    "FEMUR": "FEMUR",
+    "THIGH": "THIGH",
+    "KNEE": "KNEE",
+    "PATELLA": "KNEE",
+    "TIBIA": "LEG",
+    "FIBULA": "LEG",
+    "LEG": "LEG",
+    "ANKLE": "ANKLE",
+    "FOOT": "FOOT",
+    "FEET": "FOOT",
+    "TOE": "TOE",
+    "CALCAN": "FOOT",
+    "HEEL": "FOOT",
+    "EXTREM": "EXTREMITY",
+    "BREAST": "BREAST",
+    "MAMM": "BREAST",
+    "HEART": "HEART",
+    "CARDIAC": "HEART",
+    "AORTA": "AORTA",
+    "ESOPHAG": "ESOPHAGUS",
+    "STOMACH": "STOMACH",
+    "BOWEL": "ABDOMEN",
+    "COLON": "ABDOMEN",
+    "KUB": "ABDOMEN",
+    "KIDNEY": "KIDNEY",
+    "BLADDER": "BLADDER",
+    "WHOLEBODY": "WHOLEBODY",
+    "BABYGRAM": "WHOLEBODY",
+    "PHANTOM": "PHANTOM",
+}
+"""Beginnings of words, to DICOM's own terms (PS3.16 annex L). Ribs and the rest of the chest's bones are other films."""
+_UNSAID = frozenset({"", "UNKNOWN", "UNDEFINED", "UNSPECIFIED", "NONE", "NA", "N", "A", "OTHER", "ANY", "DEFAULT"})
+
+
+def words(text: str) -> list[str]:
+    """Upper-case words without accents; `P.A.`, `p-a` and `A P` become PA and AP."""
+    plain = unicodedata.normalize("NFKD", text[:MAX_TEXT].upper())
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = re.sub(r"\b(POSTERO|ANTERO|LATERO)[\s./-]+(ANTERIOR|POSTERIOR|LATERAL)", r"\1\2", plain)
+    plain = re.sub(r"\b([PA])[.\s-]+([PA])\b", r"\1\2", plain)
+    return re.findall(r"[A-Z]+", plain)
+
+
+def view_in(text: str) -> View | None:
+    """The view that a text names; None when it names none, or frontal and lateral both."""
+    found = set(words(text))
+    if found & _DECUBITUS:
+        return View.DECUBITUS
+    if found & _OBLIQUE:
+        return View.OBLIQUE
+    frontal, lateral = _frontal_in(text, found), _is_lateral(text, found)
+    if lateral:
+        return None if frontal else View.LATERAL
+    return frontal or (View.OTHER if found & _OTHER_VIEW else None)
+
+
+def _frontal_in(text: str, found: set[str]) -> View | None:
+    if found & _PA:
+        return View.FRONTAL if found & _AP else View.PA
+    if found & _AP:
+        return View.AP
+    scripted = any(sign in text for sign, _ in _SCRIPT_VIEWS)
+    return View.FRONTAL if scripted or found & _FRONTAL else None
+
+
+def _is_lateral(text: str, found: set[str]) -> bool:
+    return bool(found & _LATERAL) or any(sign in text for sign in _SCRIPT_LATERAL)
+
+
+def view_of_code(code: str, meaning: str) -> View | None:
+    """The view of a coded concept: by its code, or else by the words of its meaning."""
+    said = view_in(meaning)
+    if said in {View.OBLIQUE, View.DECUBITUS}:
+        return said
+    return VIEW_CODES.get(code) or said
+
+
+def view_of_orientation(orientation: Iterable[str]) -> View | None:
+    """Patient Orientation (0020,0020): where the rows and the columns point to. Two axes tell the plane."""
+    axes = {"LR"[:0] + _axis(value) for value in orientation}
+    if axes == {"side", "height"}:
+        return View.FRONTAL
+    return View.LATERAL if axes == {"depth", "height"} else None
+
+
+def _axis(value: str) -> str:
+    # "LF" is chiefly to the left: the first letter leads (C.7.6.1.1.1).
+    return {"L": "side", "R": "side", "A": "depth", "P": "depth", "H": "height", "F": "height"}.get(value[:1], "")
+
+
+def body_part_stated(text: str) -> str | None:
+    """Body Part Examined: CHEST, another fixed term, OTHER for one unknown here; None when nothing is said."""
+    found = words(text)
+    named = body_part_in(text)
+    if named is None and set(found) <= _UNSAID and not _has_letters(text):
+        return None
+    return named or OTHER_PART
+
+
+def _has_letters(text: str) -> bool:
+    return any(c.isalpha() and not c.isascii() for c in text)
+
+
+def body_part_in(text: str) -> str | None:
+    """The body part a description names: CHEST only when it names no other part besides; None when it names none."""
+    chest, other = False, None
+    for word in words(text):
+        chest_word, rest = _without_chest(word)
+        chest = chest or chest_word
+        other = other or _other_part(rest)
+    if other is not None:
+        return other
+    return CHEST if chest or any(sign in text for sign in _SCRIPT_CHEST) else None
+
+
+def _without_chest(word: str) -> tuple[bool, str]:
+    """Whether the word begins with the chest, and what follows: CHESTABDOMEN is not a chest film."""
+    if word in _CHEST_WORDS:
+        return True, ""
+    for stem in _CHEST_STEMS:
+        if word.startswith(stem):
+            return True, word[len(stem) :]
+    return False, word
+
+
+def _other_part(word: str) -> str | None:
+    for stem, part in _PARTS.items():
+        if word.startswith(stem):
+            return part
+    return None
+
+
+def body_part_of_code(code: str, meaning: str) -> str | None:
+    """The part of a coded anatomic region: by its code, or else by the words of its meaning."""
+    if code in CHEST_CODES:
+        return CHEST
+    return body_part_in(meaning) or (OTHER_PART if code or meaning else None)
