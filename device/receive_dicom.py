@@ -70,7 +70,7 @@ class DicomReceiver:
         )
         self._server.max_connections = config.max_associations + SPARE_CONNECTIONS
         ae._servers.append(self._server)  # noqa: SLF001 - its shutdown takes itself off this list
-        self._thread = threading.Thread(target=self._server.serve_forever, name="dicom", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="dicom", daemon=True)
 
     @property
     def port(self) -> int:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,8 +22,9 @@ from device.clock import utc_now
 from device.contract import Source
 
 FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT}
-_NAME = re.compile(r"(\d{12})-(\d{1,14})-(dicom|file)-(\d{1,16}|x)-(\d{1,4})\.film")
+_NAME = re.compile(r"(\d{12})-(\d{1,16})-(dicom|file)-(\d{1,16}|x)-(\d{1,4})\.film")
 _TEMPORARY = ".incoming-"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SpoolFull(Exception):
@@ -64,6 +65,7 @@ class SpoolWriter:
     def commit(self, *, source: Source, receive_ms: float | None) -> Spooled:
         """Make it durable (file, then folder) and let it be judged. Raises SpoolFull; nothing is kept then."""
         received_at = self._spool.now()
+        receive_ms = None if receive_ms is None else round(receive_ms, 3)
         try:
             with _full_is_told():
                 os.fsync(self._fd)
@@ -194,9 +196,9 @@ def _full_is_told() -> Iterator[None]:
 
 
 def _renamed(film: Spooled, root: Path) -> Spooled:
-    received_ms = max(0, round(film.received_at.timestamp() * 1000))
+    received_us = max(0, (film.received_at - _EPOCH) // timedelta(microseconds=1))
     receive_us = "x" if film.receive_ms is None else str(max(0, round(film.receive_ms * 1000)))
-    path = root / f"{film.order:012d}-{received_ms}-{film.source}-{receive_us}-{film.tries}.film"
+    path = root / f"{film.order:012d}-{received_us}-{film.source}-{receive_us}-{film.tries}.film"
     film.path.rename(path)
     return replace(film, path=path)
 
@@ -205,10 +207,10 @@ def _parse(path: Path) -> Spooled | None:
     found = _NAME.fullmatch(path.name)
     if not found:
         return None
-    order, received_ms, source, receive_us, tries = found.groups()
+    order, received_us, source, receive_us, tries = found.groups()
     return Spooled(
         path=path,
-        received_at=datetime.fromtimestamp(int(received_ms) / 1000, UTC),
+        received_at=_EPOCH + timedelta(microseconds=int(received_us)),
         source=Source(source),
         receive_ms=None if receive_us == "x" else int(receive_us) / 1000,
         order=int(order),
