@@ -1,5 +1,5 @@
 """App: a command line comes in; a running collector, an import or a comparison goes out."""
-# ruff: noqa: PLC0415  # the heavy imports stand inside the commands, so that --help is quick
+# the heavy imports stand inside the commands, so that --help is quick
 
 from __future__ import annotations
 
