@@ -66,9 +66,13 @@ class Box:
         self._stack.callback(self.outbox.close)
         self._spool = Spool(self._folder / "spool", reserve_bytes=config.storage.reserve_mib * MIB)
         self._dicom = self._bind() if config.dicom.enabled else None
-        self._classifier = self._load()
-        sandbox = Sandbox(config.gate, self._classifier.ages, config.limits)
+        bundle = load_bundle(config.model.bundle, trusted_keys(config.model.trusted_keys))
+        sandbox = Sandbox(config.gate, bundle.ages, config.limits)
         self._stack.callback(sandbox.close)
+        self._classifier = Classifier(bundle, backend=config.model.backend, threads=config.model.threads)
+        # Its child has been starting meanwhile; a look at nothing waits for it, so that the first film need not.
+        sandbox.prepare(Path(os.devnull))
+        log.info("model_loaded", extra={"model": bundle.model.name, "version": bundle.model.version})
         self.topics = Topics(site=config.site, device=config.device)
         identity = SiteIdentity(site=config.site, device=config.device, boot_id=clock.boot_id(), key=key)
         self.publisher = publisher_type(
@@ -115,13 +119,6 @@ class Box:
         except OSError as error:
             where = f"{dicom.host}:{dicom.port}"
             raise BoxError(f"{where}: cannot listen there ({error.strerror}); free it or set dicom.port") from None
-
-    def _load(self) -> Classifier:
-        model = self.config.model
-        bundle = load_bundle(model.bundle, trusted_keys(model.trusted_keys))
-        classifier = Classifier(bundle, backend=model.backend, threads=model.threads)
-        log.info("model_loaded", extra={"model": bundle.model.name, "version": bundle.model.version})
-        return classifier
 
     def _start_board(self) -> str | None:
         config = self.config.board

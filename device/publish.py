@@ -62,6 +62,7 @@ class Publisher:
         self._max_packet_bytes: int | None = None
         self._failures = 0
         self._next_try_s = 0.0
+        self._said: dict[str, str] = {}
         self._flights = Flights(limits, clock_s)
 
     def wake(self) -> None:
@@ -69,7 +70,7 @@ class Publisher:
         self._events.put(None)
 
     def say(self, topic: str, body: str) -> None:
-        """Send something that is not kept: health. Dropped while the broker is away."""
+        """Send something that is not kept: health. While the broker is away only the latest waits."""
         self._events.put(_Say(topic=topic, body=body))
 
     @property
@@ -142,6 +143,7 @@ class Publisher:
 
     def _handle(self, event: tuple[int, BrokerEvent] | _Say) -> None:
         if isinstance(event, _Say):
+            self._said[event.topic] = event.body
             if self._link and self._online:
                 self._link.publish(event.topic, event.body)
             return
@@ -173,6 +175,8 @@ class Publisher:
         self._link.publish(self._topics.status, "online", retain=True)
         if self._model:
             self._link.publish(self._topics.model_reported, json.dumps(asdict(self._model)), retain=True)
+        for topic, body in self._said.items():
+            self._link.publish(topic, body)
         log.info("broker_connected")
 
     def _on_lost(self, event: Lost) -> None:
