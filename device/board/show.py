@@ -58,10 +58,11 @@ def clock(moment: datetime, now: datetime) -> str:
 
 def percent(probability: float, thresholds: Thresholds) -> str:
     """Per cent, with as many digits as it takes to stay on the right side of both thresholds."""
-    marks = (thresholds.clear_below, thresholds.flag_at)
+    # 0.55 * 100 is 55.00000000000001.
+    marks = [(mark, round(mark * 100, 6)) for mark in (thresholds.clear_below, thresholds.flag_at)]
     for digits in (0, 1, 2, 3):
         shown = round(probability * 100, digits)
-        if all((probability >= mark) == (shown >= mark * 100) for mark in marks):
+        if all((probability >= mark) == (shown >= mark_percent) for mark, mark_percent in marks):
             break
     if shown in (0, 100) and 0 < probability < 1:
         return "< 1 %" if shown == 0 else "> 99 %"

@@ -1,6 +1,6 @@
 """View: facts and the time come in; everything the page says goes out, as text. Pure.
 
-The top panel is about the film that came last. It shows a flag only while no film waits and that film was taken a
+The top panel is about the newest exposure. It shows a flag only while no film waits and that exposure was made a
 short while ago; otherwise it says so in words, and flags stand in the list only.
 """
 
@@ -16,7 +16,7 @@ from device.board.facts import Facts
 from device.board.rows import CLOCK_SLACK, Judged, Row, make_row, read
 from device.board.show import clock
 from device.config import BoardConfig
-from device.contract import Model, Runtime
+from device.contract import Flag, Model, Reason, Runtime
 
 MAX_COMPANIONS = 3
 
@@ -72,20 +72,32 @@ def make_view(facts: Facts, now: datetime, config: BoardConfig) -> View:
     if not facts.readable or (films and films[0] is None):
         return View(top=BLIND)
     judged = [film for film in films if film is not None]
-    last = _came_last(judged, now)
-    top = _top(facts, last, now, config)
+    waiting = _not_judged(facts)
+    newest = None if waiting else _newest(judged, now, timedelta(seconds=config.stale_after_s))
     rows = {film.result.result_id: make_row(film, now, config) for film in judged}
-    current = rows.pop(last.result.result_id) if last and top.panel is Panel.CURRENT else None
+    current = rows.pop(newest.result.result_id) if newest else None
+    companions = _companions(newest, judged, rows) if newest else ()
     return View(
-        top=top,
+        top=_top(waiting, newest, judged, now, config),
         current=current,
-        companions=_companions(last, judged, rows) if current else (),
+        companions=companions,
         rows=tuple(rows.values()),
         notices=tuple(_notices(facts, judged)),
         undelivered=facts.undelivered,
         model=judged[0].result.model if judged else None,
         runtime=judged[0].result.runtime if judged else None,
     )
+
+
+def _newest(judged: list[Judged], now: datetime, stale: timedelta) -> Judged | None:
+    """The newest exposure, if it is recent. A lateral film gives way to a judged frontal one of its study."""
+    recent = [film for film in judged if _is_recent(film.taken_at, now, stale)]
+    newest = max(recent, key=lambda film: (film.taken_at, film.result.seq), default=None)
+    if newest is None or newest.result.gate.reason is not Reason.LATERAL_VIEW or not newest.result.study_id:
+        return newest
+    study = [film for film in recent if film.result.study_id == newest.result.study_id]
+    frontal = [film for film in study if film.result.flag is not Flag.UNCLASSIFIED]
+    return max(frontal, key=lambda film: film.taken_at, default=newest)
 
 
 def _came_last(judged: list[Judged], now: datetime) -> Judged | None:
@@ -101,25 +113,30 @@ def _came_last(judged: list[Judged], now: datetime) -> Judged | None:
     return max(since, key=lambda pair: pair[0])[1] if since else newest
 
 
-def _top(facts: Facts, last: Judged | None, now: datetime, config: BoardConfig) -> Top:
-    if waiting := _not_judged(facts):
+def _top(
+    waiting: list[datetime], newest: Judged | None, judged: list[Judged], now: datetime, config: BoardConfig
+) -> Top:
+    last = _came_last(judged, now)
+    if waiting:
         return _waiting(waiting, now, config)
     if last is None:
         return Top(panel=Panel.EMPTY, head="No film judged yet", text="The flag of the next film appears here.")
-    stale = timedelta(seconds=config.stale_after_s)
-    if _is_recent(last.taken_at, now, stale):
-        return Top(panel=Panel.CURRENT, head="Newest film", text="")
     arrived_at = last.entry.resent_at or last.entry.received_at
-    if _is_recent(arrived_at, now, stale):
-        return _older(last, arrived_at, now)
-    return Top(
-        panel=Panel.QUIET,
-        head=f"No new exposure since {clock(last.taken_at, now)}",
-        text="Earlier flags stand below.",
-        since=last.taken_at,
-        before=_word(last).capitalize(),
-        after="ago",
-    )
+    just_came = _is_recent(arrived_at, now, timedelta(seconds=config.stale_after_s))
+    older = f"A film {_word(last)} {clock(last.taken_at, now)} came at {clock(arrived_at, now)}."
+    if newest:
+        elsewhere = just_came and last.taken_at < newest.taken_at and not _one_study(last, newest)
+        return Top(panel=Panel.CURRENT, head="Newest exposure", text=f"{older} See the list." if elsewhere else "")
+    if just_came:
+        again = " It was judged before." if last.entry.resent_at else ""
+        return Top(panel=Panel.OLDER, head="No new exposure", text=f"{older}{again} Its flag stands in the list.")
+    since = max((film for film in judged if film.taken_at <= now), key=lambda film: film.taken_at, default=last)
+    head = f"No new exposure since {clock(since.taken_at, now)}"
+    return Top(panel=Panel.QUIET, head=head, text="Earlier flags stand below.", since=since.taken_at, after="ago")
+
+
+def _one_study(one: Judged, other: Judged) -> bool:
+    return one.result.study_id is not None and one.result.study_id == other.result.study_id
 
 
 def _is_recent(moment: datetime, now: datetime, limit: timedelta) -> bool:
@@ -169,23 +186,10 @@ def _waiting(waiting: list[datetime], now: datetime, config: BoardConfig) -> Top
     )
 
 
-def _older(last: Judged, arrived_at: datetime, now: datetime) -> Top:
-    again = "It was judged before. " if last.entry.resent_at else ""
-    return Top(
-        panel=Panel.OLDER,
-        head=f"An older film came at {clock(arrived_at, now)}",
-        text=f"It was {_word(last)} {clock(last.taken_at, now)}. {again}Its flag stands in the list.",
-        since=last.taken_at,
-        before=_word(last).capitalize(),
-        after="ago",
-    )
-
-
-def _companions(last: Judged | None, judged: list[Judged], rows: dict[str, Row]) -> tuple[Row, ...]:
+def _companions(newest: Judged, judged: list[Judged], rows: dict[str, Row]) -> tuple[Row, ...]:
     """Other films of the same study."""
-    study = last.result.study_id if last else None
-    same = [film.result.result_id for film in judged if study and film.result.study_id == study]
-    return tuple(rows[key] for key in same if key in rows)[:MAX_COMPANIONS]
+    same = [rows[film.result.result_id] for film in judged if film is not newest and _one_study(film, newest)]
+    return tuple(same[:MAX_COMPANIONS])
 
 
 def _notices(facts: Facts, judged: list[Judged]) -> list[str]:
