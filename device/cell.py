@@ -22,11 +22,12 @@ from pydicom import dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from device.child import HEAD
 from device.config import MIB, GateConfig, LimitsConfig
 from device.contract import Source
 from device.gate import Ages
 from device.prepare import prepare
-from device.sandbox import HEAD, reply_of
+from device.sandbox import reply_of
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38

@@ -15,8 +15,8 @@ import cv2
 import imagecodecs
 import libjpeg
 import numpy as np
-import openjpeg
 from numpy.typing import NDArray
+from openjpeg.utils import decode as openjpeg_decode
 
 from device.attributes import FAULTS
 from device.layout import Layout
@@ -49,7 +49,7 @@ def jpeg_declared(frame: bytes) -> Declared | None:
         if frame[at] != 0xFF:
             return None
         marker = frame[at + 1]
-        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8:
+        if marker in {0xFF, 0x01} or 0xD0 <= marker <= 0xD8:
             at += 1 if marker == 0xFF else 2
             continue
         if marker in _START_OF_FRAME:
@@ -97,6 +97,7 @@ def _raise_if_memory(error: cv2.error) -> None:
 
 
 def declared_of(frame: bytes, transfer_syntax: str) -> Declared | None:
+    """What the frame says of itself; None when it says nothing. Not for RLE, which has no header of its own."""
     return j2k_declared(frame) if transfer_syntax in _J2K_SYNTAXES else jpeg_declared(frame)
 
 
@@ -109,7 +110,7 @@ def _check(declared: Declared | None, layout: Layout, max_pixels: int) -> None:
         raise CodecFault
 
 
-def _jpeg_8(frame: bytes, layout: Layout) -> Samples:
+def _jpeg_8(frame: bytes, _: Layout) -> Samples:
     """Brightness at once: libjpeg-turbo turns colour into it faster than anything after."""
     declared = jpeg_declared(frame)
     if declared is None or declared.precision != 8:
@@ -120,28 +121,28 @@ def _jpeg_8(frame: bytes, layout: Layout) -> Samples:
     return np.asarray(picture)
 
 
-def _jpeg_turbo(frame: bytes, layout: Layout) -> Samples:
+def _jpeg_turbo(frame: bytes, _: Layout) -> Samples:
     return np.asarray(imagecodecs.jpeg_decode(frame))
 
 
-def _jpeg_libjpeg(frame: bytes, layout: Layout) -> Samples:
+def _jpeg_libjpeg(frame: bytes, _: Layout) -> Samples:
     return np.asarray(libjpeg.decode(frame))
 
 
-def _jpeg_lossless(frame: bytes, layout: Layout) -> Samples:
+def _jpeg_lossless(frame: bytes, _: Layout) -> Samples:
     return np.asarray(imagecodecs.ljpeg_decode(frame))
 
 
-def _jpeg_ls(frame: bytes, layout: Layout) -> Samples:
+def _jpeg_ls(frame: bytes, _: Layout) -> Samples:
     return np.asarray(imagecodecs.jpegls_decode(frame))
 
 
-def _j2k(frame: bytes, layout: Layout) -> Samples:
+def _j2k(frame: bytes, _: Layout) -> Samples:
     return np.asarray(imagecodecs.jpeg2k_decode(frame, numthreads=2))
 
 
-def _openjpeg(frame: bytes, layout: Layout) -> Samples:
-    return np.asarray(openjpeg.decode(frame))
+def _openjpeg(frame: bytes, _: Layout) -> Samples:
+    return np.asarray(openjpeg_decode(frame))
 
 
 def _rle(frame: bytes, layout: Layout) -> Samples:
@@ -163,7 +164,8 @@ DECODERS: dict[str, tuple[Decoder, ...]] = {
     "1.2.840.10008.1.2.4.80": (_jpeg_ls,),
     "1.2.840.10008.1.2.4.81": (_jpeg_ls,),
     RLE: (_rle,),
-} | dict.fromkeys(_J2K_SYNTAXES, (_j2k, _openjpeg))
+    **dict.fromkeys(_J2K_SYNTAXES, (_j2k, _openjpeg)),
+}
 """Transfer syntax to the decoders, tried in turn."""
 
 

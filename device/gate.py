@@ -49,8 +49,8 @@ class Facts:
     """What the gate needs of a header.
 
     `modalities`: the stated one and the one the SOP class implies (one of them where the other is silent; none for a
-    picture without DICOM). `body_part` a fixed term of `terms`; `frames` is 1 for a plain film; `complete` false: the file
-    ends within its header.
+    picture without DICOM). `body_part` a fixed term of `terms`; `frames` is 1 for a plain film; `complete` is
+    false when the file ends within its header.
     """
 
     is_dicom: bool

@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from pydicom.dataset import Dataset
 
 from device import terms
+from device.attributes import integer, items, number, text, texts
 from device.contract import Exposure, Source
 from device.gate import Facts
-from device.attributes import integer, items, number, text, texts
 
 FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 OLDEST_YEARS = 120
@@ -203,10 +203,9 @@ def _day(words: str) -> date | None:
 def acquired_at(header: Dataset) -> datetime | None:
     """When the exposure was made, in UTC; without an offset the header's time is the box's local time."""
     whole = text(header, "AcquisitionDateTime")
-    pairs = [(whole[:8], whole[8:])]
-    for part in ("Acquisition", "Content", "Series", "Study"):
-        pairs.append((text(header, f"{part}Date"), text(header, f"{part}Time")))
-    for days, times in pairs:
+    parts = ("Acquisition", "Content", "Series", "Study")
+    pairs = [(text(header, f"{part}Date"), text(header, f"{part}Time")) for part in parts]
+    for days, times in [(whole[:8], whole[8:]), *pairs]:
         day, moment = _day(days), _time(times)
         if day is not None and moment is not None:
             return _in_utc(datetime.combine(day, moment), times, text(header, "TimezoneOffsetFromUTC"))

@@ -88,7 +88,7 @@ class Judged:
     scores: Scores | None
 
 
-def judge_film(
+def judge_film(  # noqa: PLR0917 - each part of the box is handed in
     path: Path,
     received_at: datetime,
     source: Source,

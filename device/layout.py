@@ -75,7 +75,7 @@ def rendering_of(header: Dataset, layout: Layout) -> Rendering:
     slope = number(header, "RescaleSlope") or 1.0
     intercept = number(header, "RescaleIntercept") or 0.0
     modality_lut = _lut(items(header, "ModalityLUTSequence"), layout)
-    voi = stated_voi(header, layout)
+    voi: Window | Lut | Span | None = stated_voi(header, layout)
     if voi is None and layout.words.bits_stored <= 8 and not layout.words.signed:
         unscaled = modality_lut is None and (slope, intercept) == (1.0, 0.0)
         voi = Span(low=0.0, high=float((1 << layout.words.bits_stored) - 1)) if unscaled else None

@@ -44,7 +44,7 @@ def size_of(data: bytes) -> Size:
 
 def _jpeg_size(data: bytes) -> Size:
     declared = jpeg_declared(data)
-    # FF D9 cannot stand inside a scan, so a file without it after its scan has lost its end; libjpeg would fill up grey.
+    # FF D9 cannot stand inside a scan: without it after the scan the end is lost, and libjpeg would fill up with grey.
     if declared is None or data.find(_JPEG_END, _scan_start(data)) < 0:
         raise PictureFault
     return Size(rows=declared.rows, columns=declared.columns)

@@ -6,8 +6,8 @@ Plain pixels are a view of the file, not a copy. Of several frames the first is 
 from __future__ import annotations
 
 import struct
-from mmap import mmap
 from dataclasses import dataclass, replace
+from mmap import mmap
 from typing import Any
 
 import cv2
@@ -165,7 +165,7 @@ def _as_decoded(samples: Samples, frame: bytes, transfer_syntax: str, layout: La
 
 def luma(samples: Samples, photometric: str) -> Samples:
     """Brightness of (rows, columns, 3): Y as it is, or from red, green and blue."""
-    if photometric.startswith("YBR_FULL") or photometric.startswith("YBR_PARTIAL"):
+    if photometric.startswith(("YBR_FULL", "YBR_PARTIAL")):
         return np.ascontiguousarray(samples[..., 0])
     colours = np.ascontiguousarray(samples[..., :3])
     if colours.dtype in (np.uint8, np.uint16):

@@ -7,22 +7,17 @@ ends with the box. It answers with JSON and raw bytes: nothing it says is execut
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
-import selectors
-import struct
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
+from device.child import HEAD, Child, ChildLost
 from device.config import GateConfig, LimitsConfig
 from device.contract import Caveat, Exposure, Reason, Source
 from device.gate import Accepted, AgeLimits, Rejected, Verdict
@@ -34,18 +29,6 @@ log = logging.getLogger(__name__)
 
 START_S = 60.0
 """A box on a slow card takes its time to import everything; only the first film after a start ever waits for it."""
-MAX_TEXT_BYTES = 1 << 16
-MAX_THUMBNAIL_BYTES = 4 << 20
-HEAD = struct.Struct(">III")
-"""Lengths of JSON text, image and thumbnail."""
-
-
-class ChildLost(Exception):
-    """The child died, fell silent or talked nonsense; the film it had is rejected and another child takes over."""
-
-
-class ChildTimeout(ChildLost):
-    """It took longer than `film_s`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +58,7 @@ class Sandbox:
             }
         ).encode()
         self._lock = threading.Lock()
-        self._child: _Child | None = _Child(self._settings)
+        self._child: Child | None = Child(self._settings)
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
         """As `prepare.prepare`; a film that ends the child or its time is unreadable. Never raises for a film."""
@@ -83,14 +66,14 @@ class Sandbox:
         with self._lock:
             started = time.perf_counter()
             try:
-                return self._asked(request, source_hint)
+                return self._asked(request)
             except ChildLost as loss:
                 log.warning("sandbox_lost", extra={"how": type(loss).__name__, "detail": str(loss)})
                 self._replace()
                 spent_ms = (time.perf_counter() - started) * 1e3
                 return _timed(Prepared.unread(source_hint, Reason.UNREADABLE), spent_ms)
 
-    def _asked(self, request: bytes, source_hint: Source) -> Prepared:
+    def _asked(self, request: bytes) -> Prepared:
         child = self._ready_child()
         child.send(request)
         text, image, thumbnail = child.receive(self._limits.film_s)
@@ -99,10 +82,10 @@ class Sandbox:
             self._replace()
         return prepared
 
-    def _ready_child(self) -> _Child:
+    def _ready_child(self) -> Child:
         """A child that has said it is ready. One that died while idle was not killed by this film."""
         for _ in range(2):
-            child = self._child or _Child(self._settings)
+            child = self._child or Child(self._settings)
             self._child = child
             try:
                 child.wait_ready(START_S)
@@ -116,7 +99,7 @@ class Sandbox:
         """End the child and start the next at once, so that the next film finds it warm."""
         if self._child is not None:
             self._child.end()
-        self._child = _Child(self._settings)
+        self._child = Child(self._settings)
 
     def close(self) -> None:
         """End the child."""
@@ -180,80 +163,3 @@ def reply_of(prepared: Prepared, *, spent: bool) -> bytes:
     image = b"" if prepared.image is None else prepared.image.tobytes()
     thumbnail = prepared.thumbnail or b""
     return HEAD.pack(len(text), len(image), len(thumbnail)) + text + image + thumbnail
-
-
-class _Child:
-    """The process and its pipes."""
-
-    def __init__(self, settings: bytes) -> None:
-        root = str(Path(__file__).resolve().parent.parent)
-        # One thread in the numeric libraries: their pools would count against the memory limit.
-        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        quiet = {"OPENCV_LOG_LEVEL": "SILENT", "PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "device.cell", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TZ": os.environ.get("TZ", "")}
-            | threads
-            | quiet,
-            bufsize=0,
-            close_fds=True,
-        )
-        self._ready = False
-        with contextlib.suppress(ChildLost):  # Shows again, with its cause, when the child is waited for.
-            self.send(settings)
-
-    @property
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        if self.process.stdin is None or self.process.stdout is None:
-            raise ChildLost("no pipes")
-        return self.process.stdin, self.process.stdout
-
-    def wait_ready(self, timeout_s: float) -> None:
-        """Once after the start: imports are done and the limits stand. Raises ChildLost for a child that died idle."""
-        if not self._ready:
-            self.receive(timeout_s)
-            self._ready = True
-        elif self.process.poll() is not None:
-            raise ChildLost("died idle")
-
-    def send(self, message: bytes) -> None:
-        """One message. Raises ChildLost."""
-        try:
-            self._pipes[0].write(len(message).to_bytes(4, "big") + message)
-        except OSError:
-            raise ChildLost("died before the film") from None
-
-    def receive(self, timeout_s: float) -> tuple[bytes, bytes, bytes]:
-        """Text, image, thumbnail. Raises ChildLost, ChildTimeout."""
-        deadline = time.monotonic() + timeout_s
-        text, image, thumbnail = HEAD.unpack(self._read(HEAD.size, deadline))
-        image_bytes = INPUT_SHAPE[0] * INPUT_SHAPE[1]
-        if text > MAX_TEXT_BYTES or image not in {0, image_bytes} or thumbnail > MAX_THUMBNAIL_BYTES:
-            raise ChildLost("nonsense: lengths")
-        whole = self._read(text + image + thumbnail, deadline)
-        return whole[:text], whole[text : text + image], whole[text + image :]
-
-    def _read(self, count: int, deadline: float) -> bytes:
-        handle = self._pipes[1].fileno()
-        found = bytearray()
-        with selectors.PollSelector() as poll:
-            poll.register(handle, selectors.EVENT_READ)
-            while len(found) < count:
-                if not poll.select(max(0.0, deadline - time.monotonic())):
-                    raise ChildTimeout("took too long")
-                chunk = os.read(handle, count - len(found))
-                if not chunk:
-                    raise ChildLost(f"died with status {self.process.wait()}")
-                found += chunk
-        return bytes(found)
-
-    def end(self) -> None:
-        """Kill, reap and close."""
-        self.process.kill()
-        self.process.wait()
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):
-                pipe.close()

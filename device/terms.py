@@ -37,17 +37,17 @@ _PA = frozenset({"PA", "POSTEROANTERIOR"})
 _AP = frozenset({"AP", "ANTEROPOSTERIOR"})
 _FRONTAL = frozenset({"FRONTAL", "FRONT", "FACE", "FRENTE", "CORONAL"})
 _LATERAL = frozenset(
-    "LAT LATERAL LATERALE LL RL LLAT RLAT LATL LATR LTLAT RTLAT LLATERAL RLATERAL LATERALL LATERALR "
-    "LATEROLATERAL PROFIL PROFILE PERFIL SEITLICH SEITL SAGITTAL".split()
+    {"LAT", "LATERAL", "LATERALE", "LL", "RL", "LLAT", "RLAT", "LATL", "LATR", "LTLAT", "RTLAT", "LLATERAL"}
+    | {"RLATERAL", "LATERALL", "LATERALR", "LATEROLATERAL", "PROFIL", "PROFILE", "PERFIL", "SEITLICH", "SEITL"}
+    | {"SAGITTAL"}
 )
-_OBLIQUE = frozenset("OBL OBLIQUE OBLIQUA OBLICUA OBLIQ SCHRAG SCHRAEG RAO LAO RPO LPO RLO LLO RAD LAD MLO".split()) - {
-    "RAD",
-    "LAD",
-}
+_OBLIQUE = frozenset(
+    {"OBL", "OBLIQ", "OBLIQUE", "OBLIQUA", "OBLICUA", "SCHRAG", "SCHRAEG", "RAO", "LAO", "RPO", "LPO", "RLO", "LLO"}
+)
 _DECUBITUS = frozenset({"RLD", "LLD", "DECUBITUS", "DECUB", "LATDECUB"})
-_OTHER_VIEW = frozenset({"AXIAL", "TANGENTIAL", "TRANSTHORACIC", "INSPIRATORYEXPIRATORY"})
+_OTHER_VIEW = frozenset({"AXIAL", "TANGENTIAL", "TRANSTHORACIC"})
 # Chinese, Japanese and Korean are written without spaces.
-_SCRIPT_VIEWS = (("正位", View.FRONTAL), ("正面", View.FRONTAL), ("정면", View.FRONTAL))
+_SCRIPT_FRONTAL = ("正位", "正面", "정면")
 _SCRIPT_LATERAL = ("側面", "侧位", "側位", "측면")
 _SCRIPT_CHEST = ("胸", "흉부", "가슴")
 
@@ -150,7 +150,7 @@ _PARTS = {
     "BABYGRAM": "WHOLEBODY",
     "PHANTOM": "PHANTOM",
 }
-"""Beginnings of words, to DICOM's own terms (PS3.16 annex L). Ribs and the rest of the chest's bones are other films."""
+"""Beginnings of words, to DICOM's own terms (PS3.16 annex L). Ribs and other bones of the chest are other films."""
 _UNSAID = frozenset({"", "UNKNOWN", "UNDEFINED", "UNSPECIFIED", "NONE", "NA", "N", "A", "OTHER", "ANY", "DEFAULT"})
 
 
@@ -181,7 +181,7 @@ def _frontal_in(text: str, found: set[str]) -> View | None:
         return View.FRONTAL if found & _AP else View.PA
     if found & _AP:
         return View.AP
-    scripted = any(sign in text for sign, _ in _SCRIPT_VIEWS)
+    scripted = any(sign in text for sign in _SCRIPT_FRONTAL)
     return View.FRONTAL if scripted or found & _FRONTAL else None
 
 
@@ -199,7 +199,7 @@ def view_of_code(code: str, meaning: str) -> View | None:
 
 def view_of_orientation(orientation: Iterable[str]) -> View | None:
     """Patient Orientation (0020,0020): where the rows and the columns point to. Two axes tell the plane."""
-    axes = {"LR"[:0] + _axis(value) for value in orientation}
+    axes = {_axis(value) for value in orientation}
     if axes == {"side", "height"}:
         return View.FRONTAL
     return View.LATERAL if axes == {"depth", "height"} else None

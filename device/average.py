@@ -1,0 +1,103 @@
+"""Average: stored pixel values come in; their area average, 448 x 448, goes out. Part of `preprocess`. Pure."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 448
+"""Twice the side of the network's input, so that one average serves the network and the thumbnail."""
+_GROUP = 32
+
+Pixels = NDArray[Any]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """Where the stored value sits in its container (Bits Stored, High Bit, Pixel Representation)."""
+
+    bits_stored: int
+    high_bit: int
+    signed: bool = False
+
+
+def area_average(pixels: Pixels, words: Words | None) -> Floats:
+    """Area average float32 (448, 448) of the stored values: each output pixel is the mean of the area it covers."""
+    if pixels.ndim != 2 or 0 in pixels.shape:
+        raise ValueError(f"pixels: rows and columns expected, got {pixels.shape}")
+    rows, columns = pixels.shape
+    if rows >= SIDE:
+        strips = _average_rows(pixels, words)
+    else:
+        strips = _weights(rows) @ _stored(pixels, words).astype(np.float32)
+    if columns >= SIDE:
+        return resized(strips, (SIDE, SIDE))
+    return np.asarray(strips @ _weights(columns).T, np.float32)
+
+
+def resized(values: Floats, size: tuple[int, int]) -> Floats:
+    """Area average to `size` (columns, rows), neither larger than before."""
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _average_rows(pixels: Pixels, words: Words | None) -> Floats:
+    """Mean of each of 448 bands of rows, float32 (448, columns), for 448 rows and more.
+
+    By groups of bands, because a group stays in the cache. A band's whole rows are summed first; what its two ends have
+    of the row they share with a neighbour is put right after.
+    """
+    rows, columns = pixels.shape
+    edges = np.arange(SIDE + 1) * (rows / SIDE)
+    tops = edges.astype(np.int64)
+    shares = (edges - tops).astype(np.float32)[:, None]
+    bands: Floats = np.empty((SIDE, columns), np.float32)
+    for first in range(0, SIDE, _GROUP):
+        cuts = tops[first : first + _GROUP + 1] - tops[first]
+        group = _stored(pixels[tops[first] : tops[first + _GROUP] + 1], words)
+        for index, (top, bottom) in enumerate(pairwise(cuts.tolist())):
+            band = bands[first + index : first + index + 1]
+            cv2.reduce(group[top:bottom], 0, cv2.REDUCE_SUM, dst=band, dtype=cv2.CV_32F)
+        shared = group[np.minimum(cuts, len(group) - 1)] * shares[first : first + _GROUP + 1]
+        bands[first : first + _GROUP] += shared[1:] - shared[:-1]
+    bands *= np.float32(SIDE / rows)
+    return bands
+
+
+@functools.lru_cache(maxsize=8)
+def _weights(length: int) -> Floats:
+    """Matrix float32 (448, length) whose product is the area average, for fewer than 448 rows or columns."""
+    edges = np.linspace(0.0, length, SIDE + 1)
+    cells = np.arange(length)
+    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    weights = np.clip(overlap, 0.0, None) * (SIDE / length)
+    return np.asarray(weights, np.float32)
+
+
+def _stored(band: Pixels, words: Words | None) -> Pixels:
+    """The stored values of a band, in a type that cv2 can sum."""
+    if words is not None:
+        band = _unpacked(band, words)
+    if band.dtype in (np.uint8, np.uint16, np.int16, np.float32) and band.dtype.isnative:
+        return np.ascontiguousarray(band)
+    return np.asarray(band, np.float32)
+
+
+def _unpacked(band: Pixels, words: Words) -> Pixels:
+    """Drop what is not the stored value: bits above High Bit (once overlays), bits below; then extend the sign."""
+    width = 8 * band.dtype.itemsize
+    shift = words.high_bit + 1 - words.bits_stored
+    if words.bits_stored == width:
+        return np.asarray(band.view(band.dtype.str.replace("u", "i"))) if words.signed else band
+    mask = (1 << words.bits_stored) - 1
+    if not shift and not words.signed:
+        return np.bitwise_and(band, band.dtype.type(mask))
+    values = (np.asarray(band, np.int64) >> shift) & mask
+    sign = 1 << (words.bits_stored - 1) if words.signed else 0
+    return np.asarray((values ^ sign) - sign)
