@@ -97,7 +97,7 @@ def _unpacked(band: Pixels, words: Words) -> Pixels:
         return np.asarray(band.view(band.dtype.str.replace("u", "i"))) if words.signed else band
     mask = (1 << words.bits_stored) - 1
     if not shift and not words.signed:
-        return np.bitwise_and(band, band.dtype.type(mask))
+        return np.asarray(np.bitwise_and(band, band.dtype.type(mask)))
     values = (np.asarray(band, np.int64) >> shift) & mask
     sign = 1 << (words.bits_stored - 1) if words.signed else 0
     return np.asarray((values ^ sign) - sign)
