@@ -115,10 +115,14 @@ class Classifier:
         return Scores(
             logit=logit,
             score=sigmoid(logit),
-            probability=self._manifest.calibration.apply(logit),
+            probability=self.probability(logit),
             evidence=evidence,
             infer_ms=infer_ms,
         )
+
+    def probability(self, logit: float) -> float:
+        """The bundle's calibration."""
+        return self._manifest.calibration.apply(logit)
 
     def golden_run(self) -> GoldenReport:
         """Run the golden inputs on the backend in use."""

@@ -181,6 +181,7 @@ class Manifest(Part):
     golden: Golden
     minimum_runtime: dict[str, str] = Field(description="interpreter to the oldest version that runs the network")
     metrics: dict[str, Metric]
+    measured_on: str = Field("", description="the films of the metrics")
     intended_use: str
     training: Training
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,14 +76,23 @@ def load_films(
     faults = [*label_faults(rows), *file_faults(rows, images), *class_faults(rows), *patient_faults(rows)]
     _raise_if(manifest, faults)
     read: dict[int, tuple[NDArray[np.uint8], str]] = {}
-    for done, row in enumerate(rows, start=1):
-        try:
-            read[row.line] = read_film(images / row.file)
-        except UnreadableFilm as error:
-            faults.append(f"{row.name}: {error}; mend the file or delete the row")
-        on_film(done, len(rows))
+    with ThreadPoolExecutor() as pool:
+        attempts = pool.map(_attempt, [images / row.file for row in rows])
+        for done, (row, outcome) in enumerate(zip(rows, attempts, strict=True), start=1):
+            if isinstance(outcome, UnreadableFilm):
+                faults.append(f"{row.name}: {outcome}; mend the file or delete the row")
+            else:
+                read[row.line] = outcome
+            on_film(done, len(rows))
     _raise_if(manifest, faults)
     return {part: _stack([row for row in rows if row.part == part], read) for part in PARTS}
+
+
+def _attempt(path: Path) -> tuple[NDArray[np.uint8], str] | UnreadableFilm:
+    try:
+        return read_film(path)
+    except UnreadableFilm as error:
+        return error
 
 
 def read_rows(manifest: Path, section: DataSection) -> list[Row]:

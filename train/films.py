@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.preprocess import AS_IS, preprocess
+from device.decode import Refused, read_grey
 
 
 class UnreadableFilm(Exception):
@@ -17,9 +16,10 @@ class UnreadableFilm(Exception):
 
 
 def read_film(path: Path) -> tuple[NDArray[np.uint8], str]:
-    """uint8 (224, 224) and the SHA-256 of the file, hex. Raises UnreadableFilm."""
-    content = path.read_bytes()
-    grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE) if content else None
-    if grey is None:
-        raise UnreadableFilm("does not decode as an image")
-    return preprocess(grey, AS_IS), hashlib.sha256(content).hexdigest()
+    """uint8 (224, 224) of a JPEG, PNG or DICOM file, and the SHA-256 of the file, hex. Raises UnreadableFilm."""
+    try:
+        return read_grey(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    except Refused as refusal:
+        raise UnreadableFilm(f"does not decode as a film ({refusal.reason})") from None
+    except OSError as error:
+        raise UnreadableFilm(f"cannot be read ({error.strerror})") from None

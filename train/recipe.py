@@ -80,6 +80,7 @@ class ReleaseSection(Section):
     min_years: int = Field(20, ge=0, description="youngest patient that the box lets the model judge")
     max_years: int | None = Field(None, ge=0, description="oldest; null: no limit")
     intended_use: str = Field(description="stands in manifest and model card")
+    limits: str = Field("", description="what the training films cannot teach; stands in the model card")
 
 
 class Recipe(Section):

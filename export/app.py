@@ -1,0 +1,100 @@
+"""App: the command line of the workstation's export; the only broad catch of this role."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.quiet import quiet
+
+EPILOG = "Exit codes: 0 done, 1 failed (also: the network is not fit for a box), 2 wrong usage, run, key or bundle."
+USAGE_ERRORS = {"KeyFileError", "RunError", "RecipeError", "NotABundle", "ValidationError"}
+app = typer.Typer(no_args_is_help=True, add_completion=False, epilog=EPILOG, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _about() -> None:
+    """Turn a trained run into the signed bundle that a box takes: quantize, audit, prove on the device's code, sign.
+
+    Example: pneumoflag-export keygen my.key && pneumoflag-export build runs/study --out study.bundle --key my.key
+    """
+
+
+@app.command(epilog=EPILOG)
+def keygen(key: Annotated[Path, typer.Argument(help="file for the private key; KEY.pub is written beside it")]) -> None:
+    """Make a signing key (Ed25519, mode 600), never over another. This user's classify and selftest trust it."""
+    from export.bundle import make_key, trust_here
+
+    public = make_key(key)
+    print(f"{key}: private key, keep it off the boxes and out of version control")
+    print(f"{public.where}: public key {public.key_id}; boxes trust it by model.trusted_keys or --trusted-key")
+    print(f"{trust_here(public)}: so bundles signed with it pass here without more")
+
+
+@app.command(epilog=EPILOG)
+def build(
+    run: Annotated[Path, typer.Argument(help="folder that `pneumoflag-train fit --out` wrote")],
+    out: Annotated[Path, typer.Option(help="NAME.bundle for one file, any other name for a folder")],
+    key: Annotated[Path, typer.Option(help="private key of `keygen`")],
+    seed: Annotated[
+        int | None, typer.Option(help="default: median ROC AUC on the operating films, not the test")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="default: the recipe's name")] = None,
+    version: Annotated[int, typer.Option(min=1, help="rises with every release of the name")] = 1,
+    released: Annotated[bool, typer.Option(help="say that boxes in use may run it")] = False,
+    expires: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="boxes refuse it from this day on")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="folder of the run's films, if it moved; for parity")] = None,
+) -> None:
+    """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes."""
+    with quiet():
+        from export.work import build_bundle
+
+    build_bundle(
+        run=run,
+        out=out,
+        key=key,
+        seed=seed,
+        name=name,
+        version=version,
+        released=released,
+        expires=expires,
+        images=images,
+    )
+
+
+@app.command(epilog=EPILOG)
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="a bundle, file or folder")],
+    trusted_key: Annotated[list[Path] | None, typer.Option(help="public key to trust besides; repeatable")] = None,
+    card: Annotated[bool, typer.Option(help="print the model card instead")] = False,
+) -> None:
+    """Show what is in a bundle: signer, model, thresholds, figures, audit, parity."""
+    from device.bundle import read_members
+    from export.inspect import inspect as lines_of
+
+    if card:
+        print(dict(read_members(bundle)).get("model_card.md", b"no model card in it").decode())
+        return
+    for line in lines_of(bundle, trusted_key or []):
+        print(line)
+
+
+def main() -> None:
+    """Entry point of `pneumoflag-export`."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except Exception as error:  # the one broad catch: a person reads one line
+        if os.environ.get("PNEUMOFLAG_TRACEBACK"):
+            raise
+        kind = type(error).__name__
+        known = kind in USAGE_ERRORS or kind in {"ExportError", "CompileError", "GoldenMismatch"}
+        where = "" if known else f" ({kind}; PNEUMOFLAG_TRACEBACK=1 shows where)"
+        typer.echo(f"pneumoflag-export: {error}{where}", err=True)
+        raise SystemExit(2 if kind in USAGE_ERRORS else 1) from None

@@ -1,0 +1,40 @@
+"""Work: the options of `build` come in; a bundle on the disk and what was found on the screen go out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from export.build import Order, build
+from export.bundle import read_signing_key
+from export.inspect import audit_lines, parity_line
+
+
+def build_bundle(
+    *,
+    run: Path,
+    out: Path,
+    key: Path,
+    seed: int | None,
+    name: str | None,
+    version: int,
+    released: bool,
+    expires: datetime | None,
+    images: Path | None,
+) -> None:
+    """Raises RunError, KeyFileError, ExportError, BundleError; then nothing was written."""
+    order = Order(
+        run=run, out=out, key=read_signing_key(key), seed=seed, name=name, version=version, released=released,
+        expires=None if expires is None else expires.replace(tzinfo=UTC), images=images,
+    )  # fmt: skip
+    print(f"quantizing and proving {run} …", flush=True)
+    built = build(order)
+    for line in audit_lines(built.audit.to_dict()):
+        print(line)
+    if built.parity is None:
+        print("parity not measured: the run's films are not at hand; name their folder with --images")
+    else:
+        print(parity_line(built.parity.to_dict()))
+    if not built.on_coral:
+        print("not compiled for Coral: edgetpu_compiler is not on the PATH")
+    print(f"{built.out}: seed {built.seed}, network {built.digest}, signed by {order.key.public.key_id}")
