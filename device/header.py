@@ -78,8 +78,8 @@ def exposure_of(header: Dataset, meta: Dataset, transfer_syntax: str) -> Exposur
         kvp=_positive(number(header, "KVP")),
         mas=_mas(header),
         acquired_at=acquired_at(header),
-        rows=integer(header, "Rows"),
-        columns=integer(header, "Columns"),
+        rows=_count(integer(header, "Rows")),
+        columns=_count(integer(header, "Columns")),
         transfer_syntax=transfer_syntax if re.fullmatch(r"[0-9.]{1,64}", transfer_syntax) else None,
         source=Source.DICOM,
     )
@@ -247,3 +247,7 @@ def _mas(header: Dataset) -> float | None:
 
 def _positive(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
+
+
+def _count(value: int | None) -> int | None:
+    return value if value is not None and value >= 0 else None

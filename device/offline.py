@@ -1,0 +1,150 @@
+"""Offline: files and folders come in; one result line for each film goes out, by the same pipeline as on the box."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from device import clock
+from device.bundle import load_bundle, trusted_keys
+from device.classify import Classifier
+from device.config import GateConfig, LimitsConfig
+from device.contract import Result, Source, load_site_key
+from device.judge import SiteIdentity, judge_film
+from device.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+DONE, FAILED, USAGE = 0, 1, 2
+PLACE = "offline"
+"""Stands for site and device in the results: no box made them."""
+
+
+class Judge(Protocol):
+    """One film's path to its result."""
+
+    def __call__(self, path: Path) -> Result:
+        """Never raises for a fault of the film."""
+
+
+def classify_paths(
+    paths: Sequence[Path],
+    *,
+    bundle: Path,
+    out: Path | None,
+    progress: bool,
+    site_key: Path | None,
+    trusted: Sequence[Path],
+    backend: str,
+    threads: int,
+) -> int:
+    """Judge every file of `paths`; one JSON line each, in input order, to `out` or standard output.
+
+    Returns the exit code: 0 every file has its line, 1 the lines could not be written, 2 a path that is not there or
+    an `out` that cannot be opened. Raises BundleError, BackendUnavailable, ContractError (site key) before any film.
+    """
+    if missing := [path for path in paths if not path.exists()]:
+        return _complain(f"{missing[0]}: no such file or folder; name films or folders of films")
+    films = list(films_of(paths))
+    if not films:
+        return _complain("no films: the folders named hold no files that are not hidden")
+    with ExitStack() as stack:
+        try:
+            lines = stack.enter_context(_opened(out))
+        except OSError as error:
+            return _complain(f"{out}: cannot be written ({error.strerror}); name another file with --out")
+        judge = stack.enter_context(_judge(bundle, site_key, trusted, backend, threads))
+        shown = stack.enter_context(_shown(films, progress=progress))
+        return _write_all(shown, judge, lines)
+
+
+def films_of(paths: Sequence[Path]) -> Iterator[Path]:
+    """Files as named; folders with everything in them, sorted, but what is hidden and folders behind links."""
+    for path in paths:
+        if path.is_dir():
+            found = (Path(folder, name) for folder, _, names in _walk(path) for name in names)
+            yield from sorted((film for film in found if not film.name.startswith(".")), key=lambda film: film.parts)
+        else:
+            yield path
+
+
+def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    for folder, subfolders, names in os.walk(top):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield folder, subfolders, names
+
+
+@contextlib.contextmanager
+def _judge(bundle: Path, site_key: Path | None, trusted: Sequence[Path], backend: str, threads: int) -> Iterator[Judge]:
+    """The box's own parts, with default policy and limits."""
+    classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
+    key = None if site_key is None else load_site_key(site_key)
+    identity = SiteIdentity(site=PLACE, device=PLACE, boot_id=PLACE, key=key)
+    with contextlib.closing(Sandbox(GateConfig(), classifier.ages, LimitsConfig())) as sandbox:
+
+        def judge(path: Path) -> Result:
+            judged = judge_film(path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.reading)
+            return judged.result
+
+        yield judge
+
+
+def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO) -> int:
+    for path in films:
+        line = _line(path, judge(path))
+        try:
+            print(line, file=lines, flush=True)
+        except BrokenPipeError:
+            # The reader has gone, as `head` does; Python would complain again at its own end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        except OSError as error:
+            print(f"results cannot be written ({error.strerror}); free space and run again", file=sys.stderr)
+            return FAILED
+    return DONE
+
+
+def _line(path: Path, result: Result) -> str:
+    # Names of files need not be text.
+    name = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return json.dumps({**result.to_dict(), "source_path": name}, separators=(",", ":"), allow_nan=False)
+
+
+def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
+    return contextlib.nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _shown(films: Sequence[Path], *, progress: bool) -> Iterator[Iterator[Path]]:
+    """The films one by one, with a bar on standard error if wanted."""
+    if not progress:
+        yield iter(films)
+        return
+    with _bar() as bar:
+        yield iter(bar.track(films, description="films"))
+
+
+def _bar() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - only for those who watch
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True),
+    )
+
+
+def _complain(words: str) -> int:
+    print(words, file=sys.stderr)
+    return USAGE
