@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import types
@@ -54,13 +55,20 @@ def build(kind: type[Any], value: Any, where: str) -> Any:
     """
     if not isinstance(value, dict):
         raise ContractError(f"{where}: an object expected, got {type(value).__name__}")
-    hints = typing.get_type_hints(kind)
-    names = [f.name for f in fields(kind)]
+    hints = _hints(kind)
+    names = list(hints)
     if unknown := sorted(set(value) - set(names)):
         raise ContractError(f"{where}.{unknown[0]}: no such field")
     if missing := [name for name in names if name not in value]:
         raise ContractError(f"{where}.{missing[0]}: missing")
     return kind(**{name: _convert(hints[name], value[name], f"{where}.{name}") for name in names})
+
+
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    # Resolving the annotations of a result takes longer than all the rest of reading it.
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
