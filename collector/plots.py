@@ -50,7 +50,7 @@ def forest(comparison: Comparison) -> str:
     """Every system's figures with their intervals, on one scale from the lowest that occurs to 1."""
     systems = comparison.systems
     with mpl.rc_context(_SETTINGS | {"svg.hashsalt": "forest"}):
-        height = 0.9 + len(FOREST) * (0.22 + 0.17 * len(systems))
+        height = max(5.0, 0.7 + len(FOREST) * (0.12 + 0.12 * len(systems)))
         figure = Figure(figsize=(6.4, height), layout="constrained")
         axes = figure.add_subplot()
         gap = 0.82 / max(1, len(systems))

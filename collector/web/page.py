@@ -36,13 +36,18 @@ def _templates() -> Environment:
         signs=FLAG_SIGNS,
         not_for=NOT_FOR,
     )
-    environment.filters["moment"] = moment
+    environment.filters.update(moment=moment, signed=signed)
     return environment
 
 
 def moment(text: str | None) -> str:
     """`2026-11-23 06:43:30` from ISO 8601, or a dash; times on the pages are UTC."""
     return "\u2013" if not text else text[:19].replace("T", " ")
+
+
+def signed(value: float) -> str:
+    """`+0.0533` or, with a true minus, `\u22120.0188`."""
+    return f"{value:+.4f}".replace("-", "\u2212")
 
 
 def render(name: str, **values: Any) -> str:
