@@ -55,7 +55,7 @@ def build(kind: type[Any], value: Any, where: str) -> Any:
     """
     if not isinstance(value, dict):
         raise ContractError(f"{where}: an object expected, got {type(value).__name__}")
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # every class can be hashed
     names = list(hints)
     if unknown := sorted(set(value) - set(names)):
         raise ContractError(f"{where}.{unknown[0]}: no such field")

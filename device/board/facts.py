@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from device.board.judged import Judged, read
 from device.history import BoardEntry, History
 from device.spool import scan
 
@@ -16,13 +17,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """`entries`: flags, newest decision first. `waiting`: arrival times (UTC) of films not judged yet, oldest first.
+    """`entries`: flags, newest decision first; `films`: the same, read, with None for one of an unknown form.
 
-    `undelivered` results wait for the collector's receipt; `dead` ones can never be sent. Not `readable`: nothing
+    `waiting`: arrival times (UTC) of films not judged yet, oldest first. `undelivered` results wait for the collector's receipt; `dead` ones can never be sent. Not `readable`: nothing
     is known, and nothing may be shown as if it were.
     """
 
     entries: tuple[BoardEntry, ...] = ()
+    films: tuple[Judged | None, ...] = ()
     waiting: tuple[datetime, ...] = ()
     undelivered: int = 0
     dead: int = 0
@@ -41,6 +43,7 @@ class Reader:
         self._inode = 0
         self._seen: object = None
         self._facts = UNREADABLE
+        self._known: dict[object, Judged | None] = {}
 
     def read(self) -> Facts:
         """What stands there now; cheap when nothing has changed."""
@@ -61,9 +64,18 @@ class Reader:
         if seen != self._seen or not self._facts.readable:
             undelivered, dead = history.depths()
             entries = tuple(history.recent(self._show))
-            self._facts = Facts(entries=entries, waiting=waiting, undelivered=undelivered, dead=dead)
+            films = self._read_films(entries)
+            self._facts = Facts(entries=entries, films=films, waiting=waiting, undelivered=undelivered, dead=dead)
             self._seen = seen
         return self._facts
+
+    def _read_films(self, entries: tuple[BoardEntry, ...]) -> tuple[Judged | None, ...]:
+        """Each entry is read once."""
+        known, self._known = self._known, {}
+        for entry in entries:
+            key = (entry.result.get("result_id"), entry.resent_at)
+            self._known[key] = known[key] if key in known else read(entry)
+        return tuple(self._known.values())
 
     def _open(self) -> History:
         """The open file; another one under the same name (moved away, restored) is opened anew."""

@@ -17,11 +17,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from device.board.facts import Reader
+from device.board.facts import Facts, Reader
 from device.board.view import View, make_view
 from device.config import BoardConfig
 
 BEAT_S = 2.0
+VIEW_S = 1.0
 FRESH_S = 3.0
 """A look older than this is not passed on as life."""
 
@@ -41,24 +42,36 @@ class Watcher:
     """A thread that looks every `look_s` and hands on each view that differs from the one before."""
 
     def __init__(
-        self, reader: Reader, config: BoardConfig, *, show: Callable[[View, datetime], None], look_s: float = 0.1
+        self, reader: Reader, config: BoardConfig, *, show: Callable[[View, datetime], None], look_s: float = 0.05
     ) -> None:
         self._reader, self._config, self._show, self._look_s = reader, config, show, look_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="board-watcher", daemon=True)
         self._view: View | None = None
+        self._facts: Facts | None = None
+        self._viewed_at = 0.0
         self._looked_at = -FRESH_S
 
     def step(self) -> bool:
         """Look once. True when something has changed."""
-        now = datetime.now(UTC)
-        view = make_view(self._reader.read(), now, self._config)
-        changed = view != self._view
-        if changed:
-            self._view = view
-            self._show(view, now)
-        self._looked_at = time.monotonic()
+        facts, looked_at = self._reader.read(), time.monotonic()
+        # Time alone changes a page too: what was current grows old.
+        if facts is self._facts and looked_at - self._viewed_at < VIEW_S:
+            changed = False
+        else:
+            changed = self._look_at(facts)
+            self._facts, self._viewed_at = facts, looked_at
+        self._looked_at = looked_at
         return changed
+
+    def _look_at(self, facts: Facts) -> bool:
+        now = datetime.now(UTC)
+        view = make_view(facts, now, self._config)
+        if view == self._view:
+            return False
+        self._view = view
+        self._show(view, now)
+        return True
 
     @property
     def is_fresh(self) -> bool:

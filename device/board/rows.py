@@ -5,24 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from device.board.judged import Judged
 from device.board.show import clock, percent, person, span, tidy
 from device.board.words import CAVEAT_WORDS, COULD_NOT, FLAG_WORDS, REASON_WORDS, Words
 from device.config import BoardConfig
-from device.contract import ContractError, Flag, Result
-from device.history import BoardEntry
-
-CLOCK_SLACK = timedelta(seconds=60)
-"""Modality and box may differ by so much before the film's own time is doubted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A history entry whose result has been read, with the time the film counts as taken."""
-
-    entry: BoardEntry
-    result: Result
-    taken_at: datetime
-    own_time: bool
+from device.contract import Flag, Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +49,6 @@ class Row:
         """One sentence for a screen reader."""
         probability = f", probability {self.gauge.text}" if self.gauge else f": {self.text}"
         return f"{self.head}{probability} {self.name or 'No name'}, {self.taken_word} {self.taken}."
-
-
-def read(entry: BoardEntry) -> Judged | None:
-    """None for a row that this version cannot read."""
-    try:
-        result = Result.from_dict(entry.result)
-    except ContractError:
-        return None
-    own = entry.acquired_at
-    if own is None or own > entry.received_at + CLOCK_SLACK:
-        return Judged(entry=entry, result=result, taken_at=entry.received_at, own_time=False)
-    return Judged(entry=entry, result=result, taken_at=own, own_time=True)
 
 
 def make_row(film: Judged, now: datetime, config: BoardConfig) -> Row:

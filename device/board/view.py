@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from device.board.facts import Facts
-from device.board.rows import CLOCK_SLACK, Judged, Row, make_row, read
+from device.board.judged import CLOCK_SLACK, Judged
+from device.board.rows import Row, make_row
 from device.board.show import clock
 from device.config import BoardConfig
 from device.contract import Flag, Model, Reason, Runtime
@@ -68,10 +69,9 @@ BLIND = Top(
 
 def make_view(facts: Facts, now: datetime, config: BoardConfig) -> View:
     """The page at `now`."""
-    films = [read(entry) for entry in facts.entries]
-    if not facts.readable or (films and films[0] is None):
+    if not facts.readable or (facts.films and facts.films[0] is None):
         return View(top=BLIND)
-    judged = [film for film in films if film is not None]
+    judged = [film for film in facts.films if film is not None]
     waiting = _not_judged(facts)
     newest = None if waiting else _newest(judged, now, timedelta(seconds=config.stale_after_s))
     rows = {film.result.result_id: make_row(film, now, config) for film in judged}

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.board.facts import UNREADABLE, Facts
-from device.board.rows import make_row, read
+from device.board.judged import read
+from device.board.rows import make_row
 from device.board.show import percent, person, span, tidy
 from device.board.view import Panel, View, make_view
 from device.board.words import CAVEAT_WORDS, FLAG_WORDS, REASON_WORDS
@@ -32,7 +33,7 @@ def film(name: str, ago_s: float, seq: int, **details: Any) -> BoardEntry:
 
 
 def view_of(*entries: BoardEntry, waiting: tuple[datetime, ...] = (), now: datetime = NOW, **facts: Any) -> View:
-    return make_view(Facts(entries=entries, waiting=waiting, **facts), now, CONFIG)
+    return make_view(Facts(entries=entries, films=tuple(map(read, entries)), waiting=waiting, **facts), now, CONFIG)
 
 
 # ---- words
