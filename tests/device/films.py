@@ -12,6 +12,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 DX_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 
 
+def film_uid(number: int) -> str:
+    return f"1.2.826.0.1.3680043.9.7777.{number}"
+
+
 def film(
     number: int = 0, *, side: int = 64, sop_class: str = DX_PRESENTATION, sop_instance: str | None = None
 ) -> bytes:
@@ -20,7 +24,7 @@ def film(
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_class
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = sop_instance or f"1.2.826.0.1.3680043.9.7777.{number}"
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = sop_instance or film_uid(number)
     ds.StudyInstanceUID = f"1.2.826.0.1.3680043.9.7777.1.{number}"
     ds.SeriesInstanceUID = f"1.2.826.0.1.3680043.9.7777.2.{number}"
     ds.PatientName, ds.PatientID, ds.AccessionNumber = "Doe^Jane", f"P{number}", f"A{number}"

@@ -1,0 +1,35 @@
+"""The negative control of the kill campaign: a box that takes the broker's PUBACK for delivery."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from device import logs
+from device.app import run_box
+from device.box import Box
+from device.broker import Acked
+from device.config import load_config
+from device.publish import FAILURE, Publisher
+
+
+class PubackPublisher(Publisher):
+    """Forgets a row as soon as the broker has acknowledged it, as many programs do."""
+
+    def _on_acked(self, event: Acked) -> None:
+        seq = self._flights.acked(event.mid)
+        letter = None if seq is None else self._outbox.letter(seq)
+        if letter is None or event.code >= FAILURE:
+            return
+        self._outbox.done([letter.result_id])
+        self._flights.drop(letter.seq)
+
+
+def main() -> None:
+    config = load_config(Path(sys.argv[sys.argv.index("--config") + 1]))
+    logs.set_up(config.log_level)
+    run_box(Box(config, publisher_type=PubackPublisher))
+
+
+if __name__ == "__main__":
+    main()
