@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +33,14 @@ MAX_MEMBERS = 32
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_FILE_BYTES = 64 << 20
 """A file of a bundle may not be larger; the networks in view have at most 5 MB."""
+
+
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError, ValueError,
+    OverflowError,
+)  # fmt: skip
+"""What zipfile raises for a damaged archive has no common type."""
 
 
 class NotABundle(BundleError):
@@ -126,11 +136,8 @@ def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
             yield from _from_archive(path)
     except OSError as error:
         raise NotABundle(f"{path}: bundle cannot be read ({error.strerror or error})") from None
-    # zipfile answers a damaged archive in all of these ways.
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        raise NotABundle(
-            f"{path}: not a bundle ({error}); name what `pneumoflag-export build` wrote"
-        ) from None
+    except DAMAGE as error:
+        raise NotABundle(f"{path}: not a bundle ({error}); name what `pneumoflag-export build` wrote") from None
 
 
 def _from_folder(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -145,11 +152,13 @@ def _from_folder(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        _check_names(path, names)
-        for name in names:
-            with archive.open(name) as stream:
-                yield name, _capped(path, name, stream.read(_limit(name) + 1))
+        entries = archive.infolist()
+        _check_names(path, [entry.filename for entry in entries])
+        for entry in entries:
+            if entry.compress_type not in COMPRESSIONS:
+                raise NotABundle(f"{path}: {entry.filename} is packed in an unknown way; fetch the bundle again")
+            with archive.open(entry) as stream:
+                yield entry.filename, _capped(path, entry.filename, stream.read(_limit(entry.filename) + 1))
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
