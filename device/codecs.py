@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any
 
 import cv2
@@ -42,7 +43,7 @@ class Declared:
     precision: int
 
 
-def jpeg_declared(frame: bytes) -> Declared | None:
+def jpeg_declared(frame: bytes | mmap) -> Declared | None:
     """From the frame header (SOF) of JPEG (ITU-T T.81 B.2.2) or JPEG-LS (T.87 C.2.2); None without one."""
     at = 2
     while at + 9 <= len(frame):

@@ -64,7 +64,7 @@ class LimitsConfig(Section):
     """What parsing one film may cost. It runs in a child process that dies alone."""
 
     film_s: float = Field(15.0, gt=0, description="seconds to parse, decode and preprocess one film")
-    memory_mib: int = Field(400, ge=128, description="memory the child may take beyond its start")
+    memory_mib: int = Field(320, ge=128, description="memory the child may take beyond its start")
     max_pixels: int = Field(64_000_000, ge=224 * 224, description="rows times columns; above: too_large")
     max_file_bytes: int = Field(256 * MIB, ge=MIB, description="above: too_large")
 

@@ -102,9 +102,8 @@ def _mapped(path: Path, max_file_bytes: int) -> mmap.mmap:
 
 
 def _open_picture(data: mmap.mmap, limits: LimitsConfig) -> Film:
-    content = bytes(data)
     try:
-        size = picture.size_of(content)
+        size = picture.size_of(data)
     except picture.PictureFault:
         raise Refused(Reason.UNREADABLE) from None
 
@@ -112,7 +111,7 @@ def _open_picture(data: mmap.mmap, limits: LimitsConfig) -> Film:
         if size.rows * size.columns > limits.max_pixels:
             raise Refused(Reason.TOO_LARGE)
         try:
-            grey = picture.decode(content)
+            grey = picture.decode(data)
         except picture.PictureFault:
             raise Refused(Reason.UNREADABLE) from None
         if grey.dtype == np.uint8:

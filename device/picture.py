@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any
 
 import cv2
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from device.codecs import jpeg_declared
 
+Data = bytes | mmap
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
 
@@ -34,15 +36,15 @@ def is_picture(head: bytes) -> bool:
     return head.startswith((JPEG, PNG))
 
 
-def size_of(data: bytes) -> Size:
+def size_of(data: Data) -> Size:
     """Raises PictureFault when the file does not say or is cut off."""
-    size = _png_size(data) if data.startswith(PNG) else _jpeg_size(data)
+    size = _png_size(data) if data[: len(PNG)] == PNG else _jpeg_size(data)
     if size.rows < 1 or size.columns < 1:
         raise PictureFault
     return size
 
 
-def _jpeg_size(data: bytes) -> Size:
+def _jpeg_size(data: Data) -> Size:
     declared = jpeg_declared(data)
     # FF D9 cannot stand inside a scan: without it after the scan the end is lost, and libjpeg would fill up with grey.
     if declared is None or data.find(_JPEG_END, _scan_start(data)) < 0:
@@ -50,7 +52,7 @@ def _jpeg_size(data: bytes) -> Size:
     return Size(rows=declared.rows, columns=declared.columns)
 
 
-def _scan_start(data: bytes) -> int:
+def _scan_start(data: Data) -> int:
     """Where the first scan begins: an Exif thumbnail before it has an end mark of its own."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
@@ -61,9 +63,9 @@ def _scan_start(data: bytes) -> int:
     raise PictureFault
 
 
-def _png_size(data: bytes) -> Size:
+def _png_size(data: Data) -> Size:
     """IHDR, and acTL of an animation (PNG third edition 11.2.1, 11.3.6.1)."""
-    if len(data) < 33 or data[12:16] != b"IHDR" or b"IEND" not in data[-64:]:
+    if len(data) < 33 or data[12:16] != b"IHDR" or data.rfind(b"IEND") < 0:
         raise PictureFault
     columns, rows = struct.unpack_from(">II", data, 16)
     control = data.find(b"acTL", 0, 4096)
@@ -71,7 +73,7 @@ def _png_size(data: bytes) -> Size:
     return Size(rows=rows, columns=columns, frames=max(1, frames))
 
 
-def decode(data: bytes) -> NDArray[Any]:
+def decode(data: Data) -> NDArray[Any]:
     """Grey values uint8 or uint16 (rows, columns); colour as brightness, turned upright by Exif, first frame.
 
     Raises PictureFault.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
-from mmap import mmap
+from mmap import MADV_DONTNEED, mmap
 from typing import Any
 
 import cv2
@@ -71,6 +71,9 @@ def stored_of(data: bytes | mmap, element: Element, transfer_syntax: str, layout
     if element.length != UNDEFINED_LENGTH:
         return _native(view[element.start : element.start + element.length], layout)
     frame = first_frame(view[element.start :], layout.frames)
+    if isinstance(data, mmap):
+        # The frame is a copy: the file's own pages need not stay in memory beside it.
+        data.madvise(MADV_DONTNEED)
     if transfer_syntax == _ENCAPSULATED_NATIVE:
         return _native(memoryview(frame), layout)
     if transfer_syntax in NATIVE:

@@ -133,4 +133,14 @@ def nested_sequences(depth: int) -> bytes:
     return head + opening * depth
 
 
-__all__ = ["bare", "code_item", "dataset", "lut_item", "make_compressed", "make_dx", "nested_sequences", "ramp", "to_bytes"]
+__all__ = [
+    "bare",
+    "code_item",
+    "dataset",
+    "lut_item",
+    "make_compressed",
+    "make_dx",
+    "nested_sequences",
+    "ramp",
+    "to_bytes",
+]
