@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 class Facts:
     """`entries`: flags, newest decision first; `films`: the same, read, with None for one of an unknown form.
 
-    `waiting`: arrival times (UTC) of films not judged yet, oldest first. `undelivered` results wait for the collector's receipt; `dead` ones can never be sent. Not `readable`: nothing
+    `waiting`: arrival times (UTC) of films not judged yet, oldest first. `undelivered` results wait for
+    the collector's receipt; `dead` ones can never be sent. Not `readable`: nothing
     is known, and nothing may be shown as if it were.
     """
 
