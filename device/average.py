@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 SIDE = 448
 """Twice the side of the network's input, so that one average serves the network and the thumbnail."""
 _GROUP = 32
+_STEPS = np.float32(64)
+"""Averages are kept to 1/64 of a stored value."""
 
 Pixels = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -37,9 +39,9 @@ def area_average(pixels: Pixels, words: Words | None) -> Floats:
         strips = _average_rows(pixels, words)
     else:
         strips = _weights(rows) @ _stored(pixels, words).astype(np.float32)
-    if columns >= SIDE:
-        return resized(strips, (SIDE, SIDE))
-    return np.asarray(strips @ _weights(columns).T, np.float32)
+    square = resized(strips, (SIDE, SIDE)) if columns >= SIDE else strips @ _weights(columns).T
+    # What float32 and the versions of cv2 differ by goes here, so an even film stays even.
+    return np.asarray(np.rint(square * _STEPS) / _STEPS, np.float32)
 
 
 def resized(values: Floats, size: tuple[int, int]) -> Floats:

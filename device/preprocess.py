@@ -38,8 +38,6 @@ PREPROCESS_VERSION = 1
 INPUT_SHAPE = (224, 224)
 THUMBNAIL_QUALITY = 85
 ROBUST_PERCENTILES = (1.0, 99.0)
-_EVEN = 1e-4
-"""A film that differs by less, relatively, is even: only the rounding of the average would be stretched."""
 
 Grey = NDArray[np.uint8]
 
@@ -197,6 +195,4 @@ def _with_robust_span(small: Floats, rendering: Rendering) -> Rendering:
         kept = film[(film < low - 0.5) | (film > high + 0.5)]
         film = kept if kept.size else film
     low, high = np.percentile(_modality(film, rendering), ROBUST_PERCENTILES)
-    if np.ptp(film) <= _EVEN * np.abs(film).max():
-        high = low
     return replace(rendering, voi=Span(low=float(low), high=float(high)))

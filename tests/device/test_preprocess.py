@@ -96,7 +96,7 @@ spans = st.builds(lambda low, reach: Span(low=low, high=low + reach), st.floats(
     intercept=st.floats(-3000, 3000),
     invert=st.booleans(),
 )
-def test_it_agrees_with_a_slow_float64_reference(shape, seed, voi, slope, intercept, invert):
+def test_it_agrees_with_a_slow_float64_reference(shape, seed, voi, slope, intercept, invert):  # noqa: PLR0917
     pixels = film(shape, seed)
     rendering = Rendering(words=FOURTEEN, slope=slope, intercept=intercept, voi=voi, invert=invert)
     image = preprocess(pixels, rendering)
