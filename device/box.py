@@ -69,6 +69,7 @@ class Box:
         bundle = load_bundle(config.model.bundle, trusted_keys(config.model.trusted_keys))
         sandbox = Sandbox(config.gate, bundle.ages, config.limits)
         self._stack.callback(sandbox.close)
+        self._model_note = "released" if bundle.manifest.released else "a trial, not released"
         self._classifier = Classifier(bundle, backend=config.model.backend, threads=config.model.threads)
         # Its child has been starting meanwhile; a look at nothing waits for it, so that the first film need not.
         sandbox.prepare(Path(os.devnull))
@@ -129,6 +130,7 @@ class Box:
             self._folder / "outbox.sqlite",
             self._spool.root,
             title=f"{self.config.site} · {self.config.device}",
+            model_note=self._model_note,
         )
         url = board.start()
         self._stack.callback(board.stop)
