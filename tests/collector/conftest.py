@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,7 +36,7 @@ KEY = bytes(range(32))
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def a_result(
+def make_result(
     number: int,
     *,
     site: str = "site",
@@ -94,7 +94,7 @@ def a_result(
     )
 
 
-def a_message(payload: bytes | str | Result, *, leaf: str = "result", device: str = "box", mid: int = 1) -> Message:
+def make_message(payload: bytes | str | Result, *, leaf: str = "result", device: str = "box", mid: int = 1) -> Message:
     """As the broker hands it over."""
     if isinstance(payload, Result):
         device, payload = payload.device, payload.to_json()
@@ -106,6 +106,16 @@ def a_message(payload: bytes | str | Result, *, leaf: str = "result", device: st
         session=1,
         received_at=NOON,
     )
+
+
+@pytest.fixture
+def a_result() -> Callable[..., Result]:
+    return make_result
+
+
+@pytest.fixture
+def a_message() -> Callable[..., Message]:
+    return make_message
 
 
 @pytest.fixture
