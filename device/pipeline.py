@@ -66,6 +66,7 @@ class Pipeline:
             result = self._outbox.put(answer.result, answer.entry)
         except (OutboxFull, OSError) as error:
             self._alarms.set("disk_full", str(error))
+            self._spool.spare(film)
             return False
         self._alarms.clear("disk_full")
         self._spool.done(film)

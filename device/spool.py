@@ -162,16 +162,23 @@ class Spool:
 
     def attempt(self, film: Spooled) -> Spooled:
         """Count a try before it is made, on disk: a film that takes the process down is known by its count."""
-        with self._changed:
-            counted = _renamed(replace(film, tries=film.tries + 1), self.root)
-            self._films[film.order] = counted
-        return counted
+        return self._rename(film, tries=film.tries + 1)
+
+    def spare(self, film: Spooled) -> Spooled:
+        """Take the count back: the try ended for want of room, not by the film's fault."""
+        return self._rename(film, tries=film.tries)
 
     def done(self, film: Spooled) -> None:
         """Forget a film whose result is committed. Should a power cut bring it back, it is judged again: a resend."""
         with self._changed:
             latest = self._films.pop(film.order, film)  # `attempt` has given it a new name since
         latest.path.unlink(missing_ok=True)
+
+    def _rename(self, film: Spooled, *, tries: int) -> Spooled:
+        with self._changed:
+            latest = self._films.get(film.order, film)
+            self._films[film.order] = _renamed(replace(latest, tries=tries), self.root)
+            return self._films[film.order]
 
     @property
     def depth(self) -> int:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.contract import Source
@@ -154,6 +154,7 @@ def test_a_process_killed_at_any_moment_leaves_only_whole_films(tmp_path: Path) 
             assert len(set(body)) == 1
 
 
+@settings(deadline=None)
 @given(chunks=st.lists(st.binary(max_size=300), max_size=8))
 def test_whatever_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]) -> None:
     spool = spool_in(tmp_path_factory.mktemp("spool"))

@@ -68,7 +68,8 @@ class Outcome:
     answered: int
     lost: int
     duplicates: int
-    seqs: list[int]
+    rows: int
+    last_seq: int
     repeated_seqs: int
     kills: dict[str, int]
     resends: int
@@ -202,7 +203,8 @@ def _outcome(  # noqa: PLR0917
         answered=len(modality.answered),
         lost=len(expected - set(stored)),
         duplicates=len(exposures) - len(set(exposures)),
-        seqs=sorted(int(str(row[0])) for row in collector.rows("SELECT seq FROM results")),
+        rows=len(stored),
+        last_seq=max((int(str(row[0])) for row in collector.rows("SELECT seq FROM results")), default=0),
         repeated_seqs=len(collector.rows("SELECT * FROM repeated_seqs")),
         kills=kills,
         resends=modality.resends,
