@@ -1,0 +1,230 @@
+"""Site: a bundle and a folder come in; a running hospital goes out: broker, box and collector as real processes.
+
+Everything listens on the loopback address and on free ports, and lives in one folder.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sqlite3
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from device.contract import IdKind, Result, content_id, load_site_key, pseudonym
+from sim.broker import write_settings
+from sim.manifest import Sent
+from sim.process import Child, python_command
+from sim.send import Address
+
+START_S = 60.0
+SITE, DEVICE = "demo-hospital", "box-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One row of the collector: the result and when it was committed (ISO 8601, UTC)."""
+
+    result: Result
+    received_at: str
+
+
+class Site:
+    """Use it as a context: it starts broker, collector and box, and ends them whatever happens."""
+
+    def __init__(self, folder: Path, bundle: Path, *, trusted_keys: tuple[Path, ...] = ()) -> None:
+        self.folder, self.logs = folder, folder / "logs"
+        self._broker_port, self._dicom_port, self._board_port, self._web_port = _free_ports(4)
+        self._work = folder / "work"
+        for part in (self.logs, self._work / "box", self._work / "collector", self.incoming):
+            part.mkdir(parents=True, exist_ok=True)
+        self._key_file = _site_key(self._work / "site.key")
+        self._key = load_site_key(self._key_file)
+        self.collector_config = self._collector_config()
+        box_config = self._box_config(bundle, trusted_keys)
+        broker_config = write_settings(self._work / "broker.toml", self._broker_port)
+        self.broker = self._child("broker", [sys.executable, "-m", "sim.broker", str(broker_config)])
+        self.collector = self._child(
+            "collector", [*python_command("collector.app"), "run", "--config", str(self.collector_config)]
+        )
+        self.box = self._child("box", [*python_command("device.app"), "run", "--config", str(box_config)])
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        return Child(name, command, self.logs / f"{name}.log")
+
+    def __enter__(self) -> Self:
+        try:
+            self.broker.start()
+            self.broker.wait_until(lambda: _listens(self._broker_port), timeout_s=START_S, what="its port")
+            self.start_collector()
+            self.start_box(wait=False)
+            self.collector.wait_until(self._collector_ports.exists, timeout_s=START_S, what="ports.json")
+            self.wait_for_box()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End all parts, the box first, so that it can say goodbye."""
+        for child in (self.box, self.collector, self.broker):
+            child.stop()
+
+    def check(self) -> None:
+        """Raises PartFailed for a part that has ended by itself."""
+        for child in (self.broker, self.collector, self.box):
+            child.check()
+
+    @property
+    def incoming(self) -> Path:
+        """The folder that the box watches."""
+        return self._work / "incoming"
+
+    @property
+    def address(self) -> Address:
+        """Where the box takes films by C-STORE."""
+        return Address(host="127.0.0.1", port=self._dicom_port)
+
+    @property
+    def board_url(self) -> str:
+        """The technologist's page."""
+        return f"http://127.0.0.1:{self._board_port}/"
+
+    @property
+    def collector_url(self) -> str:
+        """The administrators' pages."""
+        return f"http://127.0.0.1:{self._web_port}/"
+
+    def kill_box(self) -> None:
+        """As when its power goes: `kill -9`, nothing is tidied up."""
+        self.box.kill()
+
+    def start_box(self, *, wait: bool = True) -> None:
+        """As systemd would after it ended."""
+        self._box_ports.unlink(missing_ok=True)
+        self.box.start()
+        if wait:
+            self.wait_for_box()
+
+    def start_collector(self) -> None:
+        """Its pages and receipts come a moment later."""
+        self._collector_ports.unlink(missing_ok=True)
+        self.collector.start()
+
+    def wait_for_box(self) -> None:
+        """Until it takes films."""
+        self.box.wait_until(self._box_ports.exists, timeout_s=START_S, what="ports.json")
+
+    @property
+    def _box_ports(self) -> Path:
+        return self._work / "box" / "ports.json"
+
+    @property
+    def _collector_ports(self) -> Path:
+        return self._work / "collector" / "ports.json"
+
+    def exposure_ids(self, sent: Sent) -> frozenset[str]:
+        """The keyed identifiers under which the box may answer this film: by its UID, or by its content."""
+        by_uid = pseudonym(self._key, IdKind.EXPOSURE, sent.sop_instance_uid)
+        by_content = content_id(self._key, sent.content_sha256)
+        return frozenset({by_uid, by_content} if by_uid else {by_content})
+
+    def stored(self) -> list[Stored]:
+        """What the collector has committed."""
+        rows = self._collector_rows("SELECT body, received_at FROM results ORDER BY received_at, seq")
+        return [Stored(result=Result.from_json(body), received_at=at) for body, at in rows]
+
+    def stored_ids(self) -> list[str]:
+        """The exposure of each result, quickly."""
+        return [row[0] for row in self._collector_rows("SELECT exposure_id FROM results")]
+
+    def resends_absorbed(self) -> int:
+        """Results that came again under another number and were recognised."""
+        return int(self._collector_rows("SELECT count(*) FROM repeated_seqs")[0][0])
+
+    def _collector_rows(self, query: str) -> list[Any]:
+        path = self._work / "collector" / "collector.sqlite"
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
+
+    def backlog(self) -> tuple[int, int]:
+        """Films in the box's spool, results in its outbox: what survives it when it is killed."""
+        spool = self._work / "box" / "spool"
+        films = [path for path in spool.rglob("*") if path.is_file()] if spool.is_dir() else []
+        connection = sqlite3.connect(f"file:{self._work / 'box' / 'outbox.sqlite'}?mode=ro", uri=True, timeout=5)
+        try:
+            return len(films), int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
+        finally:
+            connection.close()
+
+    def _collector_config(self) -> Path:
+        folder = self._work / "collector"
+        return _write_yaml(
+            folder / "collector.yaml",
+            {
+                "site_key_file": str(self._key_file.resolve()),
+                "broker": {"port": self._broker_port, "reconnect_max_s": 2},
+                "store": {"url": f"sqlite:///{folder.resolve()}/collector.sqlite"},
+                "web": {"port": self._web_port},
+            },
+        )
+
+    def _box_config(self, bundle: Path, trusted_keys: tuple[Path, ...]) -> Path:
+        return _write_yaml(
+            self._work / "box.yaml",
+            {
+                "site": SITE,
+                "device": DEVICE,
+                "site_key_file": str(self._key_file.resolve()),
+                "model": {"bundle": str(bundle.resolve()), "trusted_keys": [str(k.resolve()) for k in trusted_keys]},
+                "dicom": {"port": self._dicom_port},
+                "folder": {"path": str(self.incoming.resolve()), "poll_s": 0.25, "settle_s": 0.5, "after": "delete"},
+                "broker": {"port": self._broker_port, "reconnect_max_s": 1},
+                "outbox": {"receipt_timeout_s": 3, "receipt_timeout_max_s": 10},
+                "storage": {"data_dir": str((self._work / "box").resolve()), "reserve_mib": 64, "ballast_mib": 1},
+                "board": {"port": self._board_port},
+                "health_s": 5,
+            },
+        )
+
+
+def _write_yaml(path: Path, values: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _site_key(path: Path) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+    return path
+
+
+def _free_ports(count: int) -> list[int]:
+    """Fixed for the run, for a modality keeps its settings while the box starts anew."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
