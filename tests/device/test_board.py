@@ -223,7 +223,7 @@ def test_a_new_flag_is_on_the_wire_within_a_moment_of_its_commit(site: Site) -> 
         add(site.box, f"film {number}", patient=f"PATIENT{number}^X")
         committed_at = time.monotonic()
         delays_s.append(listener.wait_for_text(f"PATIENT{number},") - committed_at)
-    assert statistics.median(delays_s) < 0.2
+    assert statistics.median(delays_s) < 0.25
 
 
 def test_a_film_in_the_spool_takes_the_flag_from_the_top_at_once(site: Site) -> None:
@@ -247,10 +247,11 @@ def test_delivery_is_told_and_does_not_matter(site: Site) -> None:
 
 def test_without_news_there_is_a_sign_of_life_every_two_seconds(site: Site) -> None:
     listener = site.listen()
-    time.sleep(4.6)
-    assert [name for name, _data, _at in listener.events] == ["page", "beat", "beat"]
-    versions = {data["version"] for _name, data, _at in listener.events}
-    assert len(versions) == 1
+    assert soon(lambda: len(listener.events) == 3, within_s=8)
+    names, versions, moments = zip(*[(name, data["version"], at) for name, data, at in listener.events], strict=True)
+    assert names == ("page", "beat", "beat")
+    assert len(set(versions)) == 1
+    assert 1.5 < moments[2] - moments[1] < 2.5
 
 
 def test_when_the_watcher_hangs_there_is_no_sign_of_life_and_no_flag(
