@@ -188,7 +188,7 @@ def _deliver(study: Study, json_out: Path | None, html: Path | None, resamples: 
         if json_out is not None:
             json_out.write_text(text + "\n", encoding="utf-8")
     if html is not None:
-        from collector.web.page import standalone
+        from collector.web.comparisons import standalone
 
         html.write_text(standalone(study, comparison), encoding="utf-8")
 

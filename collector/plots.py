@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from collector.compare import Comparison, Outcome
 from collector.compare.roc import curve
-from collector.report import NAMES
+from collector.words import NAMES
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 FOREST = ("sensitivity", "specificity", "precision", "npv", "accuracy", "balanced_accuracy", "f1", "mcc", "roc_auc")

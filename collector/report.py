@@ -8,30 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from collector.compare import Comparison, Difference, Estimate
-from collector.study import NOT_FOR, Study
-
-NAMES = {
-    "accuracy": "accuracy",
-    "precision": "precision (PPV)",
-    "sensitivity": "sensitivity (recall)",
-    "specificity": "specificity",
-    "npv": "NPV",
-    "f1": "F1",
-    "balanced_accuracy": "balanced accuracy",
-    "mcc": "MCC",
-    "roc_auc": "ROC AUC",
-    "brier": "Brier score",
-}
-REASONS = {
-    "readers_tied": "readers tied",
-    "no_read": "no read",
-    "missing_in_system": "no output of this system",
-    "unclassified": "unclassified by the box",
-    "no_score": "no score for the rule's findings",
-    "ambiguous": "matches several films",
-    "conflicting": "several outputs that differ",
-    "unmatched": "film unknown to the store",
-}
+from collector.study import Study
+from collector.words import NAMES, NOT_FOR, REASONS, p_text
 
 
 def show(study: Study, comparison: Comparison, console: Console) -> None:
@@ -50,11 +28,6 @@ def cell(estimate: Estimate | None) -> str:
     if estimate is None:
         return "\u2013"
     return f"{estimate.value:.4f} ({estimate.low:.4f}\u2013{estimate.high:.4f})"
-
-
-def p_text(p: float) -> str:
-    """`0.164`, or `<0.0001`."""
-    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def difference_cell(difference: Difference | None) -> str:

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvicorn
 from sqlalchemy.engine import make_url
 
 from collector.config import CollectorConfig, ConfigError
 from collector.store import Store, StoreAway
 from collector.subscribe import Subscriber
+from collector.web.app import make_app
 from device.contract import load_site_key
 
 log = logging.getLogger(__name__)
@@ -70,10 +72,6 @@ def _pages(config: CollectorConfig, store: Store, subscriber: Subscriber) -> Ite
     if not config.web.enabled:
         yield None
         return
-    import uvicorn  # noqa: PLC0415  # only with pages on
-
-    from collector.web.app import make_app  # noqa: PLC0415  # brings matplotlib
-
     listener = _listener(config.web.host, config.web.port)
     port = listener.getsockname()[1]
     settings = uvicorn.Config(make_app(config, store, subscriber.counters), log_config=None, lifespan="off")

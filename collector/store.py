@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from sqlalchemy import Connection, Engine, Row, Table, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, Row, Table, create_engine, event, func, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
@@ -22,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, Operati
 from collector import tables
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0001"
 REJECTED_KEPT = 10_000
 Rowish = Mapping[str, Any]
 
@@ -68,11 +67,22 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the tables to this version's form. Raises StoreError when the database is not to be had."""
+        if self._revision() == HEAD:
+            return
+        from alembic import command  # noqa: PLC0415  # a second of imports that only a change of form needs
+        from alembic.config import Config as AlembicConfig  # noqa: PLC0415
+
         config = AlembicConfig()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.writing() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _revision(self) -> str | None:
+        with self.reading() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from collector.compare import Comparison, Reference, System, compare
+from collector.words import NOT_FOR
 
-NOT_FOR = "For research and quality comparison, not for diagnosis."
 TIE = "readers_tied"
 LISTED = 1000
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,10 +14,11 @@ from starlette.routing import Route
 from collector import queries
 from collector.config import CollectorConfig
 from collector.store import Store, StoreError
-from collector.studies import stored_study
-from collector.study import to_json
 from collector.subscribe import Counters
-from collector.web.page import comparison_parts, render
+from collector.web.page import render
+
+if TYPE_CHECKING:
+    from collector.web.comparisons import Compared, Comparisons
 
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
@@ -28,44 +28,30 @@ SECURITY = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """A comparison of one state of the store."""
-
-    state: tuple[Any, ...]
-    parts: Mapping[str, Any]
-    figures: Mapping[str, Any]
-
-
-class Comparisons:
-    """The latest comparison, made anew only when the store has changed, by one thread at a time."""
+class _Late:
+    """Comparisons from the first look on: what they import takes seconds, and results must not wait for it."""
 
     def __init__(self, config: CollectorConfig, store: Store) -> None:
-        self._config = config
-        self._store = store
+        self._make = (config, store)
         self._lock = threading.Lock()
-        self._latest: Compared | None = None
+        self._comparisons: Comparisons | None = None
 
     def get(self) -> Compared:
         """Raises StoreAway."""
         with self._lock:
-            state = self._store.state()
-            if self._latest is None or self._latest.state != state:
-                settings = self._config.compare
-                study = stored_study(self._store, settings)
-                comparison = study.comparison(resamples=settings.resamples, seed=settings.seed)
-                self._latest = Compared(
-                    state=state, parts=comparison_parts(study, comparison), figures=to_json(study, comparison)
-                )
-            return self._latest
+            if self._comparisons is None:
+                from collector.web.comparisons import Comparisons  # see above
+
+                self._comparisons = Comparisons(*self._make)
+        return self._comparisons.get()
 
 
 def make_app(config: CollectorConfig, store: Store, counters: Counters) -> Starlette:
     """The pages; handlers run in threads, so a long comparison stops nobody."""
-    comparisons = Comparisons(config, store)
+    compared = _Late(config, store)
 
     def comparison(_: Request) -> Response:
-        return HTMLResponse(render("comparison.html", nav="comparison", **comparisons.get().parts))
+        return HTMLResponse(render("comparison.html", nav="comparison", **compared.get().parts))
 
     def boxes(_: Request) -> Response:
         found = queries.all_boxes(store)
@@ -78,7 +64,7 @@ def make_app(config: CollectorConfig, store: Store, counters: Counters) -> Starl
         return HTMLResponse(render("results.html", nav="results", rows=rows, flags=flags))
 
     def figures(_: Request) -> Response:
-        return JSONResponse(comparisons.get().figures)
+        return JSONResponse(compared.get().figures)
 
     def healthz(_: Request) -> Response:
         store.state()

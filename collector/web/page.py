@@ -1,8 +1,9 @@
-"""Page: a study, its comparison and the store's tables come in; HTML goes out."""
+"""Page: values come in; HTML goes out. The comparison's own, costly part is in `comparisons`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from collector import plots, report
-from collector.compare import METRICS, Comparison
-from collector.study import NOT_FOR, Study
+from collector import words
 
 FOLDER = Path(__file__).parent
+HEALTH = {
+    "spool_depth": "{} to judge",
+    "outbox_depth": "{} to deliver",
+    "dead_letters": "{} undeliverable",
+    "free_disk_mib": "{} MiB free",
+    "temperature_c": "{:.0f} °C",
+}
 FLAG_SIGNS = {"pneumonia": "\u25b2", "review": "\u25c6", "clear": "\u25cb", "unclassified": "\u2013"}
 
 
@@ -29,14 +35,13 @@ def _templates() -> Environment:
     )
     environment.globals.update(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),  # noqa: S704  # the project's own file
-        cell=report.cell,
-        p_text=report.p_text,
-        names=report.NAMES,
-        reasons=report.REASONS,
+        p_text=words.p_text,
+        names=words.NAMES,
+        reasons=words.REASONS,
         signs=FLAG_SIGNS,
-        not_for=NOT_FOR,
+        not_for=words.NOT_FOR,
     )
-    environment.filters.update(moment=moment, signed=signed)
+    environment.filters.update(moment=moment, signed=signed, health=health)
     return environment
 
 
@@ -50,27 +55,30 @@ def signed(value: float) -> str:
     return f"{value:+.4f}".replace("-", "\u2212")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """A box's word on itself, in words."""
+
+    alarms: tuple[str, ...]
+    facts: tuple[str, ...]
+
+
+def health(said: Mapping[str, Any]) -> Health:
+    """What the page shows of a health message; a box of another version may say less or more."""
+    alarms = said.get("alarms")
+    model = said.get("model")
+    shown = [(said.get(name), words) for name, words in HEALTH.items()]
+    facts = [words.format(value) for value, words in shown if isinstance(value, (int, float))]
+    if isinstance(model, dict):
+        facts.append(f"{model.get('name')} v{model.get('version')}")
+    if said.get("clock_trusted") is False:
+        facts.append("clock not trusted")
+    return Health(
+        alarms=tuple(f"{name}: {text}" for name, text in alarms.items()) if isinstance(alarms, dict) else (),
+        facts=tuple(facts),
+    )
+
+
 def render(name: str, **values: Any) -> str:
     """A page of `templates/`."""
     return _templates().get_template(name).render(**values)
-
-
-def comparison_parts(study: Study, comparison: Comparison) -> Mapping[str, Any]:
-    """What the comparison template needs; the drawings are the costly part."""
-    adjusted = {(x.a, x.b, x.metric): x.p for x in comparison.adjusted()}
-    reasons = [name for name in report.REASONS if any(system.excluded.get(name) for system in study.systems)]
-    return {
-        "study": study,
-        "systems": comparison.systems,
-        "pairs": comparison.pairs,
-        "adjusted": adjusted,
-        "metrics": METRICS,
-        "left_out": reasons,
-        "forest": Markup(plots.forest(comparison)) if comparison.systems else "",  # noqa: S704  # drawn here
-        "roc": Markup(plots.roc(comparison)) if comparison.systems else "",  # noqa: S704  # drawn here
-    }
-
-
-def standalone(study: Study, comparison: Comparison) -> str:
-    """The comparison as one file that needs neither network nor server."""
-    return render("comparison.html", nav=None, **comparison_parts(study, comparison))

@@ -9,12 +9,13 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector import queries, tables
 from collector.arrivals import batch, read
-from collector.store import REJECTED_KEPT, Batch, Store, StoreAway, StoreError, Unstorable
+from collector.store import HEAD, MIGRATIONS, REJECTED_KEPT, Batch, Store, StoreAway, StoreError, Unstorable
 from device.contract import Flag
 
 
@@ -25,6 +26,8 @@ def stored(store: Store, messages) -> int:
 def test_the_migrations_make_the_tables_the_code_knows(store):
     with store.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+        assert MigrationContext.configure(connection).get_current_revision() == HEAD
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == HEAD
     store.migrate()
 
 
