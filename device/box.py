@@ -96,7 +96,6 @@ class Box:
             self._run_room("folder", self._folder_receiver(self.config.folder.path).run)
         if self._dicom:
             self._dicom.start()
-            self._stack.callback(self._dicom.stop)
         ports = {"pid": os.getpid(), "dicom": self._dicom.port if self._dicom else None, "board": board}
         _write_whole(self._folder / "ports.json", json.dumps(ports))
         # Last, for it tells systemd that all is ready.
@@ -116,10 +115,12 @@ class Box:
     def _bind(self) -> DicomReceiver:
         dicom = self.config.dicom
         try:
-            return DicomReceiver(dicom, self._spool, self._alarms)
+            receiver = DicomReceiver(dicom, self._spool, self._alarms)
         except OSError as error:
             where = f"{dicom.host}:{dicom.port}"
             raise BoxError(f"{where}: cannot listen there ({error.strerror}); free it or set dicom.port") from None
+        self._stack.callback(receiver.stop)
+        return receiver
 
     def _start_board(self) -> str | None:
         config = self.config.board

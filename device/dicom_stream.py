@@ -65,6 +65,7 @@ class Incoming(BytesIO):
     def write(self, data: Any) -> int:
         """Append to the film. After a refusal the rest is swallowed, so that the peer hears the status at its end."""
         self._last_s = time.monotonic()
+        self._first_s = self._first_s or self._last_s
         if self._refusal is None:
             try:
                 self._spool_on(data)
@@ -116,7 +117,6 @@ class Incoming(BytesIO):
         if head is None:
             self.refuse(MISMATCH, "not a film of an accepted presentation context")
             return
-        self._first_s = time.monotonic()
         self._writer = self._spool.open()
         self._writer.write(head)
 

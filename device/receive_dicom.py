@@ -83,6 +83,9 @@ class DicomReceiver:
 
     def stop(self) -> None:
         """Take no more, let films under way end within a moment, end the rest."""
+        if not self._thread.is_alive():
+            self._server.server_close()  # bound, but never started
+            return
         self._server.shutdown()
         end_s = time.monotonic() + GRACE_S
         while time.monotonic() < end_s and any(a.is_established for a in self._server.active_associations):
@@ -155,6 +158,8 @@ def _handler(config: DicomConfig, spool: Spool, max_film_bytes: int) -> type:
             association.dul.socket.recv = reader.recv
             association.dimse = SpoolingDimse(association, spool, max_film_bytes=max_film_bytes)
             association.born_s = time.monotonic()
+            # A silent peer must not hold up the end of the program; what was answered Success is on disk.
+            association.daemon = association.dul.daemon = True
             return association
 
     return Handler

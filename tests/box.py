@@ -23,15 +23,16 @@ class BoxProcess:
 
     def __init__(
         self,
-        folder: Path,
+        home: Path,
         bundle: tuple[Path, PublicKey],
+        /,
         *,
         broker_port: int,
         command: list[str] | None = None,
-        **settings: dict[str, Any],
+        **settings: Any,
     ) -> None:
-        self.folder, self.data = folder, folder / "data"
-        self.key = folder / "site.key"
+        self.data = home / "data"
+        self.key = home / "site.key"
         if not self.key.exists():
             self.key.touch(mode=0o600)
             self.key.write_text(secrets.token_hex(32), encoding="ascii")
@@ -48,16 +49,17 @@ class BoxProcess:
             "board": {"enabled": False},
         }
         for section, changes in settings.items():
-            values[section] = {**values.get(section, {}), **changes}
+            values[section] = {**values.get(section, {}), **changes} if isinstance(changes, dict) else changes
         self.port: int = values["dicom"]["port"]
-        self.config = folder / "box.yaml"
+        self.config = home / "box.yaml"
         self.config.write_text(yaml.safe_dump(values), encoding="utf-8")
-        self.log = folder / "box.log"
+        self.log = home / "box.log"
         self._command = [*(command or COMMAND), "run", "--config", str(self.config)]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> BoxProcess:
-        (self.data / "ports.json").unlink(missing_ok=True)
+        if self.data.is_dir():
+            (self.data / "ports.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
         if wait:

@@ -20,11 +20,11 @@ def free_port() -> int:
 class Mosquitto:
     """`extra` is appended to its configuration."""
 
-    def __init__(self, folder: Path, *, extra: str = "", anonymous: bool = True) -> None:
+    def __init__(self, folder: Path, *, extra: str = "", anonymous: bool = True, port: int = 0) -> None:
         self.binary = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
         if not self.binary:
             pytest.skip("Debian's mosquitto is missing: apt-get install mosquitto")
-        self.port = free_port()
+        self.port = port or free_port()
         self.conf = folder / "mosquitto.conf"
         self._log = (folder / "mosquitto.log").open("ab")
         lines = [

@@ -80,7 +80,14 @@ def test_the_spooled_bytes_are_the_senders_behind_a_clean_preamble(spool: Spool)
     (body,) = wait_for(spool, 1)
     assert body[:132] == bytes(128) + b"DICM"
     assert body.endswith(pydicom.dcmread(BytesIO(sent)).PixelData)
-    assert spool.pending()[0].receive_ms is not None
+    assert spool.pending()[0].receive_ms > 0
+
+
+def test_a_film_of_a_single_pdu_took_no_negative_time(spool: Spool) -> None:
+    with receiving(spool) as receiver:
+        assert send(receiver.port, film()) == [0x0000]
+    assert wait_for(spool, 1)
+    assert spool.pending()[0].receive_ms >= 0
 
 
 def test_the_file_meta_information_is_what_pydicom_reads_back() -> None:
