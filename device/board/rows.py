@@ -42,6 +42,7 @@ class Row:
     marks: tuple[str, ...]
     caveats: tuple[str, ...]
     gauge: Gauge | None
+    clock_trusted: bool
     has_thumbnail: bool
 
     @property
@@ -72,6 +73,7 @@ def make_row(film: Judged, now: datetime, config: BoardConfig) -> Row:
         marks=tuple(_marks(film, now, config)),
         caveats=tuple(CAVEAT_WORDS[caveat] for caveat in result.gate.caveats),
         gauge=_gauge(result),
+        clock_trusted=result.clock.trusted,
         has_thumbnail=entry.thumbnail is not None,
     )
 
@@ -108,8 +110,6 @@ def _marks(film: Judged, now: datetime, config: BoardConfig) -> list[str]:
         marks.append(f"Late: judged {span(after)} after {since}")
     if entry.acquired_at is not None and not film.own_time:
         marks.append(f"Clocks disagree: the film says it was taken {clock(entry.acquired_at, now)}")
-    if not film.result.clock.trusted:
-        marks.append("Box clock not verified")
     if entry.resent_at is not None:
         marks.append(f"Sent again {clock(entry.resent_at, now)}: the flag is the first one's")
     return marks

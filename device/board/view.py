@@ -123,13 +123,17 @@ def _top(
         return Top(panel=Panel.EMPTY, head="No film judged yet", text="The flag of the next film appears here.")
     arrived_at = last.entry.resent_at or last.entry.received_at
     just_came = _is_recent(arrived_at, now, timedelta(seconds=config.stale_after_s))
-    older = f"A film {_word(last)} {clock(last.taken_at, now)} came at {clock(arrived_at, now)}."
+    older = f"film, {_word(last)} {clock(last.taken_at, now)}, came at {clock(arrived_at, now)}"
     if newest:
         elsewhere = just_came and last.taken_at < newest.taken_at and not _one_study(last, newest)
-        return Top(panel=Panel.CURRENT, head="Newest exposure", text=f"{older} See the list." if elsewhere else "")
+        return Top(
+            panel=Panel.CURRENT, head="Newest exposure", text=f"Another {older}: see the list." if elsewhere else ""
+        )
     if just_came:
         again = " It was judged before." if last.entry.resent_at else ""
-        return Top(panel=Panel.OLDER, head="No new exposure", text=f"{older}{again} Its flag stands in the list.")
+        return Top(
+            panel=Panel.OLDER, head="No new exposure", text=f"An older {older}.{again} Its flag stands in the list."
+        )
     since = max((film for film in judged if film.taken_at <= now), key=lambda film: film.taken_at, default=last)
     head = f"No new exposure since {clock(since.taken_at, now)}"
     return Top(panel=Panel.QUIET, head=head, text="Earlier flags stand below.", since=since.taken_at, after="ago")

@@ -132,8 +132,17 @@ def soon(check: Callable[[], bool], within_s: float = 3.0) -> bool:
 
 
 def test_the_page_stands_complete_without_any_script(site: Site) -> None:
-    add(site.box, "a", ago_s=30, probability=0.87)
-    add(site.box, "b", ago_s=300, reason=Reason.MINOR, patient="ROE^RICHARD", model="trial-model", fell_back=True)
+    add(site.box, "a", ago_s=30, probability=0.87, clock_trusted=False)
+    add(
+        site.box,
+        "b",
+        ago_s=300,
+        clock_trusted=False,
+        reason=Reason.MINOR,
+        patient="ROE^RICHARD",
+        model="trial-model",
+        fell_back=True,
+    )
     assert soon(lambda: "ROE, Richard" in site.text())
     page = site.text()
     for text in (
@@ -149,6 +158,8 @@ def test_the_page_stands_complete_without_any_script(site: Site) -> None:
     assert "north / room-2" in page
     assert "trial-model" in page
     assert "accelerator has failed" in page
+    assert page.count("Box clock not verified") == 1
+    assert page.count("taken, unverified") == 1
     assert '<noscript><meta http-equiv="refresh"' in page
 
 
