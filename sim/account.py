@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
 from device.contract import GateStatus, Result
 from sim.manifest import Sent
 from sim.site import Stored
+
+_SETTLED = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ def summary(films: Sequence[Fate], stored: Sequence[Stored], facts: Mapping[str,
     per_exposure = Counter((result.exposure_id, result.model.digest) for result in results)
     rejected = [result for result in results if result.gate.status is GateStatus.REJECTED]
     return {
-        "exposures": len({film.sent.sop_instance_uid or film.sent.content_sha256 for film in films}),
+        "exposures": len({film.sent.named_by for film in films}),
         "films_sent": sum(film.sent.times_sent for film in films),
         "results_stored": len(results),
         "lost": sum(film.result is None for film in films),
@@ -56,7 +58,7 @@ def summary(films: Sequence[Fate], stored: Sequence[Stored], facts: Mapping[str,
         "rejected_by_reason": dict(sorted(Counter(str(r.gate.reason) for r in rejected).items())),
         "flags": dict(sorted(Counter(str(result.flag) for result in results).items())),
         "flags_by_truth": flags_by_truth(films),
-        "latency_ms": latency_medians(films),
+        "latency_ms": latency_medians(films, down=_down(facts.get("kill", {}))),
         **facts,
     }
 
@@ -70,8 +72,19 @@ def flags_by_truth(films: Sequence[Fate]) -> dict[str, dict[str, int]]:
     return {truth: dict(sorted(counts.items())) for truth, counts in table.items()}
 
 
-def latency_medians(films: Sequence[Fate]) -> dict[str, float | None]:
-    """Medians in milliseconds: of the box's own parts, and from its Success to the collector's commit."""
+def _down(kill: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
+    """From the first kill until all had settled again."""
+    if not (kill.get("collector_at") and kill.get("back_at")):
+        return None
+    return datetime.fromisoformat(kill["collector_at"]), datetime.fromisoformat(kill["back_at"]) + _SETTLED
+
+
+def latency_medians(films: Sequence[Fate], *, down: tuple[datetime, datetime] | None = None) -> dict[str, float | None]:
+    """Medians in milliseconds: of the box's own parts, and from its Success to the collector's commit.
+
+    Films taken while a part was `down` are left out: what they show is that nothing is lost, not how quick it is.
+    """
+    films = [film for film in films if down is None or not down[0] <= film.sent.answered_at <= down[1]]
     results = [film.result for film in films if film.result is not None]
     timings: dict[str, list[float | None]] = {
         name: [getattr(result.timing_ms, name) for result in results]

@@ -59,6 +59,7 @@ class Kill:
 
     collector_after: int
     after_films: int
+    collector_at: datetime | None = None
     at: datetime | None = None
     back_at: datetime | None = None
     waiting_films: int = 0
@@ -84,10 +85,11 @@ def run_demo(options: Options, teller: Teller) -> dict[str, Any]:
         teller.say(f"broker, box and collector run; flag board {site.board_url} collector {site.collector_url}")
         sending = _send(site, cases, options, teller)
         _await_answers(site, sending.sent, teller)
-        films = fates([(film, site.exposure_ids(film)) for film in sending.sent], site.stored())
+        stored = site.stored()
+        films = fates([(film, site.exposure_ids(film)) for film in sending.sent], stored)
         facts = _facts(site, films, sending.kill, options)
         comparison = _compare(site, sending.sent, options, teller)
-        found = _conclude(summary(films, site.stored(), facts), films, comparison, options, teller)
+        found = _conclude(summary(films, stored, facts), films, comparison, options, teller)
         _judge(found, films)
         if options.stay:
             _stay(site, teller)
@@ -161,6 +163,7 @@ def _watch(site: Site, thread: threading.Thread, sending: Sending, teller: Telle
             )
             if shown == sending.kill.collector_after:
                 site.collector.kill()
+                sending.kill.collector_at = datetime.now(UTC)
                 teller.say("kill -9 to the collector: the box keeps its results")
             if shown == sending.kill.after_films:
                 _kill_and_restart(site, sending, teller)
@@ -181,9 +184,8 @@ def _kill_and_restart(site: Site, sending: Sending, teller: Teller) -> None:
     site.start_box()
     kill.back_at = datetime.now(UTC)
     site.start_collector()
-    teller.say(
-        f"the box is back after {(kill.back_at - kill.at).total_seconds():.1f} s, the collector starts; the modality goes on"
-    )
+    down_s = (kill.back_at - kill.at).total_seconds()
+    teller.say(f"the box is back after {down_s:.1f} s, the collector starts; the modality goes on")
 
 
 def _await_answers(site: Site, sent: list[Sent], teller: Teller) -> None:
@@ -228,6 +230,7 @@ def _facts(site: Site, films: tuple[Fate, ...], kill: Kill, options: Options) ->
         "resends_absorbed": site.resends_absorbed(),
         "kill": {
             "after_films": kill.acknowledged,
+            "collector_at": kill.collector_at.isoformat() if kill.collector_at else None,
             "at": kill.at.isoformat() if kill.at else None,
             "back_at": kill.back_at.isoformat() if kill.back_at else None,
             "films_on_disk": kill.waiting_films,

@@ -13,8 +13,14 @@ FLAG_COLOURS = {"pneumonia": "#c0392b", "review": "#d68910", "clear": "#1e8449",
 _WIDTH, _LEFT, _ROW = 860, 90, 13
 
 
-def timeline(films: Sequence[Fate], down: tuple[datetime, datetime] | None) -> str:
-    """A row per film: from the box's Success (dot) to the collector's commit (bar), the box's absence shaded."""
+Down = tuple[datetime, datetime, datetime]
+
+
+def timeline(films: Sequence[Fate], down: Down | None) -> str:
+    """A row per film: from the box's Success (dot) to the collector's commit (bar).
+
+    `down`: when the collector was killed, when the box was, and when it was back; shaded.
+    """
     known = [film for film in films if film.stored_at is not None]
     if not known:
         return ""
@@ -25,7 +31,13 @@ def timeline(films: Sequence[Fate], down: tuple[datetime, datetime] | None) -> s
     def x(moment: datetime) -> float:
         return _LEFT + (moment - start).total_seconds() / span_s * (_WIDTH - _LEFT - 20)
 
-    parts = [_shade(x(down[0]), x(down[1]), _ROW * len(known) + 8)] if down else []
+    height = _ROW * len(known) + 8
+    parts = []
+    if down:
+        parts = [_shade(x(down[0]), x(down[1]), height, "#fdebd0"), _shade(x(down[1]), x(down[2]), height, "#f5b7b1")]
+        parts.append(
+            f'<text x="{x(down[0]) + 4:.0f}" y="{height - 4}">collector killed, then the box, then both back</text>'
+        )
     for row, film in enumerate(known):
         parts.append(_bar(film, row, x))
     parts.append(_axis(span_s, _ROW * len(known) + 10))
@@ -45,11 +57,8 @@ def _bar(film: Fate, row: int, x: Any) -> str:
     )
 
 
-def _shade(left: float, right: float, height: int) -> str:
-    return (
-        f'<rect x="{left:.1f}" y="0" width="{max(2.0, right - left):.1f}" height="{height}" fill="#f5b7b1"/>'
-        f'<text x="{right + 4:.1f}" y="10" fill="#943126">box killed and started again</text>'
-    )
+def _shade(left: float, right: float, height: int, colour: str) -> str:
+    return f'<rect x="{left:.1f}" y="0" width="{max(2.0, right - left):.1f}" height="{height}" fill="{colour}"/>'
 
 
 def _axis(span_s: float, y: int) -> str:

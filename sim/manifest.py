@@ -32,6 +32,11 @@ class Sent:
     times_sent: int
     source: str
 
+    @property
+    def named_by(self) -> str:
+        """What tells it from other films: its UID, or its content where it has none."""
+        return self.sop_instance_uid or self.content_sha256
+
 
 class Manifest:
     """The file being written: a row stands in it as soon as the film was taken."""

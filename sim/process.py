@@ -52,14 +52,18 @@ class Child:
             self._process.wait()
             self._process = None
 
-    def stop(self, timeout_s: float = 15.0) -> None:
+    def terminate(self) -> None:
+        """SIGTERM; `stop` waits for what comes of it."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
         """SIGTERM, then SIGKILL to what is left."""
         if not self._process:
             return
-        if self._process.poll() is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout_s)
+        self.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
         # Its own children may be left.
         self.kill()
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sim.account import Fate
-from sim.figures import FLAG_COLOURS, intervals, timeline
+from sim.figures import FLAG_COLOURS, Down, intervals, timeline
 
 _METRICS = ("accuracy", "sensitivity", "specificity", "balanced_accuracy", "roc_auc")
 
@@ -38,11 +38,12 @@ def write_report(
     return path
 
 
-def _down(summary: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
-    kill = summary["kill"]
-    if not (kill["at"] and kill["back_at"]):
+def _down(summary: Mapping[str, Any]) -> Down | None:
+    moments = [summary["kill"][name] for name in ("collector_at", "at", "back_at")]
+    if not all(moments):
         return None
-    return datetime.fromisoformat(kill["at"]), datetime.fromisoformat(kill["back_at"])
+    first, second, third = (datetime.fromisoformat(moment) for moment in moments)
+    return first, second, third
 
 
 def _card(film: Fate, thumbs: Path) -> dict[str, Any]:

@@ -74,7 +74,9 @@ class Site:
         self.stop()
 
     def stop(self) -> None:
-        """End all parts, the box first, so that it can say goodbye."""
+        """End all parts; the broker last, so that the others can say goodbye."""
+        for child in (self.box, self.collector):
+            child.terminate()
         for child in (self.box, self.collector, self.broker):
             child.stop()
 

@@ -49,7 +49,8 @@ class Outputs:
 
 def write_outputs(sent: Iterable[Sent], folder: Path, *, seed: int) -> Outputs:
     """`lunit.jsonl`, `vuno.csv` and `reads.csv` for every film that has a label."""
-    films = [film for film in sent if film.label is not None]
+    # Two files may bear the same UID: to everyone behind the modality they are one film.
+    films = list({film.named_by: film for film in sent if film.label is not None}.values())
     folder.mkdir(parents=True, exist_ok=True)
     files = Outputs(lunit=folder / "lunit.jsonl", vuno=folder / "vuno.csv", reads=folder / "reads.csv")
     _write_lunit(films, files.lunit, np.random.default_rng([seed, 21]))

@@ -25,6 +25,8 @@ PHOTONS_OPEN = 24_000.0
 """Detected quanta per 0.14 mm pixel without a patient, at exposure 1."""
 BITS = 14
 FULL = 2**BITS - 1
+# The tone curve as a table: levels from -3 to 4.
+_LOWEST, _RANGE, _STEPS = 3.0, 7.0, 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,12 @@ def digitise(level: Map, received: Map, size: int, exposure: float, rng: np.rand
     noise: Map = rng.standard_normal((size, size), dtype=np.float32)
     if scale > 1.5:
         noise = np.asarray(cv2.GaussianBlur(noise, (3, 3), 0.55), np.float32)
-    shown = resize(level, size) + np.float32(0.6) * noise * grain
-    table = tone(np.linspace(-3, 4, 8192, dtype=np.float32))
-    index = np.clip((shown + 3) * (8191 / 7), 0, 8191).astype(np.uint16)
-    return np.asarray((table * FULL + 0.5).astype(np.uint16)[index])
+    # In place: at full size each copy is 38 MB.
+    noise *= grain
+    noise *= np.float32(0.6)
+    noise += resize(level, size)
+    noise += np.float32(_LOWEST)
+    noise *= np.float32((_STEPS - 1) / _RANGE)
+    np.clip(noise, 0, _STEPS - 1, out=noise)
+    table = tone(np.linspace(-_LOWEST, _RANGE - _LOWEST, _STEPS, dtype=np.float32))
+    return np.asarray((table * FULL + 0.5).astype(np.uint16)[noise.astype(np.uint16)])

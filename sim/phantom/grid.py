@@ -13,6 +13,7 @@ Map = NDArray[np.floating[Any]]
 """float32 wherever it is large."""
 FIELD_CM = 43.008
 """The detector: 3072 pixels of 0.14 mm."""
+_PIECE = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,23 +57,39 @@ def join(parts: list[Samples]) -> Samples:
 
 def project(grid: Grid, points: Samples, *, rotation_deg: float = 0.0) -> Map:
     """Thickness in cm along parallel rays: each point's volume is shared by its four nearest pixels (bilinear)."""
+    total = np.zeros(grid.size**2)
     turn = np.deg2rad(rotation_deg)
-    columns = (
-        (points.x * np.cos(turn) + points.z * np.sin(turn) + grid.shift_cm[0]) / grid.pixel_cm + grid.size / 2 - 0.5
-    )
-    rows = (points.y + grid.shift_cm[1]) / grid.pixel_cm + grid.size / 2 - 0.5
-    inside = (columns > 0) & (columns < grid.size - 1) & (rows > 0) & (rows < grid.size - 1)
-    columns, rows, mass = columns[inside], rows[inside], points.volume[inside] / grid.pixel_cm**2
-    left, top = columns.astype(np.int32), rows.astype(np.int32)
-    right_share, low_share = columns - left, rows - top
-    start = top * grid.size + left
-    index = np.concatenate([start, start + 1, start + grid.size, start + grid.size + 1])
-    upper, lower = mass * (1 - low_share), mass * low_share
-    weights = np.concatenate(
-        [upper * (1 - right_share), upper * right_share, lower * (1 - right_share), lower * right_share]
-    )
-    flat = np.bincount(index, weights=weights, minlength=grid.size**2)
-    return flat.reshape(grid.size, grid.size).astype(np.float32)
+    middle = grid.size / 2 - 0.5
+    # In pieces that fit the processor's cache.
+    for k in range(0, len(points.x), _PIECE):
+        x, y, z, volume = (axis[k : k + _PIECE] for axis in (points.x, points.y, points.z, points.volume))
+        columns = (x * np.cos(turn) + z * np.sin(turn) + grid.shift_cm[0]) / grid.pixel_cm + middle
+        rows = (y + grid.shift_cm[1]) / grid.pixel_cm + middle
+        _share_out(total, grid.size, columns, rows, volume)
+    return np.asarray(total.reshape(grid.size, grid.size) / grid.pixel_cm**2, np.float32)
+
+
+def _share_out(total: Map, size: int, columns: Map, rows: Map, volume: Map) -> None:
+    """Add each volume to the four pixels around its place, in `total` (size * size)."""
+    inside = (columns > 0) & (columns < size - 1) & (rows > 0) & (rows < size - 1)
+    columns, rows, volume = columns[inside], rows[inside], volume[inside].astype(np.float64)
+    if not len(volume):
+        return
+    left, top = columns.astype(np.int64), rows.astype(np.int64)
+    lower = volume * (rows - top)
+    upper = volume - lower
+    share = columns - left
+    index = top * size + left
+    first = int(index.min())
+    index -= first
+    for offset, mass in (
+        (0, upper * (1 - share)),
+        (1, upper * share),
+        (size, lower * (1 - share)),
+        (size + 1, lower * share),
+    ):
+        counted = np.bincount(index, weights=mass)
+        total[first + offset : first + offset + len(counted)] += counted
 
 
 def blur(values: Map, sigma_px: float) -> Map:
