@@ -113,6 +113,7 @@ class DicomReceiver:
 
     def _on_closed(self, event: Any) -> None:
         event.assoc.dimse.drop()
+        event.assoc.connection.close()  # pynetdicom leaves it open when the peer was gone first
 
 
 class _Server(ThreadedAssociationServer):  # type: ignore[misc]
@@ -157,6 +158,7 @@ def _handler(config: DicomConfig, spool: Spool, max_film_bytes: int) -> type:
             )
             association.dul.socket.recv = reader.recv
             association.dimse = SpoolingDimse(association, spool, max_film_bytes=max_film_bytes)
+            association.connection = self.request
             association.born_s = time.monotonic()
             # A silent peer must not hold up the end of the program; what was answered Success is on disk.
             association.daemon = association.dul.daemon = True

@@ -182,6 +182,7 @@ def test_an_association_that_breaks_off_leaves_nothing(spool: Spool) -> None:
             time.sleep(0.01)
         assert list(spool.root.iterdir()) == []
         association.abort()
+        raw.close()
 
 
 def until_temporary(spool: Spool) -> None:
