@@ -92,7 +92,7 @@ class Child:
                     raise ChildTimeout("took too long")
                 chunk = os.read(handle, count - len(found))
                 if not chunk:
-                    raise ChildLost(f"died with status {self.process.wait()}")
+                    raise ChildLost(f"stopped answering, status {self.process.poll()}")
                 found += chunk
         return bytes(found)
 

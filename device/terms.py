@@ -33,13 +33,10 @@ class View(StrEnum):
         return self in {View.PA, View.AP, View.FRONTAL}
 
 
-_PA = frozenset({"PA", "POSTEROANTERIOR"})
-_AP = frozenset({"AP", "ANTEROPOSTERIOR"})
 _FRONTAL = frozenset({"FRONTAL", "FRONT", "FACE", "FRENTE", "CORONAL"})
 _LATERAL = frozenset(
-    {"LAT", "LATERAL", "LATERALE", "LL", "RL", "LLAT", "RLAT", "LATL", "LATR", "LTLAT", "RTLAT", "LLATERAL"}
-    | {"RLATERAL", "LATERALL", "LATERALR", "LATEROLATERAL", "PROFIL", "PROFILE", "PERFIL", "SEITLICH", "SEITL"}
-    | {"SAGITTAL"}
+    {"LAT", "LL", "RL", "LLAT", "RLAT", "LATL", "LATR", "LTLAT", "RTLAT", "LLATERAL", "RLATERAL"}
+    | {"PROFIL", "PROFILE", "PERFIL", "SEITLICH", "SEITL", "SAGITTAL"}
 )
 _OBLIQUE = frozenset(
     {"OBL", "OBLIQ", "OBLIQUE", "OBLIQUA", "OBLICUA", "SCHRAG", "SCHRAEG", "RAO", "LAO", "RPO", "LPO", "RLO", "LLO"}
@@ -74,82 +71,18 @@ CHEST_CODES = frozenset({"816094009", "51185008", "T-D3000", "39607008", "T-2800
 
 _CHEST_STEMS = ("CHEST", "THORAX", "THORACIC", "THORACIQUE", "LUNG", "PULMO", "TORAX", "TORACE", "TORACI", "POUMON")
 _CHEST_WORDS = frozenset({"CXR", "THX", "BRUSTKORB", "POLMONE", "POLMONI", "LUNGE", "LUNGEN"})
-_PARTS = {
-    "ABD": "ABDOMEN",
-    "PELV": "PELVIS",
-    "SPINE": "SPINE",
-    "CSPINE": "CSPINE",
-    "TSPINE": "TSPINE",
-    "LSPINE": "LSPINE",
-    "SSPINE": "SSPINE",
-    "VERTEB": "SPINE",
-    "LUMBAR": "LSPINE",
-    "LWS": "LSPINE",
-    "BWS": "TSPINE",
-    "HWS": "CSPINE",
-    "THORACOLUMB": "SPINE",
-    "CERVICAL": "CSPINE",
-    "CERVICO": "CSPINE",
-    "COCCYX": "COCCYX",
-    "SACR": "SACRUM",
-    "NECK": "NECK",
-    "SKULL": "SKULL",
-    "HEAD": "HEAD",
-    "BRAIN": "BRAIN",
-    "SINUS": "SINUS",
-    "FACIAL": "FACE",
-    "NASAL": "FACE",
-    "ORBIT": "ORBIT",
-    "JAW": "JAW",
-    "MANDIB": "JAW",
-    "TEETH": "TEETH",
-    "DENTAL": "TEETH",
-    "RIB": "RIBS",
-    "CLAVIC": "CLAVICLE",
-    "STERN": "STERNUM",
-    "SCAPULA": "SCAPULA",
-    "SHOULDER": "SHOULDER",
-    "HUMER": "HUMERUS",
-    "ELBOW": "ELBOW",
-    "FOREARM": "FOREARM",
-    "RADIUS": "FOREARM",
-    "ULNA": "FOREARM",
-    "ARM": "ARM",
-    "WRIST": "WRIST",
-    "HAND": "HAND",
-    "FINGER": "FINGER",
-    "THUMB": "THUMB",
-    "HIP": "HIP",
-    "FEMUR": "FEMUR",
-    "THIGH": "THIGH",
-    "KNEE": "KNEE",
-    "PATELLA": "KNEE",
-    "TIBIA": "LEG",
-    "FIBULA": "LEG",
-    "LEG": "LEG",
-    "ANKLE": "ANKLE",
-    "FOOT": "FOOT",
-    "FEET": "FOOT",
-    "TOE": "TOE",
-    "CALCAN": "FOOT",
-    "HEEL": "FOOT",
-    "EXTREM": "EXTREMITY",
-    "BREAST": "BREAST",
-    "MAMM": "BREAST",
-    "HEART": "HEART",
-    "CARDIAC": "HEART",
-    "AORTA": "AORTA",
-    "ESOPHAG": "ESOPHAGUS",
-    "STOMACH": "STOMACH",
-    "BOWEL": "ABDOMEN",
-    "COLON": "ABDOMEN",
-    "KUB": "ABDOMEN",
-    "KIDNEY": "KIDNEY",
-    "BLADDER": "BLADDER",
-    "WHOLEBODY": "WHOLEBODY",
-    "BABYGRAM": "WHOLEBODY",
-    "PHANTOM": "PHANTOM",
-}
+_PART_WORDS = """
+    ABD:ABDOMEN PELV:PELVIS SPINE:SPINE CSPINE:CSPINE TSPINE:TSPINE LSPINE:LSPINE SSPINE:SSPINE VERTEB:SPINE
+    LUMBAR:LSPINE LWS:LSPINE BWS:TSPINE HWS:CSPINE THORACOLUMB:SPINE CERVICAL:CSPINE CERVICO:CSPINE COCCYX:COCCYX
+    SACR:SACRUM NECK:NECK SKULL:SKULL HEAD:HEAD BRAIN:BRAIN SINUS:SINUS FACIAL:FACE NASAL:FACE ORBIT:ORBIT JAW:JAW
+    MANDIB:JAW TEETH:TEETH DENTAL:TEETH RIB:RIBS CLAVIC:CLAVICLE STERN:STERNUM SCAPULA:SCAPULA SHOULDER:SHOULDER
+    HUMER:HUMERUS ELBOW:ELBOW FOREARM:FOREARM RADIUS:FOREARM ULNA:FOREARM ARM:ARM WRIST:WRIST HAND:HAND
+    FINGER:FINGER THUMB:THUMB HIP:HIP FEMUR:FEMUR THIGH:THIGH KNEE:KNEE PATELLA:KNEE TIBIA:LEG FIBULA:LEG LEG:LEG
+    ANKLE:ANKLE FOOT:FOOT FEET:FOOT TOE:TOE CALCAN:FOOT HEEL:FOOT EXTREM:EXTREMITY BREAST:BREAST MAMM:BREAST
+    HEART:HEART CARDIAC:HEART AORTA:AORTA ESOPHAG:ESOPHAGUS STOMACH:STOMACH BOWEL:ABDOMEN COLON:ABDOMEN KUB:ABDOMEN
+    KIDNEY:KIDNEY BLADDER:BLADDER WHOLEBODY:WHOLEBODY BABYGRAM:WHOLEBODY PHANTOM:PHANTOM
+    """
+_PARTS = dict(pair.split(":") for pair in _PART_WORDS.split())
 """Beginnings of words, to DICOM's own terms (PS3.16 annex L). Ribs and other bones of the chest are other films."""
 _UNSAID = frozenset({"", "UNKNOWN", "UNDEFINED", "UNSPECIFIED", "NONE", "NA", "N", "A", "OTHER", "ANY", "DEFAULT"})
 
@@ -177,16 +110,17 @@ def view_in(text: str) -> View | None:
 
 
 def _frontal_in(text: str, found: set[str]) -> View | None:
-    if found & _PA:
-        return View.FRONTAL if found & _AP else View.PA
-    if found & _AP:
-        return View.AP
+    pa = "PA" in found or any(word.startswith("POSTEROANT") for word in found)
+    ap = "AP" in found or any(word.startswith("ANTEROPOST") for word in found)
+    if pa or ap:
+        return View.FRONTAL if pa and ap else View.PA if pa else View.AP
     scripted = any(sign in text for sign in _SCRIPT_FRONTAL)
     return View.FRONTAL if scripted or found & _FRONTAL else None
 
 
 def _is_lateral(text: str, found: set[str]) -> bool:
-    return bool(found & _LATERAL) or any(sign in text for sign in _SCRIPT_LATERAL)
+    named = any(word.startswith(("LATERAL", "LATEROLAT")) and word != "LATERALITY" for word in found)
+    return named or bool(found & _LATERAL) or any(sign in text for sign in _SCRIPT_LATERAL)
 
 
 def view_of_code(code: str, meaning: str) -> View | None:

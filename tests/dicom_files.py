@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    AllTransferSyntaxes,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 CR = "1.2.840.10008.5.1.4.1.1.1"
@@ -77,8 +83,14 @@ def to_bytes(ds: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> byte
     ds.file_meta.MediaStorageSOPClassUID = ds.get("SOPClassUID", SECONDARY_CAPTURE)
     ds.file_meta.MediaStorageSOPInstanceUID = ds.get("SOPInstanceUID", SOP_UID)
     buffer = io.BytesIO()
+    if UID(transfer_syntax) in AllTransferSyntaxes:
+        dcmwrite(buffer, ds, enforce_file_format=True)
+        return buffer.getvalue()
+    # A syntax that pydicom does not know: written as another of the same length.
+    stand_in = "1.2.840.10008.1.2.4.100"
+    ds.file_meta.TransferSyntaxUID = stand_in
     dcmwrite(buffer, ds, enforce_file_format=True)
-    return buffer.getvalue()
+    return buffer.getvalue().replace(stand_in.encode(), transfer_syntax.encode().ljust(len(stand_in), b"\0"))
 
 
 def make_dx(
@@ -96,7 +108,7 @@ def make_dx(
 def make_compressed(path: Path, frame: bytes, transfer_syntax: str, film: NDArray[Any], **changes: Any) -> Path:
     """The same with one encoded frame of `film`."""
     ds = dataset(film, **changes)
-    ds.PixelData = encapsulate([frame])
+    ds.PixelData = encapsulate([frame], has_bot=False) if frame else b"\xfe\xff\x00\xe0\0\0\0\0"
     ds["PixelData"].VR = "OB"
     ds["PixelData"].is_undefined_length = True
     path.write_bytes(to_bytes(ds, transfer_syntax))

@@ -1,0 +1,170 @@
+"""Words and codes of many vendors and languages, and what they come to."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device import terms
+from device.terms import View
+
+
+@pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        ("PA", View.PA),
+        ("pa", View.PA),
+        ("P.A.", View.PA),
+        ("p-a", View.PA),
+        ("A P", View.AP),
+        ("W033 Chest PA", View.PA),
+        ("CHEST_AP_PORTABLE", View.AP),
+        ("Postero-Anterior", View.PA),
+        ("antero-posterior", View.AP),
+        ("PA or AP", View.FRONTAL),
+        ("Thorax frontal", View.FRONTAL),
+        ("Thorax de face", View.FRONTAL),
+        ("胸部正面", View.FRONTAL),
+        ("AP LORDOTIC", View.AP),
+        ("LL", View.LATERAL),
+        ("RL", View.LATERAL),
+        ("LAT", View.LATERAL),
+        ("LATERAL", View.LATERAL),
+        ("L LAT", View.LATERAL),
+        ("Chest LAT", View.LATERAL),
+        ("Thorax seitl.", View.LATERAL),
+        ("Torace latero-laterale", View.LATERAL),
+        ("Thorax profil", View.LATERAL),
+        ("흉부 측면", View.LATERAL),
+        ("LLD", View.DECUBITUS),
+        ("RLD", View.DECUBITUS),
+        ("AP decubitus", View.DECUBITUS),
+        ("RAO", View.OBLIQUE),
+        ("LPO", View.OBLIQUE),
+        ("PA oblique", View.OBLIQUE),
+        ("Thorax schräg", View.OBLIQUE),
+        ("AXIAL", View.OTHER),
+        ("PA and lateral", None),
+        ("bilateral", None),
+        ("Chest", None),
+        ("Paris", None),
+        ("", None),
+    ],
+)
+def test_views_are_found_in_words(text, view):
+    assert terms.view_in(text) is view
+
+
+@pytest.mark.parametrize(
+    ("orientation", "view"),
+    [
+        (["L", "F"], View.FRONTAL),
+        (["R", "F"], View.FRONTAL),
+        (["LF", "FR"], View.FRONTAL),
+        (["A", "F"], View.LATERAL),
+        (["P", "F"], View.LATERAL),
+        (["L", "P"], None),
+        (["L"], None),
+        ([], None),
+        (["", ""], None),
+    ],
+)
+def test_the_patients_orientation_tells_the_plane(orientation, view):
+    assert terms.view_of_orientation(orientation) is view
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning", "view"),
+    [
+        ("272479007", "postero-anterior", View.PA),
+        ("R-10214", "", View.PA),
+        ("R-10206", "antero-posterior", View.AP),
+        ("399173006", "left lateral", View.LATERAL),
+        ("R-10232", "", View.LATERAL),
+        ("399135007", "left anterior oblique", View.OBLIQUE),
+        ("399348003", "antero-posterior oblique", View.OBLIQUE),
+        ("X-1", "Frontal", View.FRONTAL),
+        ("X-1", "something", None),
+    ],
+)
+def test_views_are_found_in_codes(code, meaning, view):
+    assert terms.view_of_code(code, meaning) is view
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CHEST",
+        "chest",
+        "THORAX",
+        "Thorax PA",
+        "CHEST PA",
+        "CHEST_1",
+        "LUNG",
+        "LUNGS",
+        "Tórax",
+        "TORACE",
+        "CXR",
+        "胸部",
+        "흉부",
+    ],
+)
+def test_a_chest_has_many_names(text):
+    assert terms.body_part_stated(text) == terms.CHEST
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("HAND", "HAND"),
+        ("CSPINE", "CSPINE"),
+        ("EXTREMITY", "EXTREMITY"),
+        ("RIBS", "RIBS"),
+        ("CHESTABDOMEN", "ABDOMEN"),
+        ("CHEST ABDOMEN", "ABDOMEN"),
+        ("THORACIC SPINE", "SPINE"),
+        ("TSPINE", "TSPINE"),
+        ("STERNUM", "STERNUM"),
+        ("CLAVICLE", "CLAVICLE"),
+        ("SHOULDER", "SHOULDER"),
+        ("Hidden^Helen", "OTHER"),
+        ("무릎", "OTHER"),
+    ],
+)
+def test_another_part_is_not_a_chest(text, part):
+    assert terms.body_part_stated(text) == part
+
+
+@pytest.mark.parametrize("text", ["", "   ", "UNKNOWN", "n/a", "NONE", "???", "0"])
+def test_what_says_nothing_is_missing(text):
+    assert terms.body_part_stated(text) is None
+
+
+def test_a_description_may_name_no_part_at_all():
+    assert terms.body_part_in("Portable, sitting") is None
+    assert terms.body_part_in("XR CHEST 1 VIEW") == terms.CHEST
+    assert terms.body_part_in("Knie links, KNEE AP") == "KNEE"
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning", "part"),
+    [
+        ("T-D3000", "", terms.CHEST),
+        ("816094009", "Chest", terms.CHEST),
+        ("999", "Thorax", terms.CHEST),
+        ("T-D8810", "Hand", "HAND"),
+        ("T-1", "", terms.OTHER_PART),
+        ("", "", None),
+    ],
+)
+def test_regions_are_found_in_codes(code, meaning, part):
+    assert terms.body_part_of_code(code, meaning) == part
+
+
+@given(st.text(max_size=400))
+def test_no_text_is_a_fault_and_none_gets_through(text):
+    known = {*terms._PARTS.values(), terms.CHEST, terms.OTHER_PART, None}
+    assert terms.body_part_stated(text) in known
+    assert terms.body_part_in(text) in known
+    assert terms.view_in(text) in {*View, None}
