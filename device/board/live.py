@@ -135,11 +135,12 @@ class Hub:
         yield "retry: 1000\n\n"
         while not self.closed:
             changed, page = self._changed, self.page
-            if page is not None and page.version != seen:
-                seen = page.version
-                yield self._event("page", page, html=page.html)
-            elif page is not None and self.is_fresh():
-                yield self._event("beat", page)
+            if page is not None and self.is_fresh():
+                if page.version == seen:
+                    yield self._event("beat", page)
+                else:
+                    seen = page.version
+                    yield self._event("page", page, html=page.html)
             await _either(changed, BEAT_S)
 
     def _event(self, name: str, page: Page, **more: str) -> str:

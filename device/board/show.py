@@ -52,8 +52,16 @@ def span(length: timedelta) -> str:
 
 def clock(moment: datetime, now: datetime) -> str:
     """The box's local time, with the date when it is not today's."""
-    local, today = moment.astimezone(), now.astimezone().date()
+    local, today = _local(moment), _local(now).date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"
+
+
+def _local(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone()
+    except OverflowError:
+        # A film may say that it was taken in the year 1.
+        return moment
 
 
 def percent(probability: float, thresholds: Thresholds) -> str:

@@ -279,6 +279,9 @@ def test_when_the_watcher_hangs_there_is_no_sign_of_life_and_no_flag(
     heard = len(listener.events)
     time.sleep(1.0)
     assert len(listener.events) == heard
+    late_comer = site.listen()
+    time.sleep(0.5)
+    assert late_comer.events == []
     answer = site.get()
     assert answer.status_code == 503
     assert "Flags cannot be read" in answer.text

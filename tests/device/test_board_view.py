@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from device.board.facts import UNREADABLE, Facts
 from device.board.judged import read
+from device.board.render import Renderer
 from device.board.rows import make_row
 from device.board.show import percent, person, span, tidy
 from device.board.view import Panel, View, make_view
@@ -287,6 +289,23 @@ def test_trouble_on_the_box_is_told() -> None:
     view = view_of(film("a", 5, 1, fell_back=True), dead=2, undelivered=12)
     assert len(view.notices) == 2
     assert view.undelivered == 12
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_film_of_an_impossible_year_is_shown_and_breaks_nothing(
+    zone: str, year: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        day = datetime(year, 1, 1, tzinfo=UTC) if year == 1 else datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC)
+        view = view_of(entry_of(Shown(name="a", at=ago(5)), acquired_at=day))
+        live = Renderer(title="", model_note="").live(view, NOW)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "DOE, Jane" in live
 
 
 # ---- for any facts
