@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Table, create_engine, event, func, inspect, select, text
+from sqlalchemy import Connection, Engine, Row, Table, case, create_engine, event, func, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
@@ -213,13 +213,12 @@ def _put_results(connection: Connection, rows: Sequence[Rowish]) -> int:
 
 
 def _put_box(connection: Connection, row: Rowish) -> None:
-    found = select(tables.boxes.c.last_seq).where(
-        tables.boxes.c.site == row["site"], tables.boxes.c.device == row["device"]
-    )
-    before = connection.execute(found).scalar()
-    if before is not None and row.get("last_seq") is not None:
-        row = {**row, "last_seq": max(before, row["last_seq"])}
-    connection.execute(_upsert(connection, tables.boxes, row))
+    insert = _insert(connection, tables.boxes).values(**row)
+    columns: dict[str, Any] = {name: insert.excluded[name] for name in row if name not in {"site", "device"}}
+    if "last_seq" in columns:  # messages come in any order, and several collectors may share a box
+        newer = columns["last_seq"] > func.coalesce(tables.boxes.c.last_seq, -1)
+        columns["last_seq"] = case((newer, columns["last_seq"]), else_=tables.boxes.c.last_seq)
+    connection.execute(insert.on_conflict_do_update(index_elements=["site", "device"], set_=columns))
 
 
 def _trim_rejected(connection: Connection) -> None:

@@ -16,6 +16,8 @@ from collector.study import Study, excluded_beside
 
 BOX = "pneumoflag"
 REVIEW_AT = 0.5
+AGE_STEPS = (20, 40, 60, 80)
+UNKNOWN = "not said"
 RESULT_COLUMNS = (
     *("exposure_id", "study_id", "accession_id", "patient_id", "acquired_at", "view", "sex", "age_years"),
     *("gate_status", "flag", "probability", "model_version", "model_digest"),
@@ -47,6 +49,7 @@ def stored_study(store: Store, config: CompareConfig) -> Study:
             "unclassified films": UNCLASSIFIED_RULES[config.unclassified],
         },
         notes=_notes(reference, missed_reads, films),
+        groups=_groups(reference, films),
     )
 
 
@@ -187,6 +190,27 @@ def _vendor(name: str, rows: Rows, films: Films, reference: Reference) -> System
     return System(
         name=name, calls=calls, excluded=excluded_beside(reference) | {k: tuple(v) for k, v in excluded.items()}
     )
+
+
+def _groups(reference: Reference, films: Films) -> dict[str, dict[str, tuple[str, ...]]]:
+    attributes: dict[str, dict[str, list[str]]] = {"sex": {}, "age": {}, "view": {}}
+    for case in sorted(reference.labels):
+        film = films.by_exposure[case]
+        for name, value in (("sex", film.sex), ("age", age_band(film.age_years)), ("view", film.view)):
+            attributes[name].setdefault(value or UNKNOWN, []).append(case)
+    return {
+        name: {value: tuple(cases) for value, cases in sorted(values.items())} for name, values in attributes.items()
+    }
+
+
+def age_band(years: int | None) -> str | None:
+    """`under 20`, `20-39`, `40-59`, `60-79`, `80 and over`, or None."""
+    if years is None:
+        return None
+    if years < AGE_STEPS[0]:
+        return f"under {AGE_STEPS[0]}"
+    above = [low for low in AGE_STEPS if low <= years][-1]
+    return f"{above} and over" if above == AGE_STEPS[-1] else f"{above}-{above + 19}"
 
 
 def _notes(reference: Reference, missed: Mapping[Miss, int], films: Films) -> tuple[str, ...]:

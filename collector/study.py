@@ -11,21 +11,51 @@ from collector.words import NOT_FOR
 
 TIE = "readers_tied"
 LISTED = 1000
+SUBGROUP_RESAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """Ready to compare. `unread` films had a result and no read; `counting` says how calls were made."""
+    """Ready to compare. `unread` films had a result and no read; `counting` says how calls were made.
+
+    `groups` divides the cases by an attribute (sex, age, view): attribute to value to cases.
+    """
 
     reference: Reference
     systems: tuple[System, ...]
     unread: int
     counting: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    groups: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def comparison(self, *, resamples: int = 2000, seed: int = 20_240_417) -> Comparison:
         """The figures."""
         return compare(self.reference.labels, self.systems, resamples=resamples, seed=seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subgroup:
+    """The figures over the cases that share an attribute's value."""
+
+    attribute: str
+    value: str
+    comparison: Comparison
+
+
+def subgroups(study: Study) -> tuple[Subgroup, ...]:
+    """Of attributes with more than one value, in the order of `groups`."""
+    return tuple(
+        Subgroup(
+            attribute=attribute,
+            value=value,
+            comparison=compare(
+                {case: study.reference.labels[case] for case in cases}, study.systems, resamples=SUBGROUP_RESAMPLES
+            ),
+        )
+        for attribute, values in study.groups.items()
+        if len(values) > 1
+        for value, cases in values.items()
+    )
 
 
 def excluded_beside(reference: Reference) -> dict[str, tuple[str, ...]]:
@@ -46,6 +76,14 @@ def to_json(study: Study, comparison: Comparison) -> dict[str, Any]:
             }
             for system in study.systems
         },
+        "subgroups": [
+            {
+                "attribute": group.attribute,
+                "value": group.value,
+                "systems": {outcome.name: outcome.to_dict() for outcome in group.comparison.systems},
+            }
+            for group in subgroups(study)
+        ],
         "unread": study.unread,
         "counting": dict(study.counting),
         "notes": list(study.notes),

@@ -14,7 +14,7 @@ from collector.compare import METRICS, Comparison
 from collector.config import CollectorConfig
 from collector.store import Store
 from collector.studies import stored_study
-from collector.study import Study, to_json
+from collector.study import Study, subgroups, to_json
 from collector.web.page import render
 from collector.words import REASONS
 
@@ -62,6 +62,7 @@ def comparison_parts(study: Study, comparison: Comparison) -> Mapping[str, Any]:
         "adjusted": adjusted,
         "metrics": METRICS,
         "left_out": reasons,
+        "groups": subgroups(study),
         "forest": Markup(plots.forest(comparison)) if comparison.systems else "",  # noqa: S704  # drawn here
         "roc": Markup(plots.roc(comparison)) if comparison.systems else "",  # noqa: S704  # drawn here
     }

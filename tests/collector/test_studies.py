@@ -10,7 +10,7 @@ from collector import tables
 from collector.arrivals import batch, read
 from collector.config import CollectorConfig, CompareConfig
 from collector.imports import read_rows, vendor_rows
-from collector.studies import stored_study
+from collector.studies import age_band, stored_study
 from collector.study import to_json
 from device.contract import Flag
 
@@ -145,3 +145,25 @@ def test_a_repeat_in_a_study_is_matched_to_the_last_film(store, put, a_result):
 def test_films_of_one_patient_are_said(store, put, a_result):
     put(results=[a_result(n, patient="p") for n in (1, 2, 3)], reads=READS)
     assert any("3 films of 1 patients" in note for note in figures(store)["notes"])
+
+
+def test_subgroups_divide_the_cases_by_what_the_films_say(store, put, a_result):
+    put(results=[a_result(n, view="PA" if n < 3 else "AP") for n in range(1, 5)], reads=READS)
+    groups = {(g["attribute"], g["value"]): g["systems"]["pneumoflag"] for g in figures(store)["subgroups"]}
+    assert {key: system["n"] for key, system in groups.items()} == {("view", "AP"): 2, ("view", "PA"): 2}
+
+
+@pytest.mark.parametrize(
+    ("years", "band"),
+    [
+        (None, None),
+        (3, "under 20"),
+        (20, "20-39"),
+        (59, "40-59"),
+        (79, "60-79"),
+        (80, "80 and over"),
+        (104, "80 and over"),
+    ],
+)
+def test_ages_fall_into_bands(years, band):
+    assert age_band(years) == band
