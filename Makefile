@@ -10,7 +10,6 @@ COUNT ?=
 ARGS ?=
 BIN := .venv/bin
 DEBIAN_PACKAGES := mosquitto mosquitto-clients dcmtk chromium chromium-driver
-export PYTHONWARNDEFAULTENCODING := 0
 # TensorFlow's start-up chatter hides what matters.
 export TF_CPP_MIN_LOG_LEVEL := 2
 
