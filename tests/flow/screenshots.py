@@ -1,4 +1,4 @@
-"""Screenshots: a demonstration site is run and its two pages are pictured. For the README; of phantoms only.
+"""Screenshots: a demonstration site is run and its two pages are pictured. For README and docs; of phantoms only.
 
 python -m tests.flow.screenshots docs/pictures
 python -m tests.flow.screenshots docs/pictures --board http://... --comparison http://...    # of a running site
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.flow.board_states import take_states
 from tests.flow.browser import Browser, missing_part
 
 SIM = [sys.executable, "-c", "from sim.app import main; main()"]
@@ -81,8 +82,8 @@ def _until(check: Callable[[], bool], what: str) -> None:
 
 
 def take(site: Running, folder: Path) -> list[Path]:
-    """Both pictures."""
-    comparison, board = folder / "comparison.png", folder / "board.png"
+    """The pages, and the states of the flag page."""
+    comparison, board, states = folder / "comparison.png", folder / "board.png", folder / "board-states.png"
     browser = Browser(size=SIZE)
     try:
         browser.show(size=SIZE, scheme="light")
@@ -97,15 +98,16 @@ def take(site: Running, folder: Path) -> list[Path]:
         _until(lambda: bool(browser.run(PICTURES_ARE_IN)), "every thumbnail")
         time.sleep(0.5)  # until nothing moves any more
         browser.picture(board)
+        take_states(states, browser)
     finally:
         browser.close()
-    return [board, comparison]
+    return [board, comparison, states]
 
 
 def main() -> None:
     """Command line; see the module."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("folder", type=Path, help="where board.png and comparison.png go")
+    parser.add_argument("folder", type=Path, help="where board.png, comparison.png and board-states.png go")
     parser.add_argument("--board", help="address of a running flag board")
     parser.add_argument("--comparison", help="address of a running comparison page")
     known, demo_arguments = parser.parse_known_args()
