@@ -112,9 +112,12 @@ def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO) -> int:
 
 
 def _line(path: Path, result: Result) -> str:
-    # Names of files need not be text.
-    name = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return json.dumps({**result.to_dict(), "source_path": name}, separators=(",", ":"), allow_nan=False)
+    return json.dumps({**result.to_dict(), "source_path": _name(path)}, separators=(",", ":"), allow_nan=False)
+
+
+def _name(path: Path) -> str:
+    """Names of files need not be text; lines of JSON must be."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
