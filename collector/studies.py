@@ -9,28 +9,17 @@ from typing import Any
 from collector import compare, tables
 from collector.compare import Call, Reference, System
 from collector.config import CompareConfig
+from collector.counted import REVIEW_AT, counting, groups
 from collector.identifiers import Identifiers
 from collector.match import Film, Films, Found, Level, Miss, Said, settle
 from collector.store import Store
 from collector.study import Study, excluded_beside
 
 BOX = "pneumoflag"
-REVIEW_AT = 0.5
-AGE_STEPS = (20, 40, 60, 80)
-UNKNOWN = "not said"
 RESULT_COLUMNS = (
     *("exposure_id", "study_id", "accession_id", "patient_id", "acquired_at", "view", "sex", "age_years"),
-    *("gate_status", "flag", "probability", "model_version", "model_digest"),
+    *("gate_status", "flag", "probability", "model_name", "model_version", "model_digest"),
 )
-REVIEW_RULES = {
-    "probability": f"counted as pneumonia from probability {REVIEW_AT}, as normal below",
-    "pneumonia": "counted as pneumonia",
-    "normal": "counted as normal",
-}
-UNCLASSIFIED_RULES = {
-    "exclude": "left out of the figures, and listed",
-    "wrong": "counted as errors (then without ROC AUC and Brier score: there is no score to rank)",
-}
 Rows = Sequence[Any]
 
 
@@ -39,17 +28,15 @@ def stored_study(store: Store, config: CompareConfig) -> Study:
     results = store.rows(tables.results, *RESULT_COLUMNS)
     films = films_of(results, config)
     reference, missed_reads = _reference(store.rows(tables.reads), films)
-    systems = [*_boxes(results, reference, config), *_vendors(store.rows(tables.vendor_outputs), films, reference)]
+    outputs = store.rows(tables.vendor_outputs)
+    systems = [*_boxes(results, reference, config), *_vendors(outputs, films, reference)]
     return Study(
         reference=reference,
         systems=tuple(systems),
         unread=len(set(films.by_exposure) - set(reference.labels) - set(reference.ties)),
-        counting={
-            "review flags": REVIEW_RULES[config.review],
-            "unclassified films": UNCLASSIFIED_RULES[config.unclassified],
-        },
+        counting=counting(config, results, outputs),
         notes=_notes(reference, missed_reads, films),
-        groups=_groups(reference, films),
+        groups=groups(reference, films),
     )
 
 
@@ -190,27 +177,6 @@ def _vendor(name: str, rows: Rows, films: Films, reference: Reference) -> System
     return System(
         name=name, calls=calls, excluded=excluded_beside(reference) | {k: tuple(v) for k, v in excluded.items()}
     )
-
-
-def _groups(reference: Reference, films: Films) -> dict[str, dict[str, tuple[str, ...]]]:
-    attributes: dict[str, dict[str, list[str]]] = {"sex": {}, "age": {}, "view": {}}
-    for case in sorted(reference.labels):
-        film = films.by_exposure[case]
-        for name, value in (("sex", film.sex), ("age", age_band(film.age_years)), ("view", film.view)):
-            attributes[name].setdefault(value or UNKNOWN, []).append(case)
-    return {
-        name: {value: tuple(cases) for value, cases in sorted(values.items())} for name, values in attributes.items()
-    }
-
-
-def age_band(years: int | None) -> str | None:
-    """`under 20`, `20-39`, `40-59`, `60-79`, `80 and over`, or None."""
-    if years is None:
-        return None
-    if years < AGE_STEPS[0]:
-        return f"under {AGE_STEPS[0]}"
-    above = [low for low in AGE_STEPS if low <= years][-1]
-    return f"{above} and over" if above == AGE_STEPS[-1] else f"{above}-{above + 19}"
 
 
 def _notes(reference: Reference, missed: Mapping[Miss, int], films: Films) -> tuple[str, ...]:

@@ -143,10 +143,10 @@ def free_port() -> int:
 class Broker:
     """A mosquitto that can be killed and started again on the same port. `settings` are lines of its configuration."""
 
-    def __init__(self, folder: Path, *settings: str) -> None:
+    def __init__(self, folder: Path, *settings: str, anonymous: bool = True) -> None:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", *settings]
+        lines = [f"listener {self.port} 127.0.0.1", f"allow_anonymous {str(anonymous).lower()}", *settings]
         self._config.write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 

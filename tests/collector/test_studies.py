@@ -9,8 +9,9 @@ import pytest
 from collector import tables
 from collector.arrivals import batch, read
 from collector.config import CollectorConfig, CompareConfig
+from collector.counted import age_band
 from collector.imports import read_rows, vendor_rows
-from collector.studies import age_band, stored_study
+from collector.studies import stored_study
 from collector.study import to_json
 from device.contract import Flag
 
@@ -78,6 +79,7 @@ def test_review_flags_count_as_the_site_says(store, put, a_result, review, expec
     fn, tp = matrix(found, "pneumoflag")[2:]
     assert (fn, tp) == ((1, 1) if review == "probability" else expected)
     assert "review flags" in found["counting"]
+    assert found["counting"]["model of the boxes"] == f"net v1 ({'d' * 12})"
 
 
 def test_unclassified_films_are_left_out_and_listed_or_counted_as_wrong(store, put, a_result):
@@ -102,7 +104,10 @@ def test_two_versions_of_a_vendor_are_two_systems(store, put, a_result):
         for v in ("3.1", "3.9")
     ]
     put(results=[a_result(1)], reads=READS, lunit="\n".join(lines))
-    assert list(figures(store)["systems"]) == ["pneumoflag", "lunit 3.1", "lunit 3.9"]
+    found = figures(store)
+    assert list(found["systems"]) == ["pneumoflag", "lunit 3.1", "lunit 3.9"]
+    rule = "rule lunit-1, pneumonia from 0.15 (on 0-1), scores 0-1"
+    assert found["counting"]["lunit calls"] == f"version 3.1, {rule}; version 3.9, {rule}"
 
 
 def test_everything_left_out_is_counted_by_why(store, put, a_result):

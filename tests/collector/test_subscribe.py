@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from collector import tables
 from collector.arrivals import read
-from collector.config import BrokerConfig, CollectorConfig
+from collector.config import BrokerConfig, CollectorConfig, ConfigError
 from collector.store import Store
 from collector.subscribe import Subscriber, subscriptions
 from device.contract import Receipt
+from tests.collector.conftest import Broker
 
 pytestmark = pytest.mark.mosquitto
 
@@ -252,6 +254,34 @@ def test_a_collector_killed_between_receiving_and_committing_loses_nothing_unles
     else:
         assert not receipted - held
         assert len(held) == 20, "the broker kept what was not acknowledged"
+
+
+def test_a_password_is_sent_and_a_wrong_one_is_said(tmp_path, key_file, store, caplog):
+    users = tmp_path / "users"
+    users.write_text("")
+    users.chmod(0o700)
+    subprocess.run(["mosquitto_passwd", "-b", str(users), "collector", "right"], check=True, capture_output=True)
+    guarded = Broker(tmp_path, f"password_file {users}", "user root", anonymous=False)
+    guarded.start()
+    secret = tmp_path / "secret"
+    settings = BrokerConfig(port=guarded.port, username="collector", password_file=secret)
+    for word, lets_in in (("wrong", False), ("right\n", True)):
+        secret.write_text(word)
+        subscriber = Subscriber(CollectorConfig(site_key_file=key_file, broker=settings), store)
+        subscriber.start()
+        until = time.monotonic() + 10
+        while time.monotonic() < until and not (subscriber.counters.connected or "broker_refused" in caplog.text):
+            time.sleep(0.02)
+        assert subscriber.counters.connected is lets_in
+        subscriber.stop()
+        caplog.clear()
+    guarded.kill()
+
+
+def test_a_certificate_that_is_not_there_is_a_wrong_setting(tmp_path, key_file, store):
+    for settings in ({"tls": True, "ca_file": tmp_path / "no"}, {"username": "u", "password_file": tmp_path / "no"}):
+        with pytest.raises(ConfigError, match="broker"):
+            Subscriber(CollectorConfig(site_key_file=key_file, broker=BrokerConfig(**settings)), store)
 
 
 def test_results_are_shared_among_collectors_and_status_is_not(key_file):
