@@ -126,6 +126,33 @@ def selftest(
     raise typer.Exit(check(bundle, trusted=trust, backend=backend, threads=threads))
 
 
+@app.command()
+def install(
+    bundle: Annotated[Path, typer.Argument(help="The signed bundle, one file.")],
+    config: ConfigOption,
+    allow_older: Annotated[bool, typer.Option("--allow-older", help="Take a version that is not newer.")] = False,
+) -> None:
+    """Take a new model: verify it, try it in a process of its own, make it active. The one before is kept.
+
+    Nothing has changed when it fails. The running box takes the new model when it is started again.
+    """
+    from device.config import load_config
+    from device.update import install as install_bundle
+
+    done = install_bundle(bundle, load_config(config).model, allow_older=allow_older)
+    print(f"{done.model.name} version {done.model.version} is active; start the box again to use it")
+
+
+@app.command()
+def rollback(config: ConfigOption) -> None:
+    """Make the model of before the active one again."""
+    from device.config import load_config
+    from device.update import roll_back
+
+    done = roll_back(load_config(config).model)
+    print(f"{done.model.name} version {done.model.version} is active again; start the box again to use it")
+
+
 @app.command("site-key")
 def site_key(
     file: Annotated[Path, typer.Argument(help="A new file; an existing one is never overwritten.")],

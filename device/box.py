@@ -16,7 +16,7 @@ from typing import TextIO
 from device import clock
 from device.alarms import Alarms
 from device.board.server import BoardServer
-from device.bundle import load_bundle, trusted_keys
+from device.bundle import Bundle, BundleError, load_bundle, trusted_keys
 from device.classify import Classifier
 from device.config import MIB, DeviceConfig
 from device.contract import Topics, load_site_key
@@ -30,6 +30,7 @@ from device.receive_dicom import DicomReceiver
 from device.receive_folder import FolderReceiver
 from device.sandbox import Sandbox
 from device.spool import Spool
+from device.update import UpdateError, roll_back
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Box:
         self._stack.callback(self.outbox.close)
         self._spool = Spool(self._folder / "spool", reserve_bytes=config.storage.reserve_mib * MIB)
         self._dicom = self._bind() if config.dicom.enabled else None
-        bundle = load_bundle(config.model.bundle, trusted_keys(config.model.trusted_keys))
+        bundle = self._load()
         sandbox = Sandbox(config.gate, bundle.ages, config.limits)
         self._stack.callback(sandbox.close)
         self._model_note = "released" if bundle.manifest.released else "a trial, not released"
@@ -121,6 +122,20 @@ class Box:
             raise BoxError(f"{where}: cannot listen there ({error.strerror}); free it or set dicom.port") from None
         self._stack.callback(receiver.stop)
         return receiver
+
+    def _load(self) -> Bundle:
+        """The active bundle, or the one of before when that is good and the active one is not."""
+        model = self.config.model
+        try:
+            return load_bundle(model.bundle, trusted_keys(model.trusted_keys))
+        except BundleError as error:
+            fault = error
+        try:
+            roll_back(model)
+        except (UpdateError, BundleError):
+            raise fault from None
+        self._alarms.set("model_rolled_back", str(fault))
+        return load_bundle(model.bundle, trusted_keys(model.trusted_keys))
 
     def _start_board(self) -> str | None:
         config = self.config.board

@@ -7,7 +7,6 @@ outbox. Callbacks of paho only enqueue, because a lock taken in one while anothe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -19,54 +18,13 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from device.config import BrokerConfig
 from device.contract import Topics
+from device.mqtt_events import Acked, BrokerEvent, Connected, Heard, Lost, Subscribed
 
 
 class BrokerAway(Exception):
     """No connection now; everything is kept and sent later."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connected:
-    """The broker took us. `max_packet_bytes` is the largest packet it accepts, if it told one."""
-
-    max_packet_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """The connection ended or was refused; `code` is the MQTT 5 reason code."""
-
-    code: int
-    words: str
-    refused: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acked:
-    """The broker's word about one PUBLISH (below 0x80 accepted)."""
-
-    mid: int
-    code: int
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscribed:
-    """The broker's word about the subscription to receipts."""
-
-    code: int
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """A message for us."""
-
-    topic: str
-    payload: bytes
-
-
-BrokerEvent = Connected | Lost | Acked | Subscribed | Heard
 Tell = Callable[[BrokerEvent], None]
 
 

@@ -9,6 +9,7 @@ from device.bundle import BundleError
 from device.config import ConfigError
 from device.contract import ContractError
 from device.outbox import OutboxBroken
+from device.update import UpdateError
 
 FAILED, USAGE = 1, 2
 CODES: dict[type[Exception], int] = {
@@ -19,6 +20,7 @@ CODES: dict[type[Exception], int] = {
     BundleError: FAILED,
     BackendUnavailable: FAILED,
     OutboxBroken: FAILED,
+    UpdateError: FAILED,
 }
 
 

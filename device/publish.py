@@ -15,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from threading import Event
 
+from device import mqtt_events as mqtt
 from device.alarms import Alarms
-from device.broker import Acked, BrokerAway, BrokerEvent, BrokerLink, Connected, Heard, Lost, Subscribed
+from device.broker import BrokerAway, BrokerLink
 from device.config import BrokerConfig, OutboxConfig
 from device.contract import ContractError, Model, Receipt, Topics
 from device.flights import Flights
@@ -24,11 +25,6 @@ from device.outbox import Letter, Outbox, OutboxFull
 
 log = logging.getLogger(__name__)
 
-NO_SUBSCRIBER, NOT_AUTHORIZED, TAKEN_OVER = 0x10, 0x87, 0x8E
-PACKET_TOO_LARGE, QUOTA_EXCEEDED, PAYLOAD_INVALID = 0x95, 0x97, 0x99
-FAILURE = 0x80
-BLAMES_THE_MESSAGE = {PACKET_TOO_LARGE, PAYLOAD_INVALID}
-"""Every other refusal concerns the box or the broker: the row is kept for ever."""
 PACKET_OVERHEAD_BYTES = 32
 LINK_ALARMS = ("broker_away", "not_authorized", "name_taken")
 
@@ -55,7 +51,7 @@ class Publisher:
     ) -> None:
         self._outbox, self._topics, self._broker, self._limits = outbox, topics, broker, limits
         self._alarms, self._model, self._clock_s = alarms, model, clock_s
-        self._events: queue.SimpleQueue[tuple[int, BrokerEvent] | _Say | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[int, mqtt.BrokerEvent] | _Say | None] = queue.SimpleQueue()
         self._link: BrokerLink | None = None
         self._link_number = 0
         self._online = False
@@ -83,7 +79,7 @@ class Publisher:
         now_s = self._clock_s()
         if self._link is None and now_s >= self._next_try_s:
             self._connect()
-        for event in self._take(min(wait_s, max(0.0, self._next_due_s() - self._clock_s()))):
+        for event in mqtt.take(self._events, min(wait_s, max(0.0, self._next_due_s() - self._clock_s()))):
             self._handle(event)
         if self._online:
             self._send_due()
@@ -100,15 +96,6 @@ class Publisher:
         if self._link and self._online:
             self._link.publish(self._topics.status, "offline", retain=True)
         self._drop()
-
-    def _take(self, wait_s: float) -> list[tuple[int, BrokerEvent] | _Say]:
-        found = []
-        try:
-            found.append(self._events.get(timeout=wait_s))
-            while True:
-                found.append(self._events.get_nowait())
-        except queue.Empty:
-            return [event for event in found if event is not None]
 
     def _next_due_s(self) -> float:
         if self._link is None:
@@ -141,7 +128,7 @@ class Publisher:
         # Nothing is known of what was under way, so all of it is sent again.
         self._flights.clear()
 
-    def _handle(self, event: tuple[int, BrokerEvent] | _Say) -> None:
+    def _handle(self, event: tuple[int, mqtt.BrokerEvent] | _Say) -> None:
         if isinstance(event, _Say):
             self._said[event.topic] = event.body
             if self._link and self._online:
@@ -151,20 +138,20 @@ class Publisher:
         if number == self._link_number:  # anything else is an echo of an earlier connection
             self._hear(heard)
 
-    def _hear(self, event: BrokerEvent) -> None:
+    def _hear(self, event: mqtt.BrokerEvent) -> None:
         match event:
-            case Connected():
+            case mqtt.Connected():
                 self._on_connected(event)
-            case Lost():
+            case mqtt.Lost():
                 self._on_lost(event)
-            case Acked():
+            case mqtt.Acked():
                 self._on_acked(event)
-            case Subscribed():
+            case mqtt.Subscribed():
                 self._on_subscribed(event)
-            case Heard():
+            case mqtt.Heard():
                 self._on_receipt(event)
 
-    def _on_connected(self, event: Connected) -> None:
+    def _on_connected(self, event: mqtt.Connected) -> None:
         if self._link is None:
             return
         self._online, self._failures = True, 0
@@ -179,42 +166,42 @@ class Publisher:
             self._link.publish(topic, body)
         log.info("broker_connected")
 
-    def _on_lost(self, event: Lost) -> None:
+    def _on_lost(self, event: mqtt.Lost) -> None:
         log.warning("broker_lost", extra={"code": event.code, "words": event.words})
-        if event.code == PACKET_TOO_LARGE:
+        if event.code == mqtt.PACKET_TOO_LARGE:
             self._blame_the_largest(event)
-        name = {NOT_AUTHORIZED: "not_authorized", TAKEN_OVER: "name_taken"}.get(event.code, "broker_away")
+        name = {mqtt.NOT_AUTHORIZED: "not_authorized", mqtt.TAKEN_OVER: "name_taken"}.get(event.code, "broker_away")
         self._alarms.set(name, f"{self._broker.host}:{self._broker.port}: {event.words}")
         self._drop()
         self._back_off()
 
-    def _blame_the_largest(self, event: Lost) -> None:
+    def _blame_the_largest(self, event: mqtt.Lost) -> None:
         # The broker does not say which packet it was; the largest of those it never acknowledged, then.
         seq = self._flights.largest_unacked()
         if seq is not None:
             self._refuse(seq, event.words)
 
-    def _on_acked(self, event: Acked) -> None:
+    def _on_acked(self, event: mqtt.Acked) -> None:
         seq = self._flights.acked(event.mid)
         if seq is None:
             return
-        if event.code in BLAMES_THE_MESSAGE:
+        if event.code in mqtt.BLAMES_THE_MESSAGE:
             self._refuse(seq, event.words)
-        elif event.code >= FAILURE:
-            name = {NOT_AUTHORIZED: "not_authorized", QUOTA_EXCEEDED: "quota_exceeded"}.get(event.code, "refused")
+        elif event.code >= mqtt.FAILURE:
+            name = {mqtt.NOT_AUTHORIZED: "not_authorized", mqtt.QUOTA_EXCEEDED: "quota_exceeded"}.get(
+                event.code, "refused"
+            )
             self._alarms.set(name, f"{self._topics.result}: {event.words}")
-        elif event.code == NO_SUBSCRIBER:
+        elif event.code == mqtt.NO_SUBSCRIBER:
             self._alarms.set("no_subscriber", "the broker takes results, but no collector is subscribed")
 
-    def _on_subscribed(self, event: Subscribed) -> None:
-        if event.code >= FAILURE:
-            self._alarms.set(
-                "receipts_refused", f"{self._topics.receipt}: {event.words}; results pile up in the outbox"
-            )
+    def _on_subscribed(self, event: mqtt.Subscribed) -> None:
+        if event.code >= mqtt.FAILURE:
+            self._alarms.set("receipts_refused", f"{self._topics.receipt}: {event.words}; results pile up")
         else:
             self._alarms.clear("receipts_refused")
 
-    def _on_receipt(self, event: Heard) -> None:
+    def _on_receipt(self, event: mqtt.Heard) -> None:
         if event.topic != self._topics.receipt:
             return
         try:
@@ -252,7 +239,12 @@ class Publisher:
     def _refuse(self, seq: int, why: str) -> None:
         """Count a refusal of this very message; at the last one it goes aside and those behind it flow."""
         self._alarms.set("message_refused", f"result {seq}: {why}")
-        if self._outbox.refused(seq) >= self._limits.max_tries_poison:
+        try:
+            if self._outbox.refused(seq) < self._limits.max_tries_poison:
+                return
             self._outbox.bury(seq, why)
-            self._flights.drop(seq)
-            log.error("message_buried", extra={"seq": seq, "why": why})
+        except OutboxFull as error:
+            self._alarms.set("disk_full", str(error))
+            return
+        self._flights.drop(seq)
+        log.error("message_buried", extra={"seq": seq, "why": why})

@@ -22,9 +22,11 @@ import yaml
 from device import contract, logs
 from device.app import main
 from device.bundle import PublicKey
-from device.config import DeviceConfig
+from device.config import DeviceConfig, ModelConfig
 from device.contract import Topics
+from device.update import install
 from tests.box import COMMAND, BoxProcess
+from tests.bundle_factory import make_bundle
 from tests.device.films import film, film_uid, write_film
 from tests.device.test_publish import Collector
 from tests.device.test_receive_dicom import send
@@ -219,6 +221,21 @@ def test_an_untrusted_bundle_does_not_start(
     code, line = start_here(make_box(model={"trusted_keys": []}), monkeypatch, capsys)
     assert code == 1
     assert "tiny.bundle" in line
+
+
+def test_a_spoilt_active_model_gives_way_to_the_one_before(
+    tmp_path: Path, tiny_bundle: tuple[Path, PublicKey], mosquitto: Mosquitto, make_box: Made
+) -> None:
+    model = ModelConfig(bundle=tmp_path / "models" / "active", trusted_keys=(tiny_bundle[1].where,), backend="cpu")
+    install(tiny_bundle[0], model)
+    install(make_bundle(tmp_path, name="new.bundle", key=tmp_path / "test.key", version=2)[0], model)
+    (tmp_path / "models" / "slot-b.bundle").write_bytes(b"spoilt by a bad card")
+    collector = Collector(mosquitto.port, receipts=False)
+    make_box(mosquitto.port, model={"bundle": str(model.bundle)}).start()
+    assert json.loads(collector.bodies(TOPICS.model_reported, 1)[0])["version"] == 1
+    (health,) = collector.bodies(TOPICS.health, 1)
+    assert "not a bundle" in json.loads(health)["alarms"]["model_rolled_back"]
+    collector.close()
 
 
 def device(*words: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from device import logs
 from device.app import run_box
 from device.box import Box
-from device.broker import Acked
 from device.config import load_config
-from device.publish import FAILURE, Publisher
+from device.mqtt_events import FAILURE, Acked
+from device.publish import Publisher
 
 
 class PubackPublisher(Publisher):
