@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import queue
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
-T = TypeVar("T")
 
 NO_SUBSCRIBER, NOT_AUTHORIZED, TAKEN_OVER = 0x10, 0x87, 0x8E
 PACKET_TOO_LARGE, QUOTA_EXCEEDED, PAYLOAD_INVALID = 0x95, 0x97, 0x99
@@ -59,7 +58,7 @@ class Heard:
 BrokerEvent = Connected | Lost | Acked | Subscribed | Heard
 
 
-def take(events: queue.SimpleQueue[T | None], wait_s: float) -> list[T]:
+def take(events: queue.SimpleQueue[Any], wait_s: float) -> list[Any]:
     """Everything in the queue, waiting at most `wait_s` for the first; None merely ends the wait."""
     found = []
     try:
