@@ -6,7 +6,6 @@ import queue
 from dataclasses import dataclass
 from typing import Any
 
-
 NO_SUBSCRIBER, NOT_AUTHORIZED, TAKEN_OVER = 0x10, 0x87, 0x8E
 PACKET_TOO_LARGE, QUOTA_EXCEEDED, PAYLOAD_INVALID = 0x95, 0x97, 0x99
 FAILURE = 0x80

@@ -33,11 +33,11 @@ _TABLES = (
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_FSYNC}
 
 
-class OutboxFull(Exception):  # noqa: N818 - named for what happens next
+class OutboxFull(Exception):
     """No room for another result: the film stays in the spool and is judged again later."""
 
 
-class OutboxBroken(Exception):  # noqa: N818
+class OutboxBroken(Exception):
     """The file cannot be used; the words say what to do."""
 
 
