@@ -193,7 +193,7 @@ def _plausible(years: int) -> int | None:
 
 
 def _day(words: str) -> date | None:
-    match = re.match(r"(\d{4})[-./]?(\d{2})[-./]?(\d{2})", words)
+    match = re.match(r"((?:19|20)\d{2})[-./]?(\d{2})[-./]?(\d{2})", words)
     try:
         return date(int(match[1]), int(match[2]), int(match[3])) if match else None
     except ValueError:
