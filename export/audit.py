@@ -6,6 +6,7 @@ what tflite-runtime 2.14 was seen to refuse. The Edge TPU's own compiler, where 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ NEWEST_VERSIONS = {"FULLY_CONNECTED": 11}
 """Versions above these are refused by tflite-runtime 2.14."""
 INNERMOST = 3
 """The Edge TPU takes tensors of which only so many innermost dimensions are larger than one."""
+FILE_IDENTIFIER = b"TFL3"
 EIGHT_BIT, BIAS = ("INT8",), ("INT8", "INT32")
 
 
@@ -58,10 +60,12 @@ class Audit:
 
 def audit(network: bytes) -> Audit:
     """Read the flatbuffer. Raises ValueError when it is none."""
+    if network[4:8] != FILE_IDENTIFIER:
+        raise ValueError("not a .tflite file (no TFL3 in its head)")
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(network, 0))
         graph = model.subgraphs[0]
-    except (TypeError, IndexError, ValueError) as error:
+    except (TypeError, IndexError, ValueError, AttributeError, struct.error) as error:
         raise ValueError(f"not a .tflite file ({error})") from None
     operators = tuple(_operator(model, graph, operator) for operator in graph.operators)
     return Audit(bytes=len(network), operators=operators, objections=tuple(_whole(model, graph)))

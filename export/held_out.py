@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from train.films import UnreadableFilm, read_film
+from train.films import Read, UnreadableFilm, read_films
 from train.run import RunError, read_json
 
 
@@ -31,7 +31,9 @@ def load_held_out(run: Path, images: Path | None) -> HeldOut | None:
         return None
     table = pd.read_csv(run / "films.csv", dtype={"patient_id": str, "sha256": str})
     test = table[table["part"] == "test"]
-    films = [_unchanged(folder / file, digest) for file, digest in zip(test["file"], test["sha256"], strict=True)]
+    paths = [folder / file for file in test["file"]]
+    outcomes = zip(paths, test["sha256"], read_films(paths), strict=True)
+    films = [_unchanged(path, digest, outcome) for path, digest, outcome in outcomes]
     return HeldOut(
         images=np.stack(films),
         labels=test["label"].to_numpy(np.int64),
@@ -40,11 +42,10 @@ def load_held_out(run: Path, images: Path | None) -> HeldOut | None:
     )
 
 
-def _unchanged(path: Path, digest: str) -> NDArray[np.uint8]:
-    try:
-        film, found = read_film(path)
-    except UnreadableFilm as error:
-        raise RunError(f"{path}: {error}; name the folder of the run's films with --images") from None
+def _unchanged(path: Path, digest: str, outcome: Read | UnreadableFilm) -> NDArray[np.uint8]:
+    if isinstance(outcome, UnreadableFilm):
+        raise RunError(f"{path}: {outcome}; name the folder of the run's films with --images")
+    film, found = outcome
     if found != digest:
         raise RunError(f"{path}: not the film that the run was measured on; name its folder with --images")
     return film

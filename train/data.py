@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from train.films import UnreadableFilm, read_film
+from train.films import Read, UnreadableFilm, read_films
 from train.recipe import DataSection
 
 LABELS = {"normal": 0, "pneumonia": 1}
@@ -75,24 +74,16 @@ def load_films(
     rows = read_rows(manifest, section)
     faults = [*label_faults(rows), *file_faults(rows, images), *class_faults(rows), *patient_faults(rows)]
     _raise_if(manifest, faults)
-    read: dict[int, tuple[NDArray[np.uint8], str]] = {}
-    with ThreadPoolExecutor() as pool:
-        attempts = pool.map(_attempt, [images / row.file for row in rows])
-        for done, (row, outcome) in enumerate(zip(rows, attempts, strict=True), start=1):
-            if isinstance(outcome, UnreadableFilm):
-                faults.append(f"{row.name}: {outcome}; mend the file or delete the row")
-            else:
-                read[row.line] = outcome
-            on_film(done, len(rows))
+    read: dict[int, Read] = {}
+    outcomes = read_films([images / row.file for row in rows])
+    for done, (row, outcome) in enumerate(zip(rows, outcomes, strict=True), start=1):
+        if isinstance(outcome, UnreadableFilm):
+            faults.append(f"{row.name}: {outcome}; mend the file or delete the row")
+        else:
+            read[row.line] = outcome
+        on_film(done, len(rows))
     _raise_if(manifest, faults)
     return {part: _stack([row for row in rows if row.part == part], read) for part in PARTS}
-
-
-def _attempt(path: Path) -> tuple[NDArray[np.uint8], str] | UnreadableFilm:
-    try:
-        return read_film(path)
-    except UnreadableFilm as error:
-        return error
 
 
 def read_rows(manifest: Path, section: DataSection) -> list[Row]:
@@ -179,7 +170,7 @@ def _raise_if(manifest: Path, faults: list[str]) -> None:
         raise ManifestError("\n".join([f"{manifest}: {len(faults)} fault(s) to mend before training", *lines, *more]))
 
 
-def _stack(rows: list[Row], read: Mapping[int, tuple[NDArray[np.uint8], str]]) -> Films:
+def _stack(rows: list[Row], read: Mapping[int, Read]) -> Films:
     return Films(
         images=np.stack([read[row.line][0] for row in rows]),
         labels=np.array([LABELS[row.label] for row in rows], np.int64),

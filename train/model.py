@@ -32,10 +32,12 @@ def folded(network: keras.Model, section: NetworkSection, optimizer: OptimizerSe
 def _layers(x: keras.KerasTensor, network: NetworkSection, optimizer: OptimizerSection) -> keras.KerasTensor:
     # MATLAB adds l2 * w to the gradient of a weight; Keras' penalty l * w^2 adds 2 * l * w.
     decay = keras.regularizers.L2(optimizer.l2 / 2)
-    for filters in network.filters:
-        x = keras.layers.Conv2D(filters, network.kernel, padding="same", activation="relu", kernel_regularizer=decay)(x)
-        x = keras.layers.MaxPooling2D(2, 2)(x)
-    x = keras.layers.Flatten()(x)
+    # Named, because the names end up in the .tflite and its digest: Keras' own count up through the process.
+    for index, filters in enumerate(network.filters, start=1):
+        options = {"padding": "same", "activation": "relu", "kernel_regularizer": decay}
+        x = keras.layers.Conv2D(filters, network.kernel, **options, name=f"conv{index}")(x)
+        x = keras.layers.MaxPooling2D(2, 2, name=f"pool{index}")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
     return keras.layers.Dense(2, kernel_regularizer=decay, dtype="float32", name="logits")(x)
 
 

@@ -35,7 +35,7 @@ class DataSection(Section):
     split_column: str = Field("split", description="manifest column that says what a row is for")
     train: tuple[str, ...] = Field(("train",), min_length=1, description="values of it that train")
     test: tuple[str, ...] = Field(("test",), min_length=1, description="values of it that are only ever measured")
-    operating: OperatingRows = OperatingRows()
+    operating: OperatingRows = Field(OperatingRows(), description="rows that choose calibration and thresholds")
 
 
 class NetworkSection(Section):
@@ -88,18 +88,18 @@ class Recipe(Section):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="names the bundle too")
     description: str = Field(description="one line for tables and the model card")
-    data: DataSection = DataSection()
-    network: NetworkSection
-    optimizer: OptimizerSection = OptimizerSection()
-    batch_size: int = Field(32, ge=1)
-    epochs: int = Field(5, ge=1)
+    data: DataSection = Field(DataSection(), description="which rows of the manifest play which part")
+    network: NetworkSection = Field(description="the layers")
+    optimizer: OptimizerSection = Field(OptimizerSection(), description="how weights move")
+    batch_size: int = Field(32, ge=1, description="films of one step")
+    epochs: int = Field(5, ge=1, description="times that every training film is seen")
     seeds: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="one run each")
     shuffle: Literal["never", "once", "every-epoch"] = Field("once", description="MATLAB default: once")
     drop_remainder: bool = Field(True, description="films that fill no batch are left out of the epoch, as MATLAB does")
     augment: Literal["none"] = Field("none", description="changes made to training films")
     mixed_precision: bool = Field(False, description="float16 on GPUs that gain by it; float32 sums and logits")
-    operating_point: OperatingPointSection = OperatingPointSection()
-    release: ReleaseSection
+    operating_point: OperatingPointSection = Field(OperatingPointSection(), description="calibration and thresholds")
+    release: ReleaseSection = Field(description="what a bundle says of itself")
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:

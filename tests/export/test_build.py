@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device.bundle import MODEL, load_bundle, read_members, trusted_keys
+from device.classify import Classifier
+from device.keys import read_public_key
+from device.selftest import selftest
+from export.app import main
+from export.build import Built, ExportError, Order, build
+from export.bundle import make_key, read_signing_key
+from export.golden import golden_inputs
+from export.parity import MAX_FLIPPED_SHARE, Parity
+from train.data import load_films
+from train.fit import scored
+from train.recipe import load_recipe
+from train.run import RunError, load_seed
+
+EPOCH = "1767225600"
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "test.key"
+    make_key(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def built(toy_run: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(Order(run=toy_run, out=tmp_path_factory.mktemp("out") / "toy.bundle", key=read_signing_key(key)))
+
+
+def told(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of the command line."""
+    monkeypatch.setattr("sys.argv", ["pneumoflag-export", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def test_the_bundle_passes_the_boxs_selftest(built: Built, key: Path) -> None:
+    assert selftest(built.out, trusted=[key.with_name("test.key.pub")], backend="auto", threads=1) == 0
+
+
+def test_the_box_scores_films_as_keras_did(built: Built, key: Path, toy: Path, toy_run: Path) -> None:
+    bundle = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))])
+    classifier = Classifier(bundle, backend="cpu", threads=1)
+    run = load_seed(toy_run, built.seed)
+    films = load_films(toy / "manifest.csv", toy, load_recipe(toy_run / "recipe.yaml").data)["test"].images
+    ours = [classifier.classify(film).logit for film in films]
+    keras_logits = scored(run.network, films, run.mean)
+    spread = float(np.ptp(keras_logits))
+    np.testing.assert_allclose(ours, keras_logits, atol=0.05 * spread)
+
+
+def test_the_bundle_carries_its_evidence(built: Built) -> None:
+    parts = dict(read_members(built.out))
+    assert json.loads(parts["audit.json"])["passed"] is True
+    assert json.loads(parts["parity.json"])["films"] == 12
+    assert len(json.loads(parts["calibration_films.json"])["sha256"]) == 16
+    card = parts["model_card.md"].decode()
+    for words in ("## Use", "tests", "out-of-distribution", "95 % interval", "never on the test films"):
+        assert words in card
+
+
+def test_the_manifest_says_what_chose_the_thresholds_and_what_was_measured(built: Built, key: Path) -> None:
+    manifest = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))]).manifest
+    assert manifest.thresholds.chosen_on.startswith("6 normal and 6 pneumonia films of 6 patients held out")
+    assert manifest.measured_on.endswith("int8 on the device's own code")
+    assert {"roc_auc", "sensitivity_at_flag", "specificity_at_clear"} <= set(manifest.metrics)
+    assert manifest.input.mean == round(manifest.input.mean)
+    assert not manifest.released
+
+
+def test_the_same_run_gives_the_same_bundle_byte_by_byte(
+    toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: Built
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+    orders = [Order(run=toy_run, out=tmp_path / name, key=read_signing_key(key)) for name in ("a.bundle", "b.bundle")]
+    made = [build(order) for order in orders]
+    assert made[0].digest == made[1].digest == built.digest
+    assert orders[0].out.read_bytes() == orders[1].out.read_bytes()
+
+
+def test_without_the_films_the_kept_ones_suffice_and_the_figures_say_so(
+    toy_run: Path, key: Path, tmp_path: Path, built: Built
+) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(toy_run, moved)
+    facts = json.loads((moved / "data.json").read_text())
+    (moved / "data.json").write_text(json.dumps({**facts, "images": "/nowhere"}))
+    made = build(Order(run=moved, out=tmp_path / "x.bundle", key=read_signing_key(key), seed=built.seed))
+    assert made.parity is None
+    assert made.digest == built.digest
+    manifest = load_bundle(made.out, [read_public_key(key.with_name("test.key.pub"))]).manifest
+    assert "in Keras before quantization" in manifest.measured_on
+
+
+def test_films_that_changed_since_the_training_are_refused(toy_run: Path, key: Path, tmp_path: Path, toy: Path) -> None:
+    films = tmp_path / "films"
+    shutil.copytree(toy, films)
+    shutil.copy(films / "images" / "test-1.png", films / "images" / "test-0.png")
+    order = Order(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key), images=films)
+    with pytest.raises(RunError, match=r"test-0\.png: not the film"):
+        build(order)
+    assert not order.out.exists()
+
+
+def test_a_network_that_int8_changes_too_much_is_not_written(
+    toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.build.device_logits", lambda _, films: np.where(np.arange(len(films)) % 2, -9.0, 9.0))
+    order = Order(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))
+    with pytest.raises(ExportError, match=r"flips \d+ of 12 labels"):
+        build(order)
+    assert not order.out.exists()
+
+
+def test_half_a_percent_of_flips_is_the_limit() -> None:
+    facts = {"flag_flips": 0, "largest_score_difference": 0.0, "largest_logit_difference": 0.0, "interpreter": ""}
+    assert Parity(films=1000, label_flips=5, **facts).passed
+    assert not Parity(films=1000, label_flips=6, **facts).passed
+    assert MAX_FLIPPED_SHARE == 0.005
+
+
+def test_golden_films_are_drawn_and_the_same_every_time() -> None:
+    films = golden_inputs()
+    assert films.shape == (10, 224, 224)
+    assert films.dtype == np.uint8
+    np.testing.assert_array_equal(films, golden_inputs())
+    assert not np.array_equal(films, golden_inputs(seed=1))
+
+
+def test_keygen_makes_a_key_that_this_user_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert told(["keygen", str(tmp_path / "my.key")], monkeypatch) == 0
+    made = read_signing_key(tmp_path / "my.key").public.key_id
+    assert made in {trusted.key_id for trusted in trusted_keys()}
+    assert made in capsys.readouterr().out
+    assert told(["keygen", str(tmp_path / "my.key")], monkeypatch) == 2
+    assert "never overwritten" in capsys.readouterr().err
+
+
+def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
+    built: Built, key: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(["inspect", str(built.out), "--trusted-key", f"{key}.pub"], monkeypatch) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "toy version 1 (a trial",
+        "signature and digests good",
+        "roc_auc",
+        "audit passed",
+        "parity passed",
+        MODEL,
+    ):
+        assert words in said
+    assert told(["inspect", str(built.out)], monkeypatch) == 0
+    assert "NOT VERIFIED" in capsys.readouterr().out
+    assert told(["inspect", str(built.out), "--card"], monkeypatch) == 0
+    assert "## Thresholds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["build", "/nowhere", "--out", "x", "--key", "/nowhere.key"], "pneumoflag-export keygen"),
+        (["inspect", "/nowhere.bundle"], "cannot be read"),
+    ],
+)
+def test_a_fault_is_one_line_on_the_standard_error(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(arguments, monkeypatch) == 2
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert len(said.splitlines()) == 1

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from tests.toy_films import RECIPE
+from train.recipe import SHIPPED, Recipe, RecipeError, Section, find_recipe, load_recipe, write_recipe
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_loads_and_is_found_by_name(path: Path) -> None:
+    assert load_recipe(find_recipe(path.stem)).name == path.stem
+
+
+def test_the_study_is_the_studys() -> None:
+    study = load_recipe(find_recipe("study"))
+    assert study.network.filters == (16, 32, 64)
+    assert (study.optimizer.learning_rate, study.optimizer.momentum, study.optimizer.l2) == (1e-4, 0.9, 1e-4)
+    assert (study.batch_size, study.epochs, len(study.seeds)) == (32, 5, 5)
+    assert study.augment == "none"
+
+
+def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
+    kinds = [field.annotation for field in model.model_fields.values()]
+    nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+    return [model, *(found for kind in nested for found in sections(kind))]
+
+
+def test_every_field_is_described() -> None:
+    missing = [
+        f"{section.__name__}.{name}"
+        for section in sections(Recipe)
+        for name, field in section.model_fields.items()
+        if not field.description and name != "name"
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"surprise": 1}, "surprise"),
+        ({"seeds": [1, 1]}, "seeds"),
+        ({"optimizer": {"momentum": 1.5}}, "optimizer.momentum"),
+        ({"network": {"kind": "transformer"}}, "network.kind"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], word: str) -> None:
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump({**RECIPE, **change}))
+    with pytest.raises(RecipeError, match=word):
+        load_recipe(tmp_path / "r.yaml")
+
+
+def test_what_is_no_recipe_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("name: [")
+    with pytest.raises(RecipeError, match="not YAML"):
+        load_recipe(tmp_path / "r.yaml")
+    with pytest.raises(RecipeError, match="study"):
+        find_recipe("absent")
+
+
+def test_a_recipe_written_and_read_is_the_same(tmp_path: Path) -> None:
+    recipe = Recipe.model_validate(RECIPE)
+    write_recipe(recipe, tmp_path / "r.yaml")
+    assert load_recipe(tmp_path / "r.yaml") == recipe
+    assert load_recipe(tmp_path / "r.yaml").digest == recipe.digest
