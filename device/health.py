@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 
-import sdnotify
-
+from device import systemd
 from device.alarms import Alarms
 from device.clock import trusted, utc_now
 from device.contract import Model
@@ -21,6 +20,7 @@ from device.wire import iso_utc
 log = logging.getLogger(__name__)
 
 THERMAL = Path("/sys/class/thermal")
+IDLE_S = 20.0
 STALLED_S = 120.0
 """A room whose loop has not turned for so long is stuck: the watchdog is not fed and systemd starts the box anew."""
 
@@ -102,7 +102,6 @@ class Health:
         self._folder, self._period_s = folder, period_s
         self._started_s = time.monotonic()
         self._next_s = self._started_s
-        self._systemd = sdnotify.SystemdNotifier()
 
     def step(self) -> None:
         """Feed the watchdog; report when it is time."""
@@ -110,21 +109,21 @@ class Health:
         if stalled:
             self._alarms.set("stalled", f"no turn for {STALLED_S:.0f} s: {', '.join(stalled)}")
         else:
-            self._systemd.notify("WATCHDOG=1")
+            systemd.notify("WATCHDOG=1")
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + self._period_s
             self._housekeeping()
             report = self.report()
             self._say(report.to_json())
-            self._systemd.notify(f"STATUS={_status(report)}")
+            systemd.notify(f"STATUS={_status(report)}")
 
     def run(self, stop: Event) -> None:
         """Until `stop` is set."""
-        self._systemd.notify("READY=1")
+        systemd.notify("READY=1")
         while not stop.is_set():
             self.step()
-            stop.wait(min(self._period_s, watchdog_s() / 2))
-        self._systemd.notify("STOPPING=1")
+            stop.wait(min(self._period_s, (systemd.watchdog_s() or IDLE_S) / 2))
+        systemd.notify("STOPPING=1")
 
     def report(self) -> HealthReport:
         """How the box is now."""
@@ -139,12 +138,6 @@ class Health:
             model=self._model,
             alarms=self._alarms.standing(),
         )
-
-
-def watchdog_s() -> float:
-    """How often systemd wants to hear from us, in seconds; 20 where it does not ask."""
-    text = os.environ.get("WATCHDOG_USEC", "")
-    return int(text) / 1e6 if text.isdigit() and int(text) else 20.0
 
 
 def temperature_c(thermal: Path = THERMAL) -> float | None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from device import clock, logs
+from device import clock, logs, systemd
 from device.alarms import Alarms
-from device.health import STALLED_S, Counters, Health, Heartbeats, temperature_c, watchdog_s
+from device.health import STALLED_S, Counters, Health, Heartbeats, temperature_c
+from device.systemd import watchdog_s
 from tests.device.results import MODEL
 
 COUNTERS = Counters(
@@ -16,20 +17,23 @@ COUNTERS = Counters(
 )  # fmt: skip
 
 
-def health(folder: Path, *, beats: Heartbeats, alarms: Alarms, said: list[str], notified: list[str]) -> Health:
-    room = Health(
+def health(folder: Path, *, beats: Heartbeats, alarms: Alarms, said: list[str]) -> Health:
+    return Health(
         counters=lambda: COUNTERS, say=said.append, housekeeping=lambda: None, heartbeats=beats, alarms=alarms,
         model=MODEL, folder=folder, period_s=60,
     )  # fmt: skip
-    room._systemd.socket.close()
-    room._systemd.notify = notified.append
-    return room
 
 
-def test_it_reports_once_a_period_and_feeds_the_watchdog_in_between(tmp_path: Path) -> None:
+@pytest.fixture
+def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    words: list[str] = []
+    monkeypatch.setattr(systemd, "notify", words.append)
+    return words
+
+
+def test_it_reports_once_a_period_and_feeds_the_watchdog_in_between(tmp_path: Path, notified: list[str]) -> None:
     said: list[str] = []
-    notified: list[str] = []
-    room = health(tmp_path, beats=Heartbeats(), alarms=Alarms(), said=said, notified=notified)
+    room = health(tmp_path, beats=Heartbeats(), alarms=Alarms(), said=said)
     for _ in range(3):
         room.step()
     assert len(said) == 1
@@ -39,13 +43,12 @@ def test_it_reports_once_a_period_and_feeds_the_watchdog_in_between(tmp_path: Pa
     assert "STATUS=1 to judge, 2 to deliver; alarms: none" in notified
 
 
-def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path) -> None:
+def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path, notified: list[str]) -> None:
     now_s = [0.0]
     beats, alarms = Heartbeats(lambda: now_s[0]), Alarms()
     beats.of("publisher")
     alive = beats.of("pipeline")
-    notified: list[str] = []
-    room = health(tmp_path, beats=beats, alarms=alarms, said=[], notified=notified)
+    room = health(tmp_path, beats=beats, alarms=alarms, said=[])
     now_s[0] = STALLED_S + 1
     alive()
     room.step()
@@ -54,8 +57,10 @@ def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path) -> None:
     assert "pipeline" not in alarms.standing()["stalled"]
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("120000000", 120.0), ("", 20.0), ("0", 20.0), ("soon", 20.0)])
-def test_systemd_says_how_often_it_wants_to_hear(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+@pytest.mark.parametrize(("text", "seconds"), [("120000000", 120.0), ("", None), ("0", None), ("soon", None)])
+def test_systemd_says_how_often_it_wants_to_hear(
+    monkeypatch: pytest.MonkeyPatch, text: str, seconds: float | None
+) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", text)
     assert watchdog_s() == seconds
 
