@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 
 from sim.cases import Case, Kind, Way
-from sim.films import Exposed, Parcel, expose, pack
+from sim.darkroom import exposing
+from sim.films import Exposed, Parcel, pack
 from sim.manifest import Manifest, Sent
 from sim.send import Address, Declined, drop, store
-
-_AHEAD = 3
-"""Films rendered before their turn: each is 19 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +52,7 @@ class Modality:
 
     def run(self) -> None:
         """Raises NotSent or NoRoute for a film that cannot be delivered; those before it are delivered."""
-        with _exposing(self._cases, self._workers) as exposures:
+        with exposing(self._cases, self._workers) as exposures:
             started_s = time.monotonic()
             for number, (case, exposed) in enumerate(exposures):
                 if self._per_minute:
@@ -113,34 +108,3 @@ def _sent(case: Case, parcel: Parcel, tries: int) -> Sent:
         times_sent=2 if case.again else 1,
         source=case.source.name if case.source else "",
     )
-
-
-@contextmanager
-def _exposing(cases: Sequence[Case], workers: int) -> Iterator[Iterator[tuple[Case, Exposed | None]]]:
-    """The cases with their pixels, rendered ahead in processes of their own."""
-    if workers < 1:
-        yield ((case, expose(case)) for case in cases)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        try:
-            yield _in_order(cases, pool, ahead=_AHEAD + workers)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _one_thread() -> None:
-    """A worker is one of several: more threads each would only crowd the box out."""
-    import cv2  # noqa: PLC0415 - in the worker
-
-    cv2.setNumThreads(1)
-
-
-def _in_order(cases: Sequence[Case], pool: ProcessPoolExecutor, *, ahead: int) -> Iterator[tuple[Case, Exposed | None]]:
-    waiting: list[tuple[Case, Future[Exposed | None]]] = []
-    for case in cases:
-        waiting.append((case, pool.submit(expose, case)))
-        if len(waiting) > ahead:
-            first, future = waiting.pop(0)
-            yield first, future.result()
-    for case, future in waiting:
-        yield case, future.result()
