@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from device import attributes, header
+from device import attributes, header, moments
 from device.terms import View
 from tests.dicom_files import code_item, dataset
 
@@ -24,13 +24,13 @@ def made(**changes: object) -> Dataset:
     ],
 )  # fmt: skip
 def test_ages_are_read_as_they_are_written(stated, years):
-    assert header.age_of(made(PatientAge=stated, PatientBirthDate=None)) == years
+    assert moments.age_of(made(PatientAge=stated, PatientBirthDate=None)) == years
 
 
 @pytest.mark.parametrize("stated", ["", "   ", "Y045", "121Y", "9999Y", "unknown", "-5Y", "4.5Y"])
 def test_an_age_that_is_none_falls_back_to_the_birth_date(stated):
-    assert header.age_of(made(PatientAge=stated, PatientBirthDate="19600314")) == 66
-    assert header.age_of(made(PatientAge=stated, PatientBirthDate=None)) is None
+    assert moments.age_of(made(PatientAge=stated, PatientBirthDate="19600314")) == 66
+    assert moments.age_of(made(PatientAge=stated, PatientBirthDate=None)) is None
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_an_age_that_is_none_falls_back_to_the_birth_date(stated):
     ],
 )  # fmt: skip
 def test_the_age_is_that_on_the_day_of_the_exposure(born, taken, years):
-    assert header.age_of(made(PatientAge=None, PatientBirthDate=born, AcquisitionDate=taken)) == years
+    assert moments.age_of(made(PatientAge=None, PatientBirthDate=born, AcquisitionDate=taken)) == years
 
 
 def test_the_day_of_the_exposure_may_stand_elsewhere():
-    assert header.age_of(made(PatientAge=None, AcquisitionDate=None, StudyDate="20261123")) == 66
-    assert header.age_of(made(PatientAge=None, AcquisitionDate=None, StudyDate=None)) is None
+    assert moments.age_of(made(PatientAge=None, AcquisitionDate=None, StudyDate="20261123")) == 66
+    assert moments.age_of(made(PatientAge=None, AcquisitionDate=None, StudyDate=None)) is None
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_the_day_of_the_exposure_may_stand_elsewhere():
     ],
 )
 def test_the_moment_of_the_exposure_is_in_utc(changes, moment):
-    assert header.acquired_at(made(**changes)).isoformat() == moment
+    assert moments.acquired_at(made(**changes)).isoformat() == moment
 
 
 def test_without_any_date_there_is_no_moment():
-    assert header.acquired_at(made(AcquisitionDate=None, StudyDate=None)) is None
-    assert header.acquired_at(made(AcquisitionDate="00010101", StudyDate=None)) is None
+    assert moments.acquired_at(made(AcquisitionDate=None, StudyDate=None)) is None
+    assert moments.acquired_at(made(AcquisitionDate="00010101", StudyDate=None)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""Moments: a DICOM header comes in; the patient's age and the time of the exposure go out."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, timezone
+
+from pydicom.dataset import Dataset
+
+from device.attributes import text
+
+OLDEST_YEARS = 120
+"""Above, an age is a typing error or a placeholder."""
+PLACEHOLDER_BIRTH = "19000101"
+"""What systems write for a date they do not know."""
+
+
+def age_of(header: Dataset) -> int | None:
+    """Whole years: Patient Age, or else from the birth date to the day of the exposure."""
+    stated = _age_stated(text(header, "PatientAge"))
+    if stated is not None:
+        return stated
+    written = text(header, "PatientBirthDate")
+    born = None if written.startswith(PLACEHOLDER_BIRTH) else _day(written)
+    days = (_day(text(header, keyword)) for keyword in _DAYS)
+    taken = next((day for day in days if day), None)
+    if born is None or taken is None:
+        return None
+    return _plausible(taken.year - born.year - ((taken.month, taken.day) < (born.month, born.day)))
+
+
+_DAYS = ("AcquisitionDate", "AcquisitionDateTime", "ContentDate", "SeriesDate", "StudyDate")
+
+
+def _age_stated(words: str) -> int | None:
+    """AS: 045Y, 006M, 003W, 010D. Many write the years alone."""
+    match = re.fullmatch(r"(\d{1,4})\s*([DWMY]?)", words.upper())
+    if match is None:
+        return None
+    per_year = {"D": 365.2425, "W": 52.1775, "M": 12.0}.get(match[2], 1.0)
+    return _plausible(int(int(match[1]) / per_year))
+
+
+def _plausible(years: int) -> int | None:
+    return years if 0 <= years <= OLDEST_YEARS else None
+
+
+def _day(words: str) -> date | None:
+    match = re.match(r"((?:19|20)\d{2})[-./]?(\d{2})[-./]?(\d{2})", words)
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3])) if match else None
+    except ValueError:
+        return None
+
+
+def acquired_at(header: Dataset) -> datetime | None:
+    """When the exposure was made, in UTC; without an offset the header's time is the box's local time."""
+    whole = text(header, "AcquisitionDateTime")
+    parts = ("Acquisition", "Content", "Series", "Study")
+    pairs = [(text(header, f"{part}Date"), text(header, f"{part}Time")) for part in parts]
+    for days, times in [(whole[:8], whole[8:]), *pairs]:
+        day, moment = _day(days), _time(times)
+        if day is not None and moment is not None:
+            return _in_utc(datetime.combine(day, moment), times, text(header, "TimezoneOffsetFromUTC"))
+    return None
+
+
+def _time(words: str) -> time | None:
+    match = re.match(r"(\d{2}):?(\d{2})(?::?(\d{2}))?(?:\.(\d{1,6}))?", words)
+    try:
+        if match is None:
+            return None
+        return time(int(match[1]), int(match[2]), min(59, int(match[3] or 0)), int((match[4] or "0").ljust(6, "0")))
+    except ValueError:
+        return None
+
+
+def _in_utc(moment: datetime, times: str, offset: str) -> datetime | None:
+    match = re.search(r"([+-])(\d{2})(\d{2})$", times) or re.fullmatch(r"([+-])(\d{2})(\d{2})", offset)
+    try:
+        if match is not None:
+            shift = timedelta(hours=int(match[2]), minutes=int(match[3])) * (-1 if match[1] == "-" else 1)
+            moment = moment.replace(tzinfo=timezone(shift))
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
