@@ -11,7 +11,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ - (part of every topic)")
 MIB = 1024 * 1024
 
 
@@ -28,7 +28,7 @@ class Section(BaseModel):
 class DicomConfig(Section):
     """The C-STORE receiver, a second destination of the modality beside the PACS."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="receive films by C-STORE")
     ae_title: str = Field("PNEUMOFLAG", min_length=1, max_length=16, description="AE title the modality calls")
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for a modality on the network")
     port: int = Field(11112, ge=0, le=65535, description="0 takes a free one")
@@ -43,7 +43,7 @@ class FolderConfig(Section):
     """The watched folder, for modalities and gateways that drop files."""
 
     path: Path | None = Field(None, description="none: no folder is watched")
-    poll_s: float = Field(0.5, gt=0)
+    poll_s: float = Field(0.5, gt=0, description="seconds between two looks at the folder")
     settle_s: float = Field(
         2.0, ge=0, description="a file counts as finished when size and time have not changed for so long"
     )
@@ -53,11 +53,11 @@ class FolderConfig(Section):
 class GateConfig(Section):
     """What a missing attribute means is the site's choice."""
 
-    modalities: tuple[str, ...] = ("DX", "CR")
-    missing_view: Literal["caveat", "reject"] = "caveat"
-    missing_age: Literal["caveat", "reject"] = "caveat"
-    missing_body_part: Literal["caveat", "reject"] = "caveat"
-    files_without_dicom: Literal["caveat", "reject"] = "caveat"
+    modalities: tuple[str, ...] = Field(("DX", "CR"), description="Modality (0008,0060) of films that may be judged")
+    missing_view: Literal["caveat", "reject"] = Field("caveat", description="a film that says nothing of its view")
+    missing_age: Literal["caveat", "reject"] = Field("caveat", description="a film without age or birth date")
+    missing_body_part: Literal["caveat", "reject"] = Field("caveat", description="a film that names no body part")
+    files_without_dicom: Literal["caveat", "reject"] = Field("caveat", description="JPEG and PNG files")
 
 
 class LimitsConfig(Section):
@@ -74,22 +74,24 @@ class ModelConfig(Section):
 
     bundle: Path = Field(description="the signed model bundle, a directory or one file")
     trusted_keys: tuple[Path, ...] = Field((), description="public keys besides the shipped release keys")
-    backend: Literal["auto", "cpu", "coral", "jetson"] = "auto"
-    threads: int = Field(2, ge=1, le=64)
+    backend: Literal["auto", "cpu", "coral", "jetson"] = Field(
+        "auto", description="what runs the network; auto: what the bundle was compiled for"
+    )
+    threads: int = Field(2, ge=1, le=64, description="of the interpreter on the CPU")
 
 
 class BrokerConfig(Section):
     """The hospital's MQTT 5 broker."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(1883, ge=1, le=65535)
-    username: str | None = None
+    host: str = Field("127.0.0.1", description="name or address of the broker")
+    port: int = Field(1883, ge=1, le=65535, description="8883 is usual with tls")
+    username: str | None = Field(None, description="site/device, as the shipped access list expects")
     password_file: Path | None = Field(None, description="first line is the password")
-    tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    keepalive_s: int = Field(30, ge=5)
+    tls: bool = Field(False, description="encrypt, and verify the broker's certificate")
+    ca_file: Path | None = Field(None, description="authority of the broker's certificate; none: the system's")
+    cert_file: Path | None = Field(None, description="the box's own certificate, where the broker asks for one")
+    key_file: Path | None = Field(None, description="private key of cert_file")
+    keepalive_s: int = Field(30, ge=5, description="seconds between signs of life")
     reconnect_max_s: float = Field(30.0, ge=1, description="back-off with jitter ends here")
 
 
@@ -98,7 +100,7 @@ class OutboxConfig(Section):
 
     window: int = Field(200, ge=1, description="results sent and not yet receipted at one time")
     receipt_timeout_s: float = Field(10.0, gt=0, description="without a receipt a result is sent again; backs off")
-    receipt_timeout_max_s: float = Field(600.0, gt=0)
+    receipt_timeout_max_s: float = Field(600.0, gt=0, description="where that back-off ends")
     max_tries_poison: int = Field(3, ge=1, description="refusals of one message before it goes to the dead letters")
 
 
@@ -114,7 +116,7 @@ class StorageConfig(Section):
 class BoardConfig(Section):
     """The technologist's page, served by the box itself."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="serve the flag page")
     host: str = Field("127.0.0.1", description="0.0.0.0 shows patient names to the network: put a proxy in front")
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free one")
     late_after_s: float = Field(
@@ -145,7 +147,7 @@ class DeviceConfig(Section):
     storage: StorageConfig = StorageConfig()
     board: BoardConfig = BoardConfig()
     health_s: float = Field(60.0, gt=0, description="seconds between two health messages")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line written")
 
     @model_validator(mode="after")
     def _has_a_way_in(self) -> Self:

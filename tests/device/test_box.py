@@ -22,7 +22,7 @@ import yaml
 from device import contract, logs
 from device.app import main
 from device.bundle import PublicKey
-from device.config import DeviceConfig, ModelConfig
+from device.config import DeviceConfig, ModelConfig, Section
 from device.contract import Topics
 from device.update import install
 from tests.box import COMMAND, BoxProcess
@@ -261,6 +261,19 @@ def test_every_setting_is_printed_with_its_default(tmp_path: Path) -> None:
     values = yaml.safe_load(text)
     values |= {"site": "s", "device": "d", "site_key_file": "k", "model": {**values["model"], "bundle": "b"}}
     assert DeviceConfig.model_validate(values).dicom.port == 11112
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    def undescribed(section: type[Section], where: str = "") -> list[str]:
+        found = []
+        for name, field in section.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                found += undescribed(field.annotation, f"{where}{name}.")
+            elif not field.description:
+                found.append(where + name)
+        return found
+
+    assert undescribed(DeviceConfig) == []
 
 
 def test_help_is_quick_and_names_the_exit_codes() -> None:
