@@ -26,7 +26,7 @@ def chest_anatomy(spec: Spec, size: int) -> Anatomy:
     sick = consolidate(half, spec)
     lung = resize(
         blur(torso.lung, 0.05 / half.pixel_cm)
-        * (1 + 0.035 * fractal(half.size, rng, coarse=9, octaves=6, roughness=0.75)),
+        * (1 + 0.022 * fractal(half.size, rng, coarse=9, octaves=6, roughness=0.75)),
         size,
     )
     vessels = blur(project(grid, lung_vessels(spec), rotation_deg=spec.rotation_deg), 0.03 / grid.pixel_cm)

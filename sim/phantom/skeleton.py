@@ -58,7 +58,8 @@ def _rib(number: int, side: int, spec: Spec, wobble: float) -> Samples:
     front = np.clip((angle / np.pi - 0.5) / 0.3, 0, 1)
     half_u = 0.5 * height * (1 + 0.12 * front) * np.minimum(1, 0.75 + 3 * (angle - angle[0]))
     tube = Tube(path=path, axis_u=upward, axis_v=outward, half_u=half_u, half_v=np.full(len(angle), 0.34))
-    return bone(tube, cortex_cm=0.095, spongy=0.12)
+    # Towards its cartilage a rib is thinner and shows less.
+    return bone(tube, cortex_cm=0.10 * (1 - 0.5 * front), spongy=0.11)
 
 
 def _rib_half_width(number: int, lateral_y: float, spec: Spec) -> float:

@@ -122,7 +122,7 @@ def _ellipsoid(
 def _heart(grid: Grid, spec: Spec) -> list[Interval]:
     """Ventricles, right atrium, pulmonary trunk, aortic arch and descending aorta."""
     k, a, down = spec.heart_scale * spec.width_scale, spec.aorta_scale, 0.45 * spec.inspiration_cm
-    lv = _ellipsoid(grid, (2.2 * k, 4.7 + down, 1.8), (6.7 * k, 4.7 * k, 6.6 * k), tilt_deg=34, spec=spec)
+    lv = _ellipsoid(grid, (2.2 * k, 5.2 + down, 1.8), (6.8 * k, 5.0 * k, 6.6 * k), tilt_deg=34, spec=spec)
     ra = _ellipsoid(grid, (0.4 * k, 3.6 + down, 1.5), (4.4 * k, 6.3 * k, 6.2 * k), tilt_deg=-6, spec=spec)
     base = _ellipsoid(grid, (1.2 * k, -0.6 + down, 1.0), (3.6 * k, 5.2 * k, 5.0 * k), tilt_deg=0, spec=spec)
     trunk = _ellipsoid(grid, (1.7 * k, -3.3 + 0.5 * down, 1.5), (1.9 * k, 2.8, 3.4), tilt_deg=20, spec=spec)
@@ -132,9 +132,9 @@ def _heart(grid: Grid, spec: Spec) -> list[Interval]:
 
 def _descending_aorta(grid: Grid, spec: Spec) -> Interval:
     middle = 2.15 * spec.aorta_scale - 0.055 * (grid.y + 6.0) - 6.0 * np.sin(np.deg2rad(spec.rotation_deg))
-    radius = 1.2 * spec.aorta_scale
+    radius = 1.2 * spec.aorta_scale * smoothstep(grid.y, 9.0, 1.0)
     left = radius**2 - (grid.x - middle) ** 2
-    return _interval(-6.0, np.sqrt(np.maximum(0, left)), (left > 0) & (grid.y > -7.0))
+    return _interval(-6.0, np.sqrt(np.maximum(0, left)), (left > 0) & (grid.y > -7.0) & (grid.y < 8.0))
 
 
 def _mediastinum(grid: Grid, spec: Spec) -> list[Interval]:

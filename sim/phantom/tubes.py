@@ -33,14 +33,14 @@ class Tube:
         return Samples(x=xyz[..., 0], y=xyz[..., 1], z=xyz[..., 2], volume=volume.astype(np.float32))
 
 
-def bone(tube: Tube, *, cortex_cm: float, spongy: float = SPONGY) -> Samples:
-    """A cortical shell and the compact-bone share of the spongy bone inside."""
+def bone(tube: Tube, *, cortex_cm: float | Map, spongy: float = SPONGY) -> Samples:
+    """A cortical shell, `cortex_cm` one thickness or (n,), and the compact-bone share of the spongy bone inside."""
     length = np.linalg.norm(np.gradient(tube.path, axis=0), axis=1)
     around_cm = 2 * np.pi * max(tube.half_u.max(), tube.half_v.max())
     count = int(np.clip(around_cm / _STEP_CM, 32, 240))
     angle = 2 * np.pi * (np.arange(count) + 0.5) / count
     arc = np.hypot(tube.half_u[:, None] * np.sin(angle), tube.half_v[:, None] * np.cos(angle)) * (2 * np.pi / count)
-    shell = tube.at(angle, np.ones(1), length[:, None] * arc * cortex_cm)
+    shell = tube.at(angle, np.ones(1), (length * cortex_cm)[:, None] * arc)
     # Irrational steps spread the inner points evenly without lining them up.
     k = np.arange(len(length) * _INNER).reshape(-1, _INNER)
     radius, turn = np.sqrt((k * 0.7548776662) % 1), 2 * np.pi * ((k * 0.5698402910) % 1)

@@ -140,7 +140,7 @@ def lung_vessels(spec: Spec) -> Samples:
     for side in (-1, 1):
         inside = inside_lung(spec, side, 0.9)
         for trunk, count in _trunks(side, spec):
-            tree = grow(trunk, draw_inside(inside, side, count, rng), tip_cm=0.069, rng=rng)
+            tree = grow(trunk, draw_inside(inside, side, count, rng), tip_cm=0.080, rng=rng)
             parts.append(tree_samples(tree))
     return join(parts)
 
