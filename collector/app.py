@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from collector.config import CollectorConfig, ConfigError, described, load_config
+from collector.errors import ImportFault, StoreError
 from device.contract import ContractError
 
 if TYPE_CHECKING:
@@ -199,12 +200,12 @@ def main() -> None:
 
 
 def _guarded(command: Callable[[], object]) -> int:
-    from collector.identifiers import ImportFault
-
     try:
         command()
     except (UsageFault, ConfigError, ContractError, ImportFault) as error:
         return _said(str(error), USAGE)
+    except StoreError as error:
+        return _said(f"{error}; see store.url", FAILED)
     except KeyboardInterrupt:
         return _said("stopped", FAILED)
     except OSError as error:

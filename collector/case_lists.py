@@ -7,7 +7,7 @@ from pathlib import Path
 
 from collector import compare
 from collector.compare import Call, System
-from collector.identifiers import ImportFault
+from collector.errors import ImportFault
 from collector.study import Study, excluded_beside
 from collector.tabular import Record, binary, csv_records
 from collector.vendors.base import number

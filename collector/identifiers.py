@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from collector.errors import ImportFault
 from device.contract import ID_HEX_DIGITS, IdKind, content_id, pseudonym
 
 RAW = {
@@ -19,13 +20,6 @@ RAW = {
 KEYED = ("exposure_id", "study_id", "accession_id")
 FIELDS = (*RAW, "content_sha256", *KEYED)
 _HEX = re.compile(r"[0-9a-f]*")
-
-
-class ImportFault(Exception):
-    """A file cannot be imported; the words name the line, the field and what was expected.
-
-    They never repeat what stands in the file: in a file without a header, or with a column too many, that is a name.
-    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from collector import reads
 from collector.config import CollectorConfig, VendorConfig
-from collector.identifiers import ImportFault
+from collector.errors import ImportFault
 from collector.vendors import READERS, Mapper
 from device.contract import iso_utc, load_site_key
 

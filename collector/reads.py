@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collector.identifiers import Identifiers, ImportFault, identify
+from collector.errors import ImportFault
+from collector.identifiers import Identifiers, identify
 from collector.tabular import binary, csv_records
 
 LABELS = {"0": False, "1": True, "normal": False, "pneumonia": True, "0.0": False, "1.0": True}

@@ -17,7 +17,8 @@ import uvicorn
 from sqlalchemy.engine import make_url
 
 from collector.config import CollectorConfig, ConfigError
-from collector.store import Store, StoreAway
+from collector.errors import StoreAway
+from collector.store import Store
 from collector.subscribe import Subscriber
 from collector.web.app import make_app
 from device.contract import load_site_key

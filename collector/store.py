@@ -15,26 +15,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Table, case, create_engine, event, func, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from collector import tables
+from collector.errors import StoreAway, StoreError, Unstorable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
 REJECTED_KEPT = 10_000
 Rowish = Mapping[str, Any]
-
-
-class StoreError(Exception):
-    """The store cannot be opened or used; the words name it and the remedy."""
-
-
-class StoreAway(StoreError):
-    """Locked, full or unreachable: what was to be stored is kept, and tried again."""
-
-
-class Unstorable(StoreError):
-    """A value does not fit the store (a number beyond 64 bits, text that is no Unicode): trying again will not help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +162,9 @@ def _durable_sqlite(engine: Engine, busy_s: float) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError) as error:
+    except (DataError, IntegrityError) as error:
+        raise Unstorable(f"store: {type(error).__name__}") from None
+    except DBAPIError as error:  # locked, full, gone, damaged: the message is not to blame
         raise StoreAway(f"store: {error.orig}") from None
     except sqlite3.Error as error:  # from the settings of a new connection, which SQLAlchemy does not wrap
         raise StoreAway(f"store: {error}") from None

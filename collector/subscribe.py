@@ -24,7 +24,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from collector.arrivals import Arrival, Message, batch, read, reject
 from collector.config import BrokerConfig, CollectorConfig, ConfigError
-from collector.store import Store, StoreAway, Unstorable
+from collector.errors import StoreAway, Unstorable
+from collector.store import Store
 from device.contract import TOPIC_ROOT, Receipt, Topics
 
 log = logging.getLogger(__name__)
@@ -130,6 +131,8 @@ class Subscriber:
         except Unstorable as error:
             if len(arrivals) > 1:
                 return [done for arrival in arrivals for done in self._stored([arrival])]
+            if arrivals[0].rejected is not None:
+                raise StoreAway(str(error)) from None
             return self._stored([reject(arrivals[0].message, str(error))])
         results = sum(arrival.result is not None for arrival in arrivals)
         rejections = [arrival.rejected for arrival in arrivals if arrival.rejected is not None]

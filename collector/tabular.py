@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collector.identifiers import ImportFault
+from collector.errors import ImportFault
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_FIELD_CHARACTERS = 1_000_000

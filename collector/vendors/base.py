@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.config import Rule, Scale, VendorConfig
-from collector.identifiers import FIELDS, Identifiers, ImportFault, identify
+from collector.errors import ImportFault
+from collector.identifiers import FIELDS, Identifiers, identify
 from collector.tabular import Record
 
 SCALES: Mapping[str, float] = {"0-1": 1.0, "0-100": 100.0}

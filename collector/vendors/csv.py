@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.identifiers import ImportFault
+from collector.errors import ImportFault
 from collector.reads import LABELS
 from collector.tabular import Record, binary, csv_records
 from collector.vendors.base import SCALES, Mapper, Output, number

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from collector.identifiers import ImportFault
+from collector.errors import ImportFault
 from collector.tabular import Record, csv_records, json_records, looks_like_json
 from collector.vendors.base import Mapper, Output, finding_name, number
 

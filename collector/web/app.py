@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from collector import queries
 from collector.config import CollectorConfig
-from collector.store import Store, StoreError
+from collector.errors import StoreError
+from collector.store import Store
 from collector.subscribe import Counters
 from collector.web.page import render
 

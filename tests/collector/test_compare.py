@@ -179,6 +179,28 @@ def test_the_fast_delong_is_the_plain_one_ties_included(case):
     assert found.areas[0] == pytest.approx(roc_auc_score(truth, a))
 
 
+def test_the_paired_area_difference_is_the_plain_delong_test():
+    generator = np.random.default_rng(11)
+    truth = generator.random(120) < 0.4
+    a, b = truth + generator.normal(size=120), truth * 0.5 + generator.normal(size=120)
+    areas, covariance = plain_delong(truth, [a, b])
+    spread = math.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    found = roc.area_difference(truth, a, b)
+    assert found is not None
+    assert found.diff == pytest.approx(areas[0] - areas[1])
+    assert found.high - found.low == pytest.approx(2 * 1.959964 * spread, rel=1e-6)
+    assert found.p == pytest.approx(math.erfc(abs(found.diff) / spread / math.sqrt(2)))
+
+
+def test_a_system_against_itself_differs_by_nothing():
+    truth, score = np.array([True, False, True, False]), np.array([0.9, 0.2, 0.6, 0.7])
+    found = roc.area_difference(truth, score, score)
+    assert found is not None
+    assert (found.diff, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
+    assert roc.area_difference(truth, truth.astype(float), -truth.astype(float)) is None
+    assert roc.area_difference(truth[:2], score[:2], score[:2]) is None
+
+
 def test_a_perfectly_parted_sample_still_has_an_interval():
     found = roc.area(np.array([False] * 5 + [True] * 9), np.arange(14.0))
     assert found is not None

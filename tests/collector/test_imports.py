@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import CollectorConfig, Rule, VendorConfig, VendorsConfig
-from collector.identifiers import ImportFault
+from collector.errors import ImportFault
 from collector.imports import read_rows, vendor_rows
 from collector.store import Store
 from collector.tables import reads, vendor_outputs

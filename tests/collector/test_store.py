@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from collector import queries, tables
 from collector.arrivals import batch, read
-from collector.store import HEAD, MIGRATIONS, REJECTED_KEPT, Batch, Store, StoreAway, StoreError, Unstorable
+from collector.errors import StoreAway, StoreError, Unstorable
+from collector.store import HEAD, MIGRATIONS, REJECTED_KEPT, Batch, Store
 from device.contract import Flag
 
 
@@ -140,6 +141,15 @@ def test_a_number_too_large_for_the_store_is_not_tried_for_ever(store, a_result,
     with pytest.raises(Unstorable):
         stored(store, [a_message(a_result(1, seq=2**70))])
     assert stored(store, [a_message(a_result(2))]) == 1
+
+
+def test_a_damaged_database_is_away_and_no_message_is_blamed(tmp_path, a_result, a_message):
+    path = tmp_path / "c.sqlite"
+    path.write_bytes(b"not a database, not a bit of it" * 300)
+    store = Store(f"sqlite:///{path}")
+    with pytest.raises(StoreAway, match="not a database"):
+        stored(store, [a_message(a_result(1))])
+    store.close()
 
 
 def test_refused_messages_are_bounded(store, a_message):

@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from collector import tables
 from collector.arrivals import read
 from collector.config import BrokerConfig, CollectorConfig, ConfigError
+from collector.errors import Unstorable
 from collector.store import Store
 from collector.subscribe import Subscriber, subscriptions
 from device.contract import Receipt
@@ -254,6 +255,19 @@ def test_a_collector_killed_between_receiving_and_committing_loses_nothing_unles
     else:
         assert not receipted - held
         assert len(held) == 20, "the broker kept what was not acknowledged"
+
+
+def test_a_rejection_that_cannot_be_stored_is_kept_and_not_tried_without_end(config, store, a_message, monkeypatch):
+    def never(_self: Store, _batch: object) -> int:
+        raise Unstorable("no value fits")
+
+    monkeypatch.setattr(Store, "commit", never)
+    subscriber, stop = Subscriber(config, store), threading.Event()
+    stop.set()
+    subscriber._arrived.put(a_message(b"x"))
+    assert subscriber.step(stop)
+    assert subscriber._kept
+    assert subscriber.counters.store_retries == 1
 
 
 def test_a_password_is_sent_and_a_wrong_one_is_said(tmp_path, key_file, store, caplog):

@@ -12,8 +12,9 @@ import pytest
 from collector import tables
 from collector.arrivals import batch, read
 from collector.config import CollectorConfig
+from collector.errors import StoreAway
 from collector.imports import read_rows
-from collector.store import Store, StoreAway
+from collector.store import Store
 from collector.subscribe import Counters
 from collector.web.app import make_app
 from collector.web.page import health
