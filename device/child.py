@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import selectors
 import struct
@@ -14,6 +15,7 @@ from typing import IO
 
 from device.preprocess import INPUT_SHAPE
 
+PIPE_BYTES = 1 << 18
 MAX_TEXT_BYTES = 1 << 16
 MAX_THUMBNAIL_BYTES = 4 << 20
 HEAD = struct.Struct(">III")
@@ -47,6 +49,8 @@ class Child:
             bufsize=0,
             close_fds=True,
         )
+        # A whole answer fits, so the child is free for the next film before the box has read this one.
+        fcntl.fcntl(self._pipes[1].fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._ready = False
         with contextlib.suppress(ChildLost):  # Shows again, with its cause, when the child is waited for.
             self.send(settings)
