@@ -16,6 +16,10 @@ MAX_HEALTH_BYTES = 16_384
 MAX_ERROR_CHARACTERS = 300
 MAX_TOPIC_CHARACTERS = 256
 STATUSES = ("online", "offline")
+AS_SENT = (
+    *("result_id", "site", "device", "seq", "boot_id", "exposure_id", "study_id", "accession_id", "patient_id"),
+    *("probability", "score"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,24 +104,13 @@ def _result(message: Message, topics: Topics) -> Arrival:
     if (result.site, result.device) != (topics.site, topics.device):
         raise ContractError("site, device: the result names another box than its topic")
     received_at = iso_utc(message.received_at)
-    row = {
-        "result_id": result.result_id,
-        "site": result.site,
-        "device": result.device,
-        "seq": result.seq,
-        "boot_id": result.boot_id,
-        "exposure_id": result.exposure_id,
-        "study_id": result.study_id,
-        "accession_id": result.accession_id,
-        "patient_id": result.patient_id,
+    row = {name: getattr(result, name) for name in AS_SENT} | {
         "acquired_at": None if result.exposure.acquired_at is None else iso_utc(result.exposure.acquired_at),
         "decided_at": iso_utc(result.clock.at),
         "received_at": received_at,
         "gate_status": str(result.gate.status),
         "reason": None if result.gate.reason is None else str(result.gate.reason),
         "flag": str(result.flag),
-        "probability": result.probability,
-        "score": result.score,
         "view": result.exposure.view,
         "sex": result.exposure.sex,
         "age_years": result.exposure.age_years,

@@ -47,41 +47,52 @@ class _Late:
         return self._comparisons.get()
 
 
-def make_app(config: CollectorConfig, store: Store, counters: Counters) -> Starlette:
-    """The pages; handlers run in threads, so a long comparison stops nobody."""
-    compared = _Late(config, store)
+class Pages:
+    """One handler per page. They run in threads, so a long comparison stops nobody."""
 
-    def comparison(_: Request) -> Response:
-        return HTMLResponse(render("comparison.html", nav="comparison", **compared.get().parts))
+    def __init__(self, config: CollectorConfig, store: Store, counters: Counters) -> None:
+        self._store = store
+        self._counters = counters
+        self._compared = _Late(config, store)
 
-    def boxes(_: Request) -> Response:
-        found = queries.all_boxes(store)
-        return HTMLResponse(
-            render("boxes.html", nav="boxes", boxes=found, counters=counters, rejected=queries.rejections(store))
-        )
+    def comparison(self, _: Request) -> Response:
+        """Figures, drawings, what was left out."""
+        return HTMLResponse(render("comparison.html", nav="comparison", **self._compared.get().parts))
 
-    def results(_: Request) -> Response:
-        rows, flags = queries.latest_results(store), queries.flag_counts(store)
+    def boxes(self, _: Request) -> Response:
+        """Each box, and the messages refused."""
+        found, rejected = queries.all_boxes(self._store), queries.rejections(self._store)
+        return HTMLResponse(render("boxes.html", nav="boxes", boxes=found, counters=self._counters, rejected=rejected))
+
+    def results(self, _: Request) -> Response:
+        """The latest."""
+        rows, flags = queries.latest_results(self._store), queries.flag_counts(self._store)
         return HTMLResponse(render("results.html", nav="results", rows=rows, flags=flags))
 
-    def figures(_: Request) -> Response:
-        return JSONResponse(compared.get().figures)
+    def figures(self, _: Request) -> Response:
+        """The same JSON as `compare --json`."""
+        return JSONResponse(self._compared.get().figures)
 
-    def healthz(_: Request) -> Response:
-        store.state()
-        broker = "connected" if counters.connected else "away"
-        return JSONResponse({"store": "ok", "broker": broker})
+    def healthz(self, _: Request) -> Response:
+        """200 while the store answers."""
+        self._store.state()
+        return JSONResponse({"store": "ok", "broker": "connected" if self._counters.connected else "away"})
 
-    def metrics(_: Request) -> Response:
-        return PlainTextResponse(_metrics(counters))
+    def metrics(self, _: Request) -> Response:
+        """Counters as Prometheus reads them."""
+        return PlainTextResponse(_metrics(self._counters))
 
+
+def make_app(config: CollectorConfig, store: Store, counters: Counters) -> Starlette:
+    """All pages, each with headers that let nothing in from elsewhere."""
+    pages = Pages(config, store, counters)
     paths: dict[str, Callable[[Request], Response]] = {
-        "/": comparison,
-        "/boxes": boxes,
-        "/results": results,
-        "/api/comparison.json": figures,
-        "/healthz": healthz,
-        "/metrics": metrics,
+        "/": pages.comparison,
+        "/boxes": pages.boxes,
+        "/results": pages.results,
+        "/api/comparison.json": pages.figures,
+        "/healthz": pages.healthz,
+        "/metrics": pages.metrics,
     }
     return Starlette(routes=[Route(path, _shielded(handler)) for path, handler in paths.items()])
 
