@@ -50,6 +50,7 @@ def build(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="boxes refuse it from this day on")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="folder of the run's films, if it moved; for parity")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown for the model card: what else is known of it")] = None,
 ) -> None:
     """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes."""
     with quiet():
@@ -65,6 +66,7 @@ def build(
         released=released,
         expires=expires,
         images=images,
+        notes=notes,
     )
 
 

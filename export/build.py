@@ -46,7 +46,10 @@ class ExportError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is asked for. `seed` None takes the run's representative seed; `images` None the run's own folder."""
+    """What is asked for. `notes` stand in the model card.
+
+    `seed` None takes the run's representative seed; `images` None the run's own folder.
+    """
 
     run: Path
     out: Path
@@ -57,6 +60,7 @@ class Order:
     released: bool = False
     expires: datetime | None = None
     images: Path | None = None
+    notes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,7 @@ def build(order: Order) -> Built:
     facts, parity = _proven(order, seed_run, facts, parts, held_out)
     if parity is not None:
         parts["parity.json"] = _json(parity.to_dict())
-    parts["model_card.md"] = model_card(facts, seed_run, summary, found, parity).encode()
+    parts["model_card.md"] = model_card(facts, seed_run, summary, found, parity, notes=order.notes).encode()
     write_bundle(order.out, signed_parts(facts, parts, order.key))
     digest = hashlib.sha256(network).hexdigest()
     return Built(

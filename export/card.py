@@ -23,7 +23,13 @@ SHOWN = {
 
 
 def model_card(
-    facts: Mapping[str, Any], run: SeedRun, summary: Mapping[str, Any], audit: Audit, parity: Parity | None
+    facts: Mapping[str, Any],
+    run: SeedRun,
+    summary: Mapping[str, Any],
+    audit: Audit,
+    parity: Parity | None,
+    *,
+    notes: str,
 ) -> str:
     """The card of a network made from `run`."""
     sections = [
@@ -31,6 +37,7 @@ def model_card(
         _use(facts),
         _training(facts, run, summary),
         _figures(facts),
+        *([f"## Notes\n\n{notes.strip()}"] if notes.strip() else []),
         _thresholds(facts, run.recipe.operating_point.prevalence),
         _network(facts, audit, parity),
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from export.build import Order, build
 from export.bundle import read_signing_key
 from export.inspect import audit_lines, parity_line
+from train.run import RunError
 
 
 def build_bundle(
@@ -21,11 +22,13 @@ def build_bundle(
     released: bool,
     expires: datetime | None,
     images: Path | None,
+    notes: Path | None,
 ) -> None:
     """Raises RunError, KeyFileError, ExportError, BundleError; then nothing was written."""
     order = Order(
         run=run, out=out, key=read_signing_key(key), seed=seed, name=name, version=version, released=released,
         expires=None if expires is None else expires.replace(tzinfo=UTC), images=images,
+        notes="" if notes is None else _text(notes),
     )  # fmt: skip
     print(f"quantizing and proving {run} …", flush=True)
     built = build(order)
@@ -38,3 +41,10 @@ def build_bundle(
     if not built.on_coral:
         print("not compiled for Coral: edgetpu_compiler is not on the PATH")
     print(f"{built.out}: seed {built.seed}, network {built.digest}, signed by {order.key.public.key_id}")
+
+
+def _text(notes: Path) -> str:
+    try:
+        return notes.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{notes}: notes cannot be read ({error}); name a Markdown file with --notes") from None

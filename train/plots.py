@@ -27,7 +27,7 @@ def draw_training(path: Path, steps: Mapping[int, Sequence[Mapping[str, float]]]
         _draw_history(above, [[100 * step["accuracy"] for step in seed] for seed in steps.values()], BLUE)
         _draw_history(below, [[step["loss"] for step in seed] for seed in steps.values()], RED)
         above.set(ylabel="training accuracy, %", ylim=(0, 102))
-        below.set(ylabel="training loss", xlabel=f"batch ({epochs} epochs)", ylim=(0, None))
+        below.set(ylabel="training loss", xlabel=f"batch ({epochs} epochs)", yscale="log")
         above.set_title(f"training, {len(steps)} seeds (thin) and their mean")
         _save(figure, path)
 

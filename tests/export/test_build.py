@@ -33,7 +33,13 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(toy_run: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build(Order(run=toy_run, out=tmp_path_factory.mktemp("out") / "toy.bundle", key=read_signing_key(key)))
+    order = Order(
+        run=toy_run,
+        out=tmp_path_factory.mktemp("out") / "toy.bundle",
+        key=read_signing_key(key),
+        notes="Seen elsewhere.",
+    )
+    return build(order)
 
 
 def told(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -65,7 +71,14 @@ def test_the_bundle_carries_its_evidence(built: Built) -> None:
     assert json.loads(parts["parity.json"])["films"] == 12
     assert len(json.loads(parts["calibration_films.json"])["sha256"]) == 16
     card = parts["model_card.md"].decode()
-    for words in ("## Use", "tests", "out-of-distribution", "95 % interval", "never on the test films"):
+    for words in (
+        "## Use",
+        "tests",
+        "out-of-distribution",
+        "95 % interval",
+        "## Notes\n\nSeen elsewhere.",
+        "never on the test films",
+    ):
         assert words in card
 
 
