@@ -9,6 +9,7 @@ from device.bundle import BundleError
 from device.config import ConfigError
 from device.contract import ContractError
 from device.outbox import OutboxBroken
+from device.sandbox import SandboxBroken
 from device.update import UpdateError
 
 FAILED, USAGE = 1, 2
@@ -20,6 +21,7 @@ CODES: dict[type[Exception], int] = {
     BundleError: FAILED,
     BackendUnavailable: FAILED,
     OutboxBroken: FAILED,
+    SandboxBroken: FAILED,
     UpdateError: FAILED,
 }
 

@@ -31,6 +31,10 @@ START_S = 60.0
 """A box on a slow card takes its time to import everything; only the first film after a start ever waits for it."""
 
 
+class SandboxBroken(Exception):
+    """Not even a fresh child starts: no fault of the film, which stays where it is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What the child says of one film, as JSON. `spent` says that it wants to be replaced: its memory is used up."""
@@ -58,10 +62,13 @@ class Sandbox:
             }
         ).encode()
         self._lock = threading.Lock()
-        self._child: Child | None = Child(self._settings)
+        self._child = self._started()
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
-        """As `prepare.prepare`; a film that ends the child or its time is unreadable. Never raises for a film."""
+        """As `prepare.prepare`; a film that ends the child or its time is unreadable.
+
+        Never raises for a fault of the film. Raises SandboxBroken.
+        """
         request = json.dumps({"path": os.fsdecode(path.absolute()), "source": source_hint.value}).encode()
         with self._lock:
             started = time.perf_counter()
@@ -84,22 +91,28 @@ class Sandbox:
 
     def _ready_child(self) -> Child:
         """A child that has said it is ready. One that died while idle was not killed by this film."""
-        for _ in range(2):
-            child = self._child or Child(self._settings)
-            self._child = child
+        for _ in range(3):
             try:
-                child.wait_ready(START_S)
+                if self._child is not None:
+                    self._child.wait_ready(START_S)
+                    return self._child
             except ChildLost:
-                self._replace()
-                continue
-            return child
-        raise ChildLost("a fresh child did not start; see `pneumoflag-device selftest`")
+                pass
+            self._replace()
+        raise SandboxBroken("films cannot be opened: no child process starts; is memory left, is the package whole?")
 
     def _replace(self) -> None:
         """End the child and start the next at once, so that the next film finds it warm."""
         if self._child is not None:
             self._child.end()
-        self._child = Child(self._settings)
+        self._child = self._started()
+
+    def _started(self) -> Child | None:
+        try:
+            return Child(self._settings)
+        except OSError as error:
+            log.error("sandbox_not_started", extra={"errno": error.errno})  # noqa: TRY400 - the number says it all
+            return None
 
     def close(self) -> None:
         """End the child."""

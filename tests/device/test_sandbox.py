@@ -24,7 +24,7 @@ from device.child import HEAD, Child, ChildLost
 from device.config import GateConfig, LimitsConfig
 from device.contract import Reason, Source
 from device.gate import Accepted, Ages, Rejected
-from device.sandbox import Sandbox, _prepared
+from device.sandbox import Sandbox, SandboxBroken, _prepared
 from tests.device.films_prepared import prepared
 from tests.dicom_files import PATIENT_NAME, make_dx
 
@@ -112,6 +112,12 @@ def test_a_child_that_died_idle_costs_no_film(sandbox, film):
     os.kill(sandbox.pid, signal.SIGKILL)
     time.sleep(0.1)
     assert sandbox.prepare(film).verdict == Accepted()
+
+
+def test_where_no_child_starts_the_film_is_not_to_blame(film, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with closing(open_sandbox()) as sandbox, pytest.raises(SandboxBroken, match="no child process starts"):
+        sandbox.prepare(film)
 
 
 def test_the_child_holds_no_socket_and_no_file_of_the_box(film, tmp_path):
