@@ -1,6 +1,6 @@
 """From DCMTK's storescu to mosquitto_sub: how long after a film's last byte its result is on the broker.
 
-    python -m tests.bench.bench_storescu --films 30
+    python tests/bench/bench_storescu.py --films 30
 
 Sends 3072 x 3072, 14-bit DX films (18.9 MB) one by one to a real box with Debian's mosquitto. Prints milliseconds:
 `after release` from the end of the association (storescu has exited), `after last byte` as the box itself reports it.
@@ -13,10 +13,13 @@ import argparse
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.box import BoxProcess
 from tests.bundle_factory import make_bundle
