@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,24 +162,21 @@ def _open_dicom(data: mmap.mmap, limits: LimitsConfig) -> Film:
         window_missing=form.monochrome and layout.stated_voi(parsed.dataset, form) is None,
     )
 
-    def load() -> Loaded:
-        if parsed.transfer_syntax not in pixels.SUPPORTED:
-            raise Refused(Reason.UNSUPPORTED_TRANSFER_SYNTAX)
-        if where is None or form.rows < 1 or form.columns < 1:
-            raise Refused(Reason.UNREADABLE)
-        if form.pixels > limits.max_pixels:
-            raise Refused(Reason.TOO_LARGE)
-        return _load(parsed, where, form, limits.max_pixels)
-
     return Film(
         exposure=exposure,
         identity=header.identity_of(parsed.dataset, parsed.meta),
         facts=replace(facts, complete=parsed.complete or where is not None),
-        load=load,
+        load=partial(_load, parsed, where, form, limits.max_pixels),
     )
 
 
-def _load(parsed: part10.Parsed, where: pixels.Element, form: layout.Layout, max_pixels: int) -> Loaded:
+def _load(parsed: part10.Parsed, where: pixels.Element | None, form: layout.Layout, max_pixels: int) -> Loaded:
+    if parsed.transfer_syntax not in pixels.SUPPORTED:
+        raise Refused(Reason.UNSUPPORTED_TRANSFER_SYNTAX)
+    if where is None or form.rows < 1 or form.columns < 1:
+        raise Refused(Reason.UNREADABLE)
+    if form.pixels > max_pixels:
+        raise Refused(Reason.TOO_LARGE)
     try:
         stored = pixels.stored_of(parsed.data, where, parsed.transfer_syntax, form, max_pixels)
         values = _brightness(stored.values, parsed.dataset, form)

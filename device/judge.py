@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,17 +106,12 @@ def judge_film(  # noqa: PLR0917 - each part of the box is handed in
     scores = _scores(prepared, classifier)
     flag = Flag.UNCLASSIFIED if scores is None else decide(scores.probability, classifier.thresholds)
     decided = clock()
-    exposure_id = _exposure_id(path, prepared, identity.key)
     result = Result(
-        result_id=result_id(exposure_id, classifier.model.digest),
+        **_identifiers(path, prepared, classifier.model, identity),
         site=identity.site,
         device=identity.device,
         boot_id=identity.boot_id,
         seq=0,
-        exposure_id=exposure_id,
-        study_id=_keyed(identity.key, IdKind.STUDY, prepared.identity.study_uid),
-        patient_id=_keyed(identity.key, IdKind.PATIENT, prepared.identity.patient_id),
-        accession_id=_keyed(identity.key, IdKind.ACCESSION, prepared.identity.accession),
         exposure=prepared.exposure,
         gate=_gate(prepared),
         flag=flag,
@@ -129,6 +124,26 @@ def judge_film(  # noqa: PLR0917 - each part of the box is handed in
         clock=decided,
     )
     return Judged(result=result, prepared=prepared, scores=scores)
+
+
+class _Identifiers(TypedDict):
+    result_id: str
+    exposure_id: str
+    study_id: str | None
+    patient_id: str | None
+    accession_id: str | None
+
+
+def _identifiers(path: Path, prepared: Prepared, model: Model, identity: SiteIdentity) -> _Identifiers:
+    key, whose = identity.key, prepared.identity
+    exposure_id = _exposure_id(path, prepared, key)
+    return {
+        "result_id": result_id(exposure_id, model.digest),
+        "exposure_id": exposure_id,
+        "study_id": _keyed(key, IdKind.STUDY, whose.study_uid),
+        "patient_id": _keyed(key, IdKind.PATIENT, whose.patient_id),
+        "accession_id": _keyed(key, IdKind.ACCESSION, whose.accession),
+    }
 
 
 def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
