@@ -57,17 +57,9 @@ def build(
         from export.work import build_bundle
 
     build_bundle(
-        run=run,
-        out=out,
-        key=key,
-        seed=seed,
-        name=name,
-        version=version,
-        released=released,
-        expires=expires,
-        images=images,
-        notes=notes,
-    )
+        run=run, out=out, key=key, seed=seed, name=name, version=version, released=released, expires=expires,
+        images=images, notes=notes,
+    )  # fmt: skip
 
 
 @app.command(epilog=EPILOG)

@@ -118,11 +118,6 @@ def _calibration_films(run: Path) -> tuple[NDArray[np.uint8], list[str]]:
 def _facts(order: Order, run: SeedRun, network: bytes) -> dict[str, Any]:
     """The manifest's fields; `metrics` are still empty."""
     engine = build_engine(network, threads=1, backend="cpu")
-    thresholds, counts = run.operating["thresholds"], run.operating["films"]
-    chosen_on = (
-        f"{counts['normal']} normal and {counts['pneumonia']} pneumonia films of {counts['patients']} patients "
-        "held out of training and test"
-    )
     return {
         "schema": 1,
         "name": order.name or run.recipe.name,
@@ -135,7 +130,7 @@ def _facts(order: Order, run: SeedRun, network: bytes) -> dict[str, Any]:
         "preprocess_version": run.environment["preprocess_version"],
         "quantization": "int8",
         "calibration": run.operating["calibration"],
-        "thresholds": {**thresholds, "chosen_on": chosen_on},
+        "thresholds": {**run.operating["thresholds"], "chosen_on": _chosen_on(run.operating["films"])},
         "ages": {"min_years": run.recipe.release.min_years, "max_years": run.recipe.release.max_years},
         "golden": {"tolerance_logit": GOLDEN_STEPS * engine.outputs[0].scale},
         "minimum_runtime": OLDEST_INTERPRETERS,
@@ -149,6 +144,11 @@ def _facts(order: Order, run: SeedRun, network: bytes) -> dict[str, Any]:
             "versions": run.environment["versions"],
         },
     }
+
+
+def _chosen_on(counts: Mapping[str, int]) -> str:
+    films = f"{counts['normal']} normal and {counts['pneumonia']} pneumonia films"
+    return f"{films} of {counts['patients']} patients held out of training and test"
 
 
 def _now() -> datetime:
