@@ -79,10 +79,8 @@ def modality(
 ) -> None:
     """Act as a modality: send films to a box until each is answered Success."""
     from sim.cases import film_cases, phantom_cases
-    from sim.manifest import Manifest, Sent
-    from sim.modality import Modality, Route
+    from sim.modality import Route, send_all
     from sim.send import Address
-    from sim.tell import Teller
 
     if port is None and folder is None:
         _fail("no way to the box: name --port, --folder or both", USAGE)
@@ -92,22 +90,9 @@ def modality(
         if films
         else phantom_cases(count, seed=seed, odd=odd, files=folder is not None)
     )
-    teller = Teller()
-    done: list[Sent] = []
-
-    def told(film: Sent) -> None:
-        done.append(film)
-        teller.step(len(done), len(cases), f"{film.case_id} by {film.way}")
-
-    Modality(
-        cases,
-        Route(address=address, folder=folder),
-        Manifest(manifest),
-        run_name=run_name or datetime.now(UTC).isoformat(),
-        per_minute=per_minute,
-        told=told,
-    ).run()
-    print(f"{manifest}: {len(done)} exposures")
+    name = run_name or datetime.now(UTC).isoformat()
+    send_all(cases, Route(address=address, folder=folder), manifest, run_name=name, per_minute=per_minute)
+    print(f"{manifest}: {len(cases)} exposures")
 
 
 @app.command()

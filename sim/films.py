@@ -118,7 +118,9 @@ def _as_it_is(case: Case) -> Parcel:
     if case.source is None:
         raise ValueError(f"{case.case_id}: neither pixels nor a file")
     data = case.source.read_bytes()
-    parcel = _described(data, case.way, case.source.suffix)
+    # Some endings mean to the box that a file is not finished yet.
+    suffix = case.source.suffix if case.source.suffix.lower() in {".dcm", *PICTURE_SUFFIXES} else ""
+    parcel = _described(data, case.way, suffix)
     if case.way is Way.C_STORE and not (parcel.sop_class and parcel.sop_uid and parcel.transfer_syntax):
         parcel = replace(parcel, way=Way.FOLDER_AS_IS)
     picture = _picture(case.source)

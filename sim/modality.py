@@ -16,6 +16,7 @@ from sim.darkroom import exposing
 from sim.films import Exposed, Parcel, pack
 from sim.manifest import Manifest, Sent
 from sim.send import Address, Declined, drop, store
+from sim.tell import Teller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,18 @@ class Modality:
             raise NoRoute(f"{case.case_id} can only travel as a file; name the box's folder with --folder")
         drop(parcel, self._route.folder, case.case_id)
         return 1, replace(parcel, way=Way.FOLDER_AS_IS) if parcel.way is Way.C_STORE else parcel
+
+
+def send_all(cases: Sequence[Case], route: Route, manifest: Path, *, run_name: str, per_minute: float | None) -> None:
+    """Send all cases, saying a line for each. Raises NotSent or NoRoute."""
+    teller = Teller()
+    done: list[Sent] = []
+
+    def told(film: Sent) -> None:
+        done.append(film)
+        teller.step(len(done), len(cases), f"{film.case_id} by {film.way}")
+
+    Modality(cases, route, Manifest(manifest), run_name=run_name, per_minute=per_minute, told=told).run()
 
 
 def _sent(case: Case, parcel: Parcel, tries: int) -> Sent:

@@ -67,13 +67,12 @@ class Spec:
 def draw_spec(seed: int, finding: Finding = Finding.NORMAL) -> Spec:
     """The adult of this seed: the same body whatever the finding, so that pairs differ in the lungs only."""
     rng = np.random.default_rng([seed, 0])
-    sex = str(rng.choice(["M", "F"]))
-    female = sex == "F"
+    female = bool(rng.choice(["M", "F"]) == "F")
     age = int(rng.integers(22, 90))
     return Spec(
         seed=seed,
         finding=finding,
-        sex=sex,
+        sex="F" if female else "M",
         age_years=age,
         width_scale=_around(rng, 0.96 if female else 1.02, 0.04),
         height_scale=_around(rng, 0.96 if female else 1.01, 0.04),

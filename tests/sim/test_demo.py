@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sim.demo import Kill, Options, Unanswered, run_demo
+from sim.demo import Options, Unanswered, run_demo
 from sim.process import PartFailed
 from sim.site import Site
 from sim.tell import Teller
+from sim.trial import Kill
 from tests.sim.test_films import packed
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
@@ -37,14 +38,15 @@ def own_films(tmp_path):
             cv2.imwrite(str(folder / label / f"{number}.{'jpg' if number else 'png'}"), picture)
     (folder / "film.dcm").write_bytes(packed().data)
     (folder / "broken.dcm").write_bytes(b"not a film")
+    (folder / "half.tmp").write_bytes(b"")
     return folder
 
 
 def test_a_killed_site_answers_every_film_once(tmp_path, tiny_bundle, own_films):
     found = run_demo(options(tmp_path, tiny_bundle, exposures=own_films), Teller())
-    assert (found["exposures"], found["results_stored"], found["lost"], found["duplicates"]) == (8, 8, 0, 0)
+    assert (found["exposures"], found["results_stored"], found["lost"], found["duplicates"]) == (9, 9, 0, 0)
     assert None not in found["kill"].values()
-    assert found["rejected_by_reason"] == {"unreadable": 1}
+    assert found["rejected_by_reason"] == {"unreadable": 2}
     out = tmp_path / "out"
     assert json.loads((out / "summary.json").read_text()) == found
     page = (out / "report.html").read_text()
@@ -58,9 +60,9 @@ def test_a_killed_site_answers_every_film_once(tmp_path, tiny_bundle, own_films)
 def test_a_film_that_is_never_answered_fails_the_demo(tmp_path, tiny_bundle, own_films, monkeypatch):
     """The control: films that reach no box are lost, and the demo says so."""
     monkeypatch.setattr("sim.demo.ANSWER_S", 1.0)
-    monkeypatch.setattr("sim.demo._planned", lambda _: Kill(collector_after=0, after_films=0))
+    monkeypatch.setattr("sim.trial._planned", lambda _: Kill(collector_after=0, after_films=0))
     monkeypatch.setattr("sim.modality.drop", lambda *_: None)
-    for path in own_films.rglob("*.*"):
+    for path in [path for path in own_films.rglob("*") if path.is_file()]:
         if path.name != "broken.dcm":
             path.unlink()
     with pytest.raises(Unanswered, match="1 of 1 films have no result: case-0001"):
