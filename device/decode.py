@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from device import header, layout, part10, picture, pixels
-from device.attributes import FAULTS
-from device.codecs import CodecFault, FrameTooLarge
 from device.config import LimitsConfig
 from device.contract import Caveat, Exposure, Reason, Source
+from device.dicom import header, layout, part10, picture, pixels
+from device.dicom.attributes import FAULTS
+from device.dicom.codecs import CodecFault, FrameTooLarge
+from device.dicom.header import Identity
 from device.gate import Facts
-from device.header import Identity
 from device.preprocess import AS_IS, Grey, Rendering, preprocess
 
 __all__ = ["Film", "Identity", "Loaded", "Refused", "open_film", "read_grey"]

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from threading import Event
 
-from device import mqtt_events as mqtt
 from device.alarms import Alarms
-from device.broker import BrokerAway, BrokerLink
 from device.config import BrokerConfig, OutboxConfig
 from device.contract import ContractError, Model, Receipt, Topics
-from device.flights import Flights
+from device.mqtt import events as mqtt
+from device.mqtt.broker import BrokerAway, BrokerLink
+from device.mqtt.flights import Flights
 from device.outbox import Letter, Outbox, OutboxFull
 
 log = logging.getLogger(__name__)

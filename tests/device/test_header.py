@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from device import attributes, header, moments
+from device.dicom import attributes, header, moments
 from device.terms import View
 from tests.dicom_files import code_item, dataset
 

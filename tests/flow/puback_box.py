@@ -9,7 +9,7 @@ from device import logs
 from device.app import run_box
 from device.box import Box
 from device.config import load_config
-from device.mqtt_events import FAILURE, Acked
+from device.mqtt.events import FAILURE, Acked
 from device.publish import Publisher
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from openjpeg.utils import decode as openjpeg_decode
 
-from device.attributes import FAULTS
-from device.layout import Layout
+from device.dicom.attributes import FAULTS
+from device.dicom.layout import Layout
 
 Samples = NDArray[Any]
 Decoder = Callable[[bytes, Layout], Samples]

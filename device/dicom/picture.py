@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.codecs import jpeg_declared
+from device.dicom.codecs import jpeg_declared
 
 Data = bytes | mmap
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"

@@ -16,8 +16,8 @@ import pydicom
 from pydicom import filereader
 from pydicom.dataset import Dataset
 
-from device.attributes import text
-from device.pixels import PIXEL_DATA
+from device.dicom.attributes import text
+from device.dicom.pixels import PIXEL_DATA
 
 # pydicom's own complaints quote values, which may be names.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)

@@ -18,7 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from device.config import BrokerConfig
 from device.contract import Topics
-from device.mqtt_events import Acked, BrokerEvent, Connected, Heard, Lost, Subscribed
+from device.mqtt.events import Acked, BrokerEvent, Connected, Heard, Lost, Subscribed
 
 
 class BrokerAway(Exception):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 
 from pydicom.dataset import Dataset
 
-from device.attributes import text
+from device.dicom.attributes import text
 
 OLDEST_YEARS = 120
 """Above, an age is a typing error or a placeholder."""

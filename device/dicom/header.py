@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from device import terms
-from device.attributes import integer, items, number, text, texts
 from device.contract import Exposure, Source
+from device.dicom.attributes import integer, items, number, text, texts
+from device.dicom.moments import acquired_at, age_of
 from device.gate import Facts
-from device.moments import acquired_at, age_of
 
 FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _MODALITY_OF_CLASS = {

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device import codecs
-from device.layout import LUMA, Layout
+from device.dicom import codecs
+from device.dicom.layout import LUMA, Layout
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 PIXEL_DATA = 0x7FE00010

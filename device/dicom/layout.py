@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
-from device.attributes import FAULTS, integer, items, number, raw, text, words16
+from device.dicom.attributes import FAULTS, integer, items, number, raw, text, words16
 from device.preprocess import Lut, Rendering, Span, Window, WindowFunction, Words
 
 LUMA = (0.299, 0.587, 0.114)
