@@ -9,6 +9,7 @@ import secrets
 import socket
 import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -153,22 +154,13 @@ class Site:
         return int(self._collector_rows("SELECT count(*) FROM repeated_seqs")[0][0])
 
     def _collector_rows(self, query: str) -> list[Any]:
-        path = self._work / "collector" / "collector.sqlite"
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
-        try:
-            return connection.execute(query).fetchall()
-        finally:
-            connection.close()
+        return _rows(self._work / "collector" / "collector.sqlite", query)
 
     def backlog(self) -> tuple[int, int]:
         """Films in the box's spool, results in its outbox: what survives it when it is killed."""
         spool = self._work / "box" / "spool"
         films = [path for path in spool.rglob("*") if path.is_file()] if spool.is_dir() else []
-        connection = sqlite3.connect(f"file:{self._work / 'box' / 'outbox.sqlite'}?mode=ro", uri=True, timeout=5)
-        try:
-            return len(films), int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
-        finally:
-            connection.close()
+        return len(films), int(_rows(self._work / "box" / "outbox.sqlite", "SELECT count(*) FROM outbox")[0][0])
 
     def _collector_config(self) -> Path:
         folder = self._work / "collector"
@@ -199,6 +191,12 @@ class Site:
                 "health_s": 5,
             },
         )
+
+
+def _rows(path: Path, query: str) -> list[Any]:
+    """Read a part's database. Not read-only: after a kill SQLite must first take in what the log holds."""
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10)) as connection:
+        return connection.execute(query).fetchall()
 
 
 def _write_yaml(path: Path, values: dict[str, Any]) -> Path:
