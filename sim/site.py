@@ -158,8 +158,7 @@ class Site:
 
     def backlog(self) -> tuple[int, int]:
         """Films in the box's spool, results in its outbox: what survives it when it is killed."""
-        spool = self._work / "box" / "spool"
-        films = [path for path in spool.rglob("*") if path.is_file()] if spool.is_dir() else []
+        films = list((self._work / "box" / "spool").glob("*.film"))
         return len(films), int(_rows(self._work / "box" / "outbox.sqlite", "SELECT count(*) FROM outbox")[0][0])
 
     def _collector_config(self) -> Path:
