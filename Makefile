@@ -9,6 +9,8 @@ EXPOSURES ?=
 COUNT ?=
 ARGS ?=
 BIN := .venv/bin
+# Most tests wait for another process; a file's tests stay together, because they share what they started.
+PARALLEL ?= -n 2 --dist loadfile
 DEBIAN_PACKAGES := mosquitto mosquitto-clients dcmtk chromium chromium-driver
 # TensorFlow's start-up chatter hides what matters.
 export TF_CPP_MIN_LOG_LEVEL := 2
@@ -67,15 +69,15 @@ test: test-all test-device test-tflite ## every test, in the full environment an
 
 .PHONY: test-all
 test-all: .venv/.dev debian-test-packages
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
 
 .PHONY: test-device
 test-device: .venv-device/.device-test ## the box's tests without TensorFlow, on LiteRT
-	.venv-device/bin/python -m pytest -m "not slow" tests/device $(ARGS)
+	.venv-device/bin/python -m pytest $(PARALLEL) -m "not slow" tests/device $(ARGS)
 
 .PHONY: test-tflite
 test-tflite: .venv-tflite/.tflite-test ## the box's tests without TensorFlow, on tflite-runtime and numpy 1
-	.venv-tflite/bin/python -m pytest -m "not slow" tests/device $(ARGS)
+	.venv-tflite/bin/python -m pytest $(PARALLEL) -m "not slow" tests/device $(ARGS)
 
 .PHONY: campaign
 campaign: .venv/.dev debian-test-packages ## the long forms: kills, fuzzing (an hour)

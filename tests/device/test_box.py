@@ -118,9 +118,8 @@ def test_it_says_where_it_listens_and_refuses_a_second_box_on_its_data_folder(ma
     host, port = ports["board"].removeprefix("http://").rstrip("/").split(":")
     for number in (int(port), ports["dicom"]):
         socket.create_connection((host, number), timeout=5).close()
-    lines = box.log.read_text(encoding="utf-8").splitlines()
-    assert f"C-STORE on    127.0.0.1:{ports['dicom']} as PNEUMOFLAG" in lines
-    assert f"board   on    {ports['board']}" in lines
+    said = {f"C-STORE on    127.0.0.1:{ports['dicom']} as PNEUMOFLAG", f"board   on    {ports['board']}"}
+    wait_until(lambda: said <= set(box.log.read_text(encoding="utf-8").splitlines()))
     second = subprocess.run([*COMMAND, "run", "--config", box.config], check=False, capture_output=True, text=True)
     assert second.returncode == 1
     assert "another box runs on it" in second.stderr
