@@ -23,7 +23,7 @@ from device.contract import Topics, load_site_key
 from device.film_judge import FilmJudge
 from device.health import Counters, Health, Heartbeats
 from device.judge import SiteIdentity
-from device.outbox import Outbox
+from device.outbox import Outbox, OutboxFull
 from device.pipeline import Pipeline
 from device.publish import Publisher
 from device.receive_dicom import DicomReceiver
@@ -98,10 +98,9 @@ class Box:
         if self._dicom:
             self._dicom.start()
         ports = {"pid": os.getpid(), "dicom": self._dicom.port if self._dicom else None, "board": board}
-        _write_whole(self._folder / "ports.json", json.dumps(ports))
+        self._tell_ports(json.dumps(ports))
         # Last, for it tells systemd that all is ready.
-        health = self._health()
-        self._run_room("health", lambda stop, _beat: health.run(stop))
+        self._run_room("health", self._health().run)
         return ports
 
     def stop(self) -> None:
@@ -112,6 +111,14 @@ class Box:
         for thread in self._threads:
             thread.join(timeout=30)
         self._stack.close()
+
+    def _tell_ports(self, text: str) -> None:
+        """A full disk must not keep the box from starting: it has films to deliver, which frees room."""
+        path = self._folder / "ports.json"
+        try:
+            _write_whole(path, text)
+        except OSError as error:
+            self._alarms.set("ports_file", f"{path}: cannot be written ({error.strerror})")
 
     def _bind(self) -> DicomReceiver:
         dicom = self.config.dicom
@@ -180,11 +187,19 @@ class Box:
         )
 
     def _housekeeping(self) -> None:
-        self.outbox.prune(now=clock.utc_now(), keep_days=self.config.storage.history_days)
+        self._prune()
         if self._classifier.fell_back:
             self._alarms.set("backend_fell_back", f"{self.config.model.backend} failed, the CPU took over")
         if self.outbox.dead_letters():
             self._alarms.set("dead_letters", f"{self.outbox.dead_letters()} results could not be sent")
+
+    def _prune(self) -> None:
+        try:
+            self.outbox.prune(now=clock.utc_now(), keep_days=self.config.storage.history_days)
+        except OutboxFull as error:
+            self._alarms.set("not_pruned", f"old flags stay on the board for now: {error}")
+        else:
+            self._alarms.clear("not_pruned")
 
     def _run_room(self, name: str, run: Callable[[threading.Event, Callable[[], None]], None]) -> None:
         thread = threading.Thread(target=run, args=(self.stop_event, self._beats.of(name)), name=f"room-{name}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 from device.contract import Clock, Reason, Source
@@ -61,4 +64,15 @@ def _entry(judged: Judged, film: Spooled) -> BoardEntry:
         received_at=film.received_at,
         decided_at=judged.result.clock.at,
         thumbnail=judged.prepared.thumbnail,
+        fingerprint=_fingerprint(judged),
     )
+
+
+def _fingerprint(judged: Judged) -> str:
+    """SHA-256 in hex over whose film it is and what the network saw of it.
+
+    Not over the file: the same film sent by C-STORE and by the folder differs in its file meta information.
+    """
+    image, verdict = judged.prepared.image, judged.result.gate
+    whose = json.dumps([*astuple(judged.prepared.identity), verdict.status, verdict.reason])
+    return hashlib.sha256(whose.encode() + (b"" if image is None else image.tobytes())).hexdigest()

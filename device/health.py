@@ -109,6 +109,7 @@ class Health:
         if stalled:
             self._alarms.set("stalled", f"no turn for {STALLED_S:.0f} s: {', '.join(stalled)}")
         else:
+            self._alarms.clear("stalled")
             systemd.notify("WATCHDOG=1")
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + self._period_s
@@ -117,10 +118,11 @@ class Health:
             self._say(report.to_json())
             systemd.notify(f"STATUS={_status(report)}")
 
-    def run(self, stop: Event) -> None:
+    def run(self, stop: Event, beat: Callable[[], None]) -> None:
         """Until `stop` is set."""
         systemd.notify("READY=1")
         while not stop.is_set():
+            beat()
             self.step()
             stop.wait(min(self._period_s, (systemd.watchdog_s() or IDLE_S) / 2))
         systemd.notify("STOPPING=1")

@@ -18,12 +18,14 @@ CREATE TABLE IF NOT EXISTS history (
     patient_name TEXT, patient_id TEXT, accession TEXT,
     acquired_at TEXT, received_at TEXT NOT NULL, decided_at TEXT NOT NULL,
     thumbnail BLOB,
+    fingerprint TEXT NOT NULL,
     resends INTEGER NOT NULL DEFAULT 0,
     resent_at TEXT
 ) STRICT
 """
 _COLUMNS = (
-    "body, patient_name, patient_id, accession, acquired_at, received_at, decided_at, thumbnail, resends, resent_at"
+    "body, patient_name, patient_id, accession, acquired_at, received_at, decided_at, thumbnail, fingerprint, "
+    "resends, resent_at"
 )
 
 
@@ -32,7 +34,8 @@ class BoardEntry:
     """One flag as the technologist sees it, with the identity that stays on the box. Times are UTC.
 
     `result` is the published object as JSON types. `thumbnail` is a JPEG. `resends` counts how often the same film came
-    again, last at `resent_at`; a resend changes neither the flag nor its place.
+    again, last at `resent_at`; a resend changes neither the flag nor its place. `fingerprint` tells a film from another
+    one that bears the same SOP Instance UID.
     """
 
     result: dict[str, Any]
@@ -43,6 +46,7 @@ class BoardEntry:
     received_at: datetime
     decided_at: datetime
     thumbnail: bytes | None
+    fingerprint: str = ""
     resends: int = 0
     resent_at: datetime | None = None
 
@@ -92,7 +96,7 @@ def recent(db: sqlite3.Connection, limit: int) -> list[BoardEntry]:
 def insert(db: sqlite3.Connection, entry: BoardEntry) -> None:
     """Add a flag; part of the outbox's transaction."""
     db.execute(
-        f"INSERT INTO history (result_id, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, NULL)",  # noqa: S608
+        f"INSERT INTO history (result_id, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, NULL)",  # noqa: S608
         (
             entry.result["result_id"],
             entry.result["seq"],
@@ -104,6 +108,7 @@ def insert(db: sqlite3.Connection, entry: BoardEntry) -> None:
             _text(entry.received_at),
             _text(entry.decided_at),
             entry.thumbnail,
+            entry.fingerprint,
         ),
     )
 
@@ -117,7 +122,8 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _entry(row: tuple[Any, ...]) -> BoardEntry:
-    body, name, patient_id, accession, acquired_at, received_at, decided_at, thumbnail, resends, resent_at = row
+    body, name, patient_id, accession, acquired_at, received_at, decided_at, thumbnail, fingerprint, *again = row
+    resends, resent_at = again
     return BoardEntry(
         result=json.loads(body),
         patient_name=name,
@@ -127,6 +133,7 @@ def _entry(row: tuple[Any, ...]) -> BoardEntry:
         received_at=datetime.fromisoformat(received_at),
         decided_at=datetime.fromisoformat(decided_at),
         thumbnail=thumbnail,
+        fingerprint=fingerprint,
         resends=resends,
         resent_at=_moment(resent_at),
     )

@@ -6,6 +6,7 @@ so that a flag and its message are one commit.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -15,8 +16,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from device.contract import Result
+from device.contract import Result, result_id
 from device.history import HISTORY_TABLE, BoardEntry, insert, recent
+
+log = logging.getLogger(__name__)
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS outbox (
@@ -76,6 +79,7 @@ class Outbox:
         Raises OutboxFull; nothing is kept then and no number is used up.
         """
         with self._transaction():
+            draft = self._told_apart(draft, entry.fingerprint)
             if self._knows(draft.result_id):
                 self._note_resend(draft.result_id, entry.received_at)
                 return None
@@ -167,6 +171,19 @@ class Outbox:
         known = "SELECT 1 FROM {} WHERE result_id = ?"
         tables = ("history", "outbox", "dead_letter")
         return any(self._db.execute(known.format(table), (result_id,)).fetchone() for table in tables)
+
+    def _told_apart(self, draft: Result, fingerprint: str) -> Result:
+        """Another film under a UID that was seen before gets identifiers of its own.
+
+        A modality that reuses UIDs, or sends a half film first, must not have the second film taken for a resend: the
+        board would show the first patient's flag as current.
+        """
+        found = self._db.execute("SELECT fingerprint FROM history WHERE result_id = ?", (draft.result_id,)).fetchone()
+        if found is None or found[0] == fingerprint:
+            return draft
+        log.warning("uid_reused", extra={"result": draft.result_id})
+        apart = result_id(draft.exposure_id, fingerprint)
+        return replace(draft, exposure_id=apart, result_id=result_id(apart, draft.model.digest))
 
     def _note_resend(self, result_id: str, received_at: datetime) -> None:
         self._db.execute(

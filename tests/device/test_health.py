@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -55,6 +58,21 @@ def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path, notified:
     assert "WATCHDOG=1" not in notified
     assert "publisher" in alarms.standing()["stalled"]
     assert "pipeline" not in alarms.standing()["stalled"]
+
+
+def test_an_idle_box_feeds_the_watchdog_for_ever(tmp_path: Path, notified: list[str]) -> None:
+    now_s = [0.0]
+    beats, alarms, stop = Heartbeats(lambda: now_s[0]), Alarms(), threading.Event()
+    room = health(tmp_path, beats=beats, alarms=alarms, said=[])
+
+    def wait(_s: float) -> None:
+        now_s[0] += STALLED_S / 2
+        if now_s[0] > 5 * STALLED_S:
+            stop.set()
+
+    room.run(cast("threading.Event", SimpleNamespace(is_set=stop.is_set, wait=wait)), beats.of("health"))
+    assert notified.count("WATCHDOG=1") == 11
+    assert "stalled" not in alarms.standing()
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("120000000", 120.0), ("", None), ("0", None), ("soon", None)])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -129,3 +130,16 @@ def fill(folder: Path) -> None:
                 file.write(block)
         except OSError:
             os.fsync(file.fileno())
+
+
+def test_another_film_under_a_uid_seen_before_is_not_taken_for_a_resend(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "outbox.sqlite")
+    first = box.put(draft("a"), replace(entry(draft("a")), patient_name="DOE^JANE", fingerprint="a"))
+    other = box.put(draft("a"), replace(entry(draft("a")), patient_name="SMITH^BOB", fingerprint="b"))
+    assert first
+    assert other
+    assert other.result_id != first.result_id
+    assert [flag.patient_name for flag in box.history(5)] == ["SMITH^BOB", "DOE^JANE"]
+    assert box.put(draft("a"), replace(entry(draft("a")), fingerprint="b")) is None
+    assert box.put(draft("a"), replace(entry(draft("a")), fingerprint="a")) is None
+    assert [flag.resends for flag in box.history(5)] == [1, 1]
