@@ -101,12 +101,12 @@ class FolderReceiver:
             self._alarms.set("film_refused", str(error))
             return False
         except OSError as error:
-            self._set_aside(path, look, f"{path.name} cannot be read ({error.strerror})")
+            self._set_aside(path, look, error, "cannot be read")
             return False
         try:
             self._put_away(path)
         except OSError as error:
-            self._set_aside(path, look, f"{path.name} was received but cannot be moved away ({error.strerror})")
+            self._set_aside(path, look, error, "was received but cannot be moved away")
         return True
 
     def _copy(self, path: Path, look: _Look) -> bool:
@@ -132,10 +132,12 @@ class FolderReceiver:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, _free_name(place))
 
-    def _set_aside(self, path: Path, look: _Look, words: str) -> None:
+    def _set_aside(self, path: Path, look: _Look, error: OSError, words: str) -> None:
         """Leave it alone until it changes: taking it again at each look would fill the spool."""
         self._stuck[path] = look
-        self._alarms.set("folder", words)
+        # A file's name may be a patient's, and alarms leave the box: how many and why must do.
+        latest = f"the latest {words} (errno {error.errno})"
+        self._alarms.set("folder", f"{self._folder}: {len(self._stuck)} files left alone, {latest}")
 
 
 def _raise(error: OSError) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -186,6 +187,27 @@ def test_a_file_that_cannot_be_moved_away_is_received_once(tmp_path: Path, monke
         path.unlink()
     watched.look()
     assert watched.alarms.standing() == {}
+
+
+@pytest.mark.parametrize("step", ["_copy", "_put_away"])
+def test_an_alarm_tells_no_file_name_for_it_may_be_a_patients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    watched = Watched(tmp_path)
+    for name in ("DOE^JANE.dcm", "ROE^JOHN.dcm"):
+        (watched.inbox / name).write_bytes(b"film")
+
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "permission denied", str(path))
+
+    monkeypatch.setattr(watched.receiver, step, refuse)
+    watched.look()
+    watched.look()
+    text = watched.alarms.standing()["folder"]
+    assert text.startswith(f"{watched.inbox}: 2 files")
+    assert f"errno {errno.EACCES}" in text
+    logged = "".join(str(vars(record)) for record in caplog.records)
+    assert not any(name in text + logged for name in ("DOE", "ROE"))
 
 
 def test_a_folder_that_vanishes_is_an_alarm_and_comes_back(tmp_path: Path) -> None:
