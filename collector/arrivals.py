@@ -11,6 +11,7 @@ from typing import Any
 
 from collector.store import Batch
 from device.contract import ContractError, Result, Topics, iso_utc
+from device.wire import parse
 
 MAX_HEALTH_BYTES = 16_384
 MAX_ERROR_CHARACTERS = 300
@@ -57,6 +58,9 @@ def read(message: Message) -> Arrival:
         return _understood(message, Topics.of(message.topic))
     except ContractError as error:
         return reject(message, str(error))
+    except (ValueError, OverflowError, RecursionError) as error:
+        # Raised again it would come back with each start, for the broker keeps what is not acknowledged.
+        return reject(message, f"message: cannot be read ({type(error).__name__})")
 
 
 def _understood(message: Message, topics: Topics) -> Arrival:
@@ -73,12 +77,16 @@ def reject(message: Message, error: str) -> Arrival:
     """The rejection's row holds no part of the payload, which may be anything: its size and digest only."""
     row = {
         "received_at": iso_utc(message.received_at),
-        "topic": message.topic[:MAX_TOPIC_CHARACTERS].replace("\0", " "),
-        "error": error[:MAX_ERROR_CHARACTERS].encode("utf-8", "replace").decode().replace("\0", " "),
+        "topic": _storable(message.topic[:MAX_TOPIC_CHARACTERS]),
+        "error": _storable(error[:MAX_ERROR_CHARACTERS]),
         "size_bytes": len(message.payload),
         "sha256": hashlib.sha256(message.payload).hexdigest(),
     }
     return Arrival(message=message, rejected=row)
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
 def batch(arrivals: Iterable[Arrival]) -> Batch:
@@ -146,8 +154,8 @@ def _health(payload: bytes) -> str:
 
 def _object(payload: bytes, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError):
+        found = parse(payload)
+    except ContractError:
         raise ContractError(f"{name}: JSON expected") from None
     if not isinstance(found, dict):
         raise ContractError(f"{name}: an object expected")

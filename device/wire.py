@@ -36,9 +36,11 @@ def plain(value: Any) -> Any:
 
 
 def parse(text: str | bytes) -> Any:
-    """JSON types from text. Raises ContractError for anything else, NaN and Infinity included."""
+    """JSON types from text, UTF-8 where it is bytes. Raises ContractError for all else, NaN and Infinity included."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        # json.loads would guess UTF-16 and UTF-32 and let surrogates through.
+        written = text if isinstance(text, str) else text.decode("utf-8")
+        return json.loads(written, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ContractError(f"message: JSON expected ({type(error).__name__})") from None
 
@@ -90,11 +92,19 @@ def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
         raise ContractError(f"{where}: {hint.__name__} expected, got {type(value).__name__}")
     try:
         if hint is datetime:
-            moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return _moment(value)
+        if isinstance(value, str):
+            value.encode()  # JSON can escape half a surrogate pair, which no UTF-8 holds
         converted = hint(value)
     except (ValueError, OverflowError):
         raise ContractError(f"{where}: not a valid {hint.__name__}") from None
     if hint is float and not math.isfinite(converted):
         raise ContractError(f"{where}: a finite number expected")
     return converted
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment.astimezone(UTC)  # raises OverflowError where UTC would be outside the years 1 to 9999
+    return moment
