@@ -54,15 +54,18 @@ class FolderReceiver:
         self._max_file_bytes, self._clock_s = max_file_bytes, clock_s
         self._since_s: dict[Path, tuple[_Look, float]] = {}
         self._stuck: dict[Path, _Look] = {}
+        self._unlisted: list[OSError] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def step(self) -> int:
         """Take every finished file; returns how many."""
+        self._unlisted = []
         try:
             seen = dict(self._looks())
         except OSError as error:
             self._alarms.set("folder", f"{self._folder} cannot be listed ({error.strerror})")
             return 0
+        self._tell_unlisted()
         self._since_s = {path: self._since(path, look) for path, look in seen.items()}
         self._stuck = {path: look for path, look in self._stuck.items() if seen.get(path) == look}
         if not self._stuck:
@@ -77,12 +80,27 @@ class FolderReceiver:
             stop.wait(self._config.poll_s)
 
     def _looks(self) -> Iterator[tuple[Path, _Look]]:
-        for folder, folders, names in os.walk(self._folder, onerror=_raise):
+        for folder, folders, names in os.walk(self._folder, onerror=self._on_unlisted):
             # Links are not followed, and what was received is not received again.
             folders[:] = [name for name in folders if not name.startswith(".") and name != RECEIVED]
             for name in names:
                 if not name.startswith(".") and not name.lower().endswith(UNFINISHED):
                     yield from _look(Path(folder, name))
+
+    def _on_unlisted(self, error: OSError) -> None:
+        """Without the watched folder itself there is nothing; a subfolder must not stop its neighbours."""
+        if error.filename is None or Path(error.filename) == self._folder:
+            raise error
+        if not isinstance(error, FileNotFoundError):  # gone between the listing and the look
+            self._unlisted.append(error)
+
+    def _tell_unlisted(self) -> None:
+        if self._unlisted:
+            # How many and why: a subfolder's name may be a patient's, too.
+            why = f"errno {self._unlisted[0].errno}"
+            self._alarms.set("subfolder", f"{self._folder}: {len(self._unlisted)} subfolders cannot be listed ({why})")
+        else:
+            self._alarms.clear("subfolder")
 
     def _since(self, path: Path, look: _Look) -> tuple[_Look, float]:
         before = self._since_s.get(path)
@@ -138,10 +156,6 @@ class FolderReceiver:
         # A file's name may be a patient's, and alarms leave the box: how many and why must do.
         latest = f"the latest {words} (errno {error.errno})"
         self._alarms.set("folder", f"{self._folder}: {len(self._stuck)} files left alone, {latest}")
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _look(path: Path) -> Iterator[tuple[Path, _Look]]:

@@ -219,3 +219,27 @@ def test_a_folder_that_vanishes_is_an_alarm_and_comes_back(tmp_path: Path) -> No
     write_film(watched.inbox)
     watched.look()
     assert watched.look() == 1
+
+
+def test_a_subfolder_that_cannot_be_listed_stops_none_of_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(tmp_path)
+    for name in ("DOE^JANE", "room 2"):
+        (watched.inbox / name).mkdir()
+        write_film(watched.inbox / name)
+    scandir = os.scandir
+
+    def refuse(path: str | Path) -> object:  # root may list everything, whatever the mode says
+        if Path(path).name == "DOE^JANE":
+            raise PermissionError(errno.EACCES, "permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert [watched.look(), watched.look()] == [0, 1]
+    assert list(watched.alarms.standing()) == ["subfolder"]
+    assert "1 subfolders" in watched.alarms.standing()["subfolder"]
+    assert "DOE" not in watched.alarms.standing()["subfolder"]
+    monkeypatch.undo()
+    assert [watched.look(), watched.look()] == [0, 1]
+    assert watched.alarms.standing() == {}
