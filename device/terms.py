@@ -47,6 +47,8 @@ _OTHER_VIEW = frozenset({"AXIAL", "TANGENTIAL", "TRANSTHORACIC"})
 _SCRIPT_FRONTAL = ("正位", "正面", "정면")
 _SCRIPT_LATERAL = ("側面", "侧位", "側位", "측면")
 _SCRIPT_CHEST = ("胸", "흉부", "가슴")
+# Looked for first: the sign of the chest also begins its bones' names.
+_SCRIPT_PARTS = {"胸椎": "TSPINE", "胸腰椎": "SPINE", "胸骨": "STERNUM", "흉추": "TSPINE", "흉골": "STERNUM"}
 
 VIEW_CODES = {
     "399348003": View.AP,
@@ -71,19 +73,29 @@ CHEST_CODES = frozenset({"816094009", "51185008", "T-D3000", "39607008", "T-2800
 
 _CHEST_STEMS = ("CHEST", "THORAX", "THORACIC", "THORACIQUE", "LUNG", "PULMO", "TORAX", "TORACE", "TORACI", "POUMON")
 _CHEST_WORDS = frozenset({"CXR", "THX", "BRUSTKORB", "POLMONE", "POLMONI", "LUNGE", "LUNGEN"})
-_PART_WORDS = """
+_PART_STEMS = """
     ABD:ABDOMEN PELV:PELVIS SPINE:SPINE CSPINE:CSPINE TSPINE:TSPINE LSPINE:LSPINE SSPINE:SSPINE VERTEB:SPINE
-    LUMBAR:LSPINE LWS:LSPINE BWS:TSPINE HWS:CSPINE THORACOLUMB:SPINE CERVICAL:CSPINE CERVICO:CSPINE COCCYX:COCCYX
-    SACR:SACRUM NECK:NECK SKULL:SKULL HEAD:HEAD BRAIN:BRAIN SINUS:SINUS FACIAL:FACE NASAL:FACE ORBIT:ORBIT JAW:JAW
-    MANDIB:JAW TEETH:TEETH DENTAL:TEETH RIB:RIBS CLAVIC:CLAVICLE STERN:STERNUM SCAPULA:SCAPULA SHOULDER:SHOULDER
-    HUMER:HUMERUS ELBOW:ELBOW FOREARM:FOREARM RADIUS:FOREARM ULNA:FOREARM ARM:ARM WRIST:WRIST HAND:HAND
-    FINGER:FINGER THUMB:THUMB HIP:HIP FEMUR:FEMUR THIGH:THIGH KNEE:KNEE PATELLA:KNEE TIBIA:LEG FIBULA:LEG LEG:LEG
-    ANKLE:ANKLE FOOT:FOOT FEET:FOOT TOE:TOE CALCAN:FOOT HEEL:FOOT EXTREM:EXTREMITY BREAST:BREAST MAMM:BREAST
-    HEART:HEART CARDIAC:HEART AORTA:AORTA ESOPHAG:ESOPHAGUS STOMACH:STOMACH BOWEL:ABDOMEN COLON:ABDOMEN KUB:ABDOMEN
-    KIDNEY:KIDNEY BLADDER:BLADDER WHOLEBODY:WHOLEBODY BABYGRAM:WHOLEBODY PHANTOM:PHANTOM
+    LUMBAR:LSPINE THORACOLUMB:SPINE CERVICAL:CSPINE CERVICO:CSPINE COCCYX:COCCYX SACR:SACRUM SKULL:SKULL
+    HEADNECK:HEAD FACIAL:FACE MANDIB:JAW DENTAL:TEETH RIBCAGE:RIBS CLAVIC:CLAVICLE STERNUM:STERNUM STERNAL:STERNUM
+    STERNOCLAV:STERNUM SCAPULA:SCAPULA SHOULDER:SHOULDER HUMER:HUMERUS ELBOW:ELBOW FOREARM:FOREARM RADIUS:FOREARM
+    WRIST:WRIST HANDGELENK:WRIST FINGER:FINGER FEMUR:FEMUR KNEE:KNEE PATELLA:KNEE TIBIA:LEG FIBULA:LEG LEGLENGTH:LEG
+    ANKLE:ANKLE CALCAN:FOOT EXTREM:EXTREMITY MAMM:BREAST ESOPHAG:ESOPHAGUS STOMACH:STOMACH KIDNEY:KIDNEY
+    WHOLEBODY:WHOLEBODY BABYGRAM:WHOLEBODY PHANTOM:PHANTOM
     """
-_PARTS = dict(pair.split(":") for pair in _PART_WORDS.split())
+_PART_NAMES = """
+    LWS:LSPINE BWS:TSPINE HWS:CSPINE NECK:NECK HEAD:HEAD BRAIN:BRAIN SINUS:SINUS SINUSES:SINUS NASAL:FACE ORBIT:ORBIT
+    JAW:JAW TEETH:TEETH RIB:RIBS ULNA:FOREARM ARM:ARM HAND:HAND THUMB:THUMB HIP:HIP THIGH:THIGH LEG:LEG FOOT:FOOT
+    FEET:FOOT TOE:TOE HEEL:FOOT BREAST:BREAST HEART:HEART CARDIAC:HEART AORTA:AORTA BOWEL:ABDOMEN COLON:ABDOMEN
+    KUB:ABDOMEN BLADDER:BLADDER
+    """
+_STEMS = dict(pair.split(":") for pair in _PART_STEMS.split())
 """Beginnings of words, to DICOM's own terms (PS3.16 annex L). Ribs and other bones of the chest are other films."""
+_NAMES = dict(pair.split(":") for pair in _PART_NAMES.split())
+"""Whole words: as beginnings they would find a hand in HANDHELD and a leg in LEGACY."""
+_PARTS = _STEMS | _NAMES
+_NAME_ENDING = re.compile(r"S?(PA|AP|LAT|LATERAL|OBL|L|R|LT|RT|LEFT|RIGHT|JOINT)?")
+_POSTURE = frozenset({"HEART", "HEAD", "ARM", "HAND", "LEG", "FOOT", "HIP"})
+"""What a film of the chest may mention after it: `CHEST AP HEAD UP`, `CHEST PA HANDS ON HIPS`."""
 _UNSAID = frozenset({"", "UNKNOWN", "UNDEFINED", "UNSPECIFIED", "NONE", "NA", "N", "A", "OTHER", "ANY", "DEFAULT"})
 
 
@@ -158,15 +170,27 @@ def _has_letters(text: str) -> bool:
 
 
 def body_part_in(text: str) -> str | None:
-    """The body part a description names: CHEST only when it names no other part besides; None when it names none."""
-    chest, other = False, None
+    """The body part a description names: CHEST only when it names no other part besides; None when it names none.
+
+    The heart beside a chest, and after a chest what tells the posture, are no other parts.
+    """
+    parts = _parts_in(text)
+    if CHEST not in parts:
+        return parts[0] if parts else None
+    mentioned = _POSTURE if parts[0] == CHEST else {"HEART"}
+    return next((part for part in parts if part != CHEST and part not in mentioned), CHEST)
+
+
+def _parts_in(text: str) -> list[str]:
+    """Every part named, in the order of the text; those in scripts without spaces come last."""
+    parts: list[str] = []
     for word in words(text):
-        chest_word, rest = _without_chest(word)
-        chest = chest or chest_word
-        other = other or _other_part(rest)
-    if other is not None:
-        return other
-    return CHEST if chest or any(sign in text for sign in _SCRIPT_CHEST) else None
+        chest, rest = _without_chest(word)
+        other = _other_part(rest)
+        parts += [CHEST] * chest + ([other] if other else [])
+    scripted = [part for signs, part in _SCRIPT_PARTS.items() if signs in text]
+    chest = not scripted and any(sign in text for sign in _SCRIPT_CHEST)
+    return parts + scripted + [CHEST] * chest
 
 
 def _without_chest(word: str) -> tuple[bool, str]:
@@ -180,8 +204,11 @@ def _without_chest(word: str) -> tuple[bool, str]:
 
 
 def _other_part(word: str) -> str | None:
-    for stem, part in _PARTS.items():
+    for stem, part in _STEMS.items():
         if word.startswith(stem):
+            return part
+    for name, part in _NAMES.items():
+        if word.startswith(name) and _NAME_ENDING.fullmatch(word, len(name)):
             return part
     return None
 

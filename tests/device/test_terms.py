@@ -136,6 +136,53 @@ def test_another_part_is_not_a_chest(text, part):
     assert terms.body_part_stated(text) == part
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("胸椎正位", "TSPINE"),
+        ("胸椎", "TSPINE"),
+        ("胸腰椎 正位", "SPINE"),
+        ("胸骨", "STERNUM"),
+        ("흉추 정면", "TSPINE"),
+        ("흉골", "STERNUM"),
+        ("胸部正面", terms.CHEST),
+        ("흉부 정면", terms.CHEST),
+    ],
+)
+def test_bones_that_begin_with_the_sign_of_the_chest_are_not_the_chest(text, part):
+    assert terms.body_part_stated(text) == part
+    assert terms.body_part_in(text) == part
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CHEST PA LEGACY",
+        "LEGACY CHEST PA",
+        "CHEST HANDHELD",
+        "CHEST AP HEAD UP",
+        "CHEST PA ARMS UP",
+        "CHEST ARMS UP",
+        "XR CHEST PA HANDS ON HIPS",
+        "Chest PA for heart failure",
+        "Heart and lungs",
+        "CHEST AP PORTABLE post sternotomy",
+    ],
+)
+def test_ordinary_words_and_the_posture_make_a_chest_no_other_part(text):
+    assert terms.body_part_in(text) == terms.CHEST
+    assert terms.body_part_stated(text) == terms.CHEST
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("HANDS", "HAND"), ("HANDPA", "HAND"), ("LEFT LEG, CHEST", "LEG"), ("CHEST, RIBS", "RIBS"),
+     ("THORACICSPINE", "SPINE"), ("CHEST PELVIS", "PELVIS"), ("HEART", "HEART"), ("Sternoclavicular", "STERNUM")],
+)  # fmt: skip
+def test_another_part_is_still_found_beside_a_chest_or_alone(text, part):
+    assert terms.body_part_in(text) == part
+
+
 @pytest.mark.parametrize("text", ["", "   ", "UNKNOWN", "n/a", "NONE", "???", "0"])
 def test_what_says_nothing_is_missing(text):
     assert terms.body_part_stated(text) is None
