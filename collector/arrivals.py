@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from collector.bounds import check_health
 from collector.store import Batch
 from device.contract import ContractError, Result, Topics, iso_utc
 from device.wire import parse
@@ -149,7 +150,9 @@ def _status(payload: bytes) -> str:
 def _health(payload: bytes) -> str:
     if len(payload) > MAX_HEALTH_BYTES:
         raise ContractError(f"health: at most {MAX_HEALTH_BYTES} bytes expected")
-    return json.dumps(_object(payload, "health"), ensure_ascii=True)
+    said = _object(payload, "health")
+    check_health(said)
+    return json.dumps(said, ensure_ascii=True)
 
 
 def _object(payload: bytes, name: str) -> dict[str, Any]:

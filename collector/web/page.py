@@ -21,6 +21,8 @@ HEALTH = {
     "free_disk_mib": "{} MiB free",
     "temperature_c": "{:.0f} °C",
 }
+MAX_SHOWN = 2**63 - 1
+MAX_SHOWN_CHARACTERS = 500
 FLAG_SIGNS = {"pneumonia": "\u25b2", "review": "\u25c6", "clear": "\u25cb", "unclassified": "\u2013"}
 
 
@@ -68,15 +70,25 @@ def health(said: Mapping[str, Any]) -> Health:
     alarms = said.get("alarms")
     model = said.get("model")
     shown = [(said.get(name), words) for name, words in HEALTH.items()]
-    facts = [words.format(value) for value, words in shown if isinstance(value, (int, float))]
+    facts = [words.format(value) for value, words in shown if _is_shown(value)]
     if isinstance(model, dict):
-        facts.append(f"{model.get('name')} v{model.get('version')}")
+        facts.append(_written(f"{model.get('name')} v{model.get('version')}"))
     if said.get("clock_trusted") is False:
         facts.append("clock not trusted")
     return Health(
-        alarms=tuple(f"{name}: {text}" for name, text in alarms.items()) if isinstance(alarms, dict) else (),
+        alarms=tuple(_written(f"{name}: {text}") for name, text in alarms.items()) if isinstance(alarms, dict) else (),
         facts=tuple(facts),
     )
+
+
+def _is_shown(value: Any) -> bool:
+    """Whether it is a number that every format can write; NaN is not, for it compares false."""
+    return isinstance(value, (int, float)) and abs(value) <= MAX_SHOWN
+
+
+def _written(text: str) -> str:
+    """Half a surrogate pair, which a former version stored, would break the whole page."""
+    return text[:MAX_SHOWN_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def render(name: str, **values: Any) -> str:

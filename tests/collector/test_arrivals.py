@@ -53,3 +53,27 @@ def test_a_fault_nobody_thought_of_is_set_aside_too_and_repeats_nothing(a_result
     assert arrival.rejected is not None
     assert arrival.rejected["error"] == f"message: cannot be read ({type(error).__name__})"
     assert arrival.owed is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"temperature_c": 1' + "0" * 400 + "}",
+        '{"temperature_c": 1e999}',
+        '{"temperature_c": NaN}',
+        '{"alarms": {"disk": "\\ud800"}}',
+        '{"alarms": {"\\udc00": "low"}}',
+        '{"model": {"version": -1' + "0" * 30 + "}}",
+        '{"x": ' + "[" * 50 + "]" * 50 + "}",
+    ],
+    ids=["huge", "infinite", "not a number", "surrogate", "surrogate name", "nested number", "deep"],
+)
+def test_a_health_message_that_no_page_could_show_is_set_aside(a_message, said):
+    assert outcome(read(a_message(said, leaf="health"))) == "rejected"
+
+
+def test_a_usual_health_message_is_kept(a_message):
+    said = {"last_seq": 2**40, "temperature_c": 51.5, "model": {"name": "net", "version": 1}, "alarms": {"disk": "low"}}
+    arrival = read(a_message(json.dumps(said), leaf="health"))
+    assert arrival.box is not None
+    assert json.loads(arrival.box["health"]) == said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from collector.arrivals import batch, read
 from collector.config import CollectorConfig
 from collector.errors import StoreAway
 from collector.imports import read_rows
-from collector.store import Store
+from collector.store import Batch, Store
 from collector.subscribe import Counters
 from collector.web.app import make_app
 from collector.web.page import health
@@ -145,3 +146,14 @@ def test_health_and_metrics(page):
 @pytest.mark.parametrize("said", [{}, {"alarms": "x", "model": 3, "temperature_c": "hot"}, {"free_disk_mib": None}])
 def test_a_health_message_of_another_version_does_not_break_the_page(said):
     assert health(said).facts == ()
+
+
+def test_stored_health_that_cannot_be_written_does_not_break_the_page(page, store):
+    said = {"temperature_c": 10**400, "spool_depth": 3, "alarms": {"disk": "\ud800"}, "model": {"name": "\udfff"}}
+    seen = {"site": "s", "device": "d", "last_seen_at": "2026-11-23T12:00:00.000Z"}
+    store.commit(Batch(boxes=({**seen, "health": json.dumps(said)},)))
+    answer = page.get("/boxes")
+    assert answer.status_code == 200
+    assert "disk: ?" in answer.text
+    assert "3 to judge" in answer.text
+    assert "\u00b0C" not in answer.text
