@@ -122,7 +122,7 @@ class FolderReceiver:
             self._set_aside(path, look, error, "cannot be read")
             return False
         try:
-            self._put_away(path)
+            self._put_away(path, look)
         except OSError as error:
             self._set_aside(path, look, error, "was received but cannot be moved away")
         return True
@@ -142,7 +142,9 @@ class FolderReceiver:
         self._alarms.clear("film_refused")
         return True
 
-    def _put_away(self, path: Path) -> None:
+    def _put_away(self, path: Path, look: _Look) -> None:
+        if dict(_look(path)).get(path) != look:
+            return  # another film bears the name since: it is taken in its turn
         if self._config.after == "delete":
             path.unlink()
             return

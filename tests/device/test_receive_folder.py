@@ -10,7 +10,7 @@ from device.alarms import Alarms
 from device.config import FolderConfig
 from device.contract import Source
 from device.receive_folder import FolderReceiver
-from device.spool import Spool
+from device.spool import Spool, Spooled, SpoolWriter
 from tests.device.films import write_film
 
 SETTLE_S = 2.0
@@ -139,6 +139,30 @@ def test_pictures_are_told_from_dicom_by_their_first_bytes(tmp_path: Path) -> No
     assert sources == {
         b"\xff\xd8": Source.FILE, b"\x89P": Source.FILE, b"\0\0": Source.DICOM, b"": Source.DICOM
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("after", ["move", "delete"])
+def test_a_film_that_takes_the_name_while_the_one_before_is_synced_is_taken_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    watched = Watched(tmp_path, after=after)
+    path = watched.inbox / "film.dcm"
+    path.write_bytes(b"one")
+    watched.look()
+    commit = SpoolWriter.commit
+
+    def replaced_meanwhile(writer: SpoolWriter, *, source: Source, receive_ms: float | None) -> Spooled:
+        (watched.inbox / "film.part").write_bytes(b"two")
+        (watched.inbox / "film.part").rename(path)
+        return commit(writer, source=source, receive_ms=receive_ms)
+
+    monkeypatch.setattr(SpoolWriter, "commit", replaced_meanwhile)
+    assert watched.look() == 1
+    monkeypatch.undo()
+    assert [watched.look(), watched.look()] == [0, 1]
+    assert watched.bodies() == [b"one", b"two"]
+    assert not path.exists()
+    assert watched.alarms.standing() == {}
 
 
 def test_the_same_name_again_does_not_overwrite_what_was_received(tmp_path: Path) -> None:
