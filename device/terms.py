@@ -36,13 +36,16 @@ class View(StrEnum):
 _FRONTAL = frozenset({"FRONTAL", "FRONT", "FACE", "FRENTE", "CORONAL"})
 _LATERAL = frozenset(
     {"LAT", "LL", "RL", "LLAT", "RLAT", "LATL", "LATR", "LTLAT", "RTLAT", "LLATERAL", "RLATERAL"}
-    | {"PROFIL", "PROFILE", "PERFIL", "SEITLICH", "SEITL", "SAGITTAL"}
+    | {"XTABLE", "CROSSTABLE", "PROFIL", "PROFILE", "PROFILO", "PERFIL", "SEITLICH", "SEITL", "SAGITTAL"}
 )
 _OBLIQUE = frozenset(
     {"OBL", "OBLIQ", "OBLIQUE", "OBLIQUA", "OBLICUA", "SCHRAG", "SCHRAEG", "RAO", "LAO", "RPO", "LPO", "RLO", "LLO"}
 )
-_DECUBITUS = frozenset({"RLD", "LLD", "DECUBITUS", "DECUB", "LATDECUB"})
-_OTHER_VIEW = frozenset({"AXIAL", "TANGENTIAL", "TRANSTHORACIC"})
+_DECUBITUS = frozenset({"RLD", "LLD", "DLD", "DECUBITUS", "DECUB", "LATDECUB", "LATDEC"})
+_OTHER_VIEW = frozenset({"AXIAL", "TANGENTIAL", "TRANSTHORACIC", "LORDOTIC"})
+_STATED = {"DEC": View.DECUBITUS, "ML": View.LATERAL, "LM": View.LATERAL, "LATER": View.LATERAL, "SIDE": View.LATERAL}
+_STATED |= {"AX": View.OTHER}
+"""Short for a view in View Position alone: elsewhere DEC may be December, and LATER is a word."""
 # Chinese, Japanese and Korean are written without spaces.
 _SCRIPT_FRONTAL = ("正位", "正面", "정면")
 _SCRIPT_LATERAL = ("側面", "侧位", "側位", "측면")
@@ -67,6 +70,8 @@ VIEW_CODES = {
     "30730003": View.LATERAL,
 }
 """CID 4010 (DX View), SNOMED CT and the older SNOMED RT codes; all other codes are read by their meaning's words."""
+
+_SNOMED = re.compile(r"R-[0-9A-F]{5}|[0-9]{6,18}")
 
 CHEST_CODES = frozenset({"816094009", "51185008", "T-D3000", "39607008", "T-28000", "43799004", "T-D3200"})
 """CID 4009 and CID 4: chest or thorax, lung, intra-thoracic."""
@@ -105,7 +110,15 @@ def words(text: str) -> list[str]:
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     plain = re.sub(r"\b(POSTERO|ANTERO|LATERO)[\s./-]+(ANTERIOR|POSTERIOR|LATERAL)", r"\1\2", plain)
     plain = re.sub(r"\b([PA])[.\s-]+([PA])\b", r"\1\2", plain)
+    plain = re.sub(r"(?<![A-Z])L\s?[./_-]\s?L(?![A-Z])", "LL", plain)
+    plain = re.sub(r"(?<![A-Z])(X|CROSS)[\s_-]+TABLE(?![A-Z])", "XTABLE", plain)
     return re.findall(r"[A-Z]+", plain)
+
+
+def view_stated(text: str) -> View | None:
+    """View Position: a view as in any text, or one of the short forms that only stand there."""
+    short = [_STATED[word] for word in words(text) if word in _STATED]
+    return View.DECUBITUS if View.DECUBITUS in short else view_in(text) or next(iter(short), None)
 
 
 def view_in(text: str) -> View | None:
@@ -136,11 +149,14 @@ def _is_lateral(text: str, found: set[str]) -> bool:
 
 
 def view_of_code(code: str, meaning: str) -> View | None:
-    """The view of a coded concept: by its code, or else by the words of its meaning."""
+    """The view of a coded concept: by its code, or else by the words of its meaning.
+
+    A SNOMED code that is neither known nor explained is another view: the frontal ones are all known.
+    """
     said = view_in(meaning)
     if said in {View.OBLIQUE, View.DECUBITUS}:
         return said
-    return VIEW_CODES.get(code) or said
+    return VIEW_CODES.get(code) or said or (View.OTHER if _SNOMED.fullmatch(code) else None)
 
 
 def view_of_orientation(orientation: Iterable[str]) -> View | None:

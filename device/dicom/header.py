@@ -5,6 +5,7 @@ Every attribute may be missing, doubled or nonsense: then it counts as not said.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from device.dicom.attributes import integer, items, number, text, texts
 from device.dicom.moments import acquired_at, age_of
 from device.gate import Facts
 
+MAX_COUNT = 65535
+"""Rows and Columns are 16-bit values (VR US); more comes from a header of another type."""
 FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _MODALITY_OF_CLASS = {
     "1": "CR",
@@ -132,22 +135,23 @@ def body_part_of(header: Dataset) -> str | None:
     return next((part for part in named if part), None)
 
 
+_STEP = ("PerformedProcedureStepDescription", "AcquisitionDeviceProcessingCode")
 _DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
 
 
 def view_of(header: Dataset) -> terms.View | None:
     """By View Position, View Code Sequence, Patient Orientation, then the words of the descriptions.
 
-    The study's description is left out: a study has films of several views.
+    The study's description is left out: a study has films of several views. So may a step: it only speaks last.
     """
-    if view := terms.view_in(text(header, "ViewPosition")):
+    if view := terms.view_stated(text(header, "ViewPosition")):
         return view
     for code, meaning in _concepts(header, "ViewCodeSequence"):
         if view := terms.view_of_code(code, meaning):
             return view
     if view := terms.view_of_orientation(texts(header, "PatientOrientation")):
         return view
-    named = (terms.view_in(text(header, keyword)) for keyword in _DESCRIPTIONS)
+    named = (terms.view_in(text(header, keyword)) for keyword in (*_DESCRIPTIONS, *_STEP))
     return next((view for view in named if view), None)
 
 
@@ -171,8 +175,8 @@ def _mas(header: Dataset) -> float | None:
 
 
 def _positive(value: float | None) -> float | None:
-    return value if value is not None and value > 0 else None
+    return value if value is not None and 0 < value < math.inf else None
 
 
 def _count(value: int | None) -> int | None:
-    return value if value is not None and value >= 0 else None
+    return value if value is not None and 0 <= value <= MAX_COUNT else None

@@ -77,6 +77,7 @@ def test_without_any_date_there_is_no_moment():
         ({"ExposureInuAs": None}, 2.56),
         ({"ExposureInuAs": None, "ExposureTime": None}, None),
         ({"ExposureInuAs": "0", "ExposureTime": None}, None),
+        ({"ExposureInuAs": None, "XRayTubeCurrent": "1e300", "ExposureTime": "1e300"}, None),
     ],
 )
 def test_the_exposure_in_mas_is_found_wherever_it_stands(changes, mas):
@@ -95,6 +96,13 @@ def test_the_first_source_that_names_a_view_decides():
     frontal = {"ViewPosition": None, "PatientOrientation": ["L", "F"], "SeriesDescription": "CHEST LAT"}
     assert header.view_of(made(**frontal)) is View.FRONTAL
     assert header.view_of(made(**frontal | {"PatientOrientation": None})) is View.LATERAL
+
+
+@pytest.mark.parametrize("keyword", ["PerformedProcedureStepDescription", "AcquisitionDeviceProcessingCode"])
+def test_a_lateral_view_that_only_the_step_or_its_processing_names_is_found(keyword):
+    silent = {"ViewPosition": None, "SeriesDescription": None}
+    assert header.view_of(made(**silent, **{keyword: "CHEST LAT"})) is View.LATERAL
+    assert header.view_of(made(**silent, **{keyword: "CHEST PA AND LAT"})) is None
 
 
 def test_a_modifier_turns_a_frontal_view_oblique():
@@ -130,6 +138,12 @@ def test_values_that_break_the_standard_count_as_not_said():
     assert attributes.number(made(WindowCenter=["10", "20"]), "WindowCenter") == 10.0
     assert attributes.items(odd, "KVP") == []
     assert attributes.texts(odd, "Nonsense") == []
+
+
+def test_counts_beyond_all_films_count_as_not_said():
+    odd = made(Rows=None)
+    odd.add_new("Rows", "DS", "1e300")
+    assert header.exposure_of(odd, Dataset(), "1.2.840.10008.1.2").rows is None
 
 
 @given(st.binary(max_size=64))

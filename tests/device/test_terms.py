@@ -57,6 +57,28 @@ def test_views_are_found_in_words(text, view):
 
 
 @pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        *((text, View.LATERAL) for text in ("L-L", "L/L", "L_L", "ML", "LATER", "PROFILO", "Side")),
+        *((text, View.LATERAL) for text in ("XTABLE", "X-TABLE", "CROSSTABLE", "Cross table")),
+        *((text, View.DECUBITUS) for text in ("LATDEC", "DEC", "DLD", "PA DEC")),
+        *((text, View.OTHER) for text in ("AX", "LORDOTIC")),
+        ("PA", View.PA),
+        ("AP LEFT SIDE", View.AP),
+        ("AP LORDOTIC", View.AP),
+        ("YES", None),
+    ],
+)
+def test_the_view_position_may_be_a_short_form(text, view):
+    assert terms.view_stated(text) is view
+
+
+def test_short_forms_of_views_are_ordinary_words_elsewhere():
+    assert terms.view_in("CHEST PA 12 DEC, again later") is View.PA
+    assert terms.view_in("CHEST 12 DEC, again later, left side") is None
+
+
+@pytest.mark.parametrize(
     ("orientation", "view"),
     [
         (["L", "F"], View.FRONTAL),
@@ -86,6 +108,8 @@ def test_the_patients_orientation_tells_the_plane(orientation, view):
         ("399348003", "antero-posterior oblique", View.OBLIQUE),
         ("X-1", "Frontal", View.FRONTAL),
         ("X-1", "something", None),
+        ("399162004", "cranio-caudal", View.OTHER),
+        ("R-10242", "", View.OTHER),
     ],
 )
 def test_views_are_found_in_codes(code, meaning, view):
