@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from collector.bounds import check_health
+from collector.bounds import check_health, check_result
 from collector.store import Batch
 from device.contract import ContractError, Result, Topics, iso_utc
 from device.wire import parse
@@ -110,6 +110,7 @@ def batch(arrivals: Iterable[Arrival]) -> Batch:
 
 def _result(message: Message, topics: Topics) -> Arrival:
     result = Result.from_json(message.payload)
+    check_result(result)
     if (result.site, result.device) != (topics.site, topics.device):
         raise ContractError("site, device: the result names another box than its topic")
     received_at = iso_utc(message.received_at)

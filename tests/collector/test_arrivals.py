@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
+from typing import Any
 
 import pytest
 
-from collector import arrivals
+from collector import arrivals, bounds
 from collector.arrivals import read
 
 
@@ -77,3 +79,77 @@ def test_a_usual_health_message_is_kept(a_message):
     arrival = read(a_message(json.dumps(said), leaf="health"))
     assert arrival.box is not None
     assert json.loads(arrival.box["health"]) == said
+
+
+def changed(value: dict[str, Any], dotted: str, to: object) -> dict[str, Any]:
+    name, _, rest = dotted.partition(".")
+    return value | {name: changed(value[name], rest, to) if rest else to}
+
+
+OUTSIDE = [
+    ("probability", 7.0),
+    ("probability", -0.1),
+    ("score", 1.5),
+    ("thresholds.flag_at", 1.5),
+    ("thresholds.clear_below", -0.5),
+    ("seq", -5),
+    ("exposure.age_years", -(10**30)),
+    ("exposure.age_years", 151),
+    ("exposure.rows", -1),
+    ("exposure.view", "<script>"),
+    ("exposure.view", ""),
+    ("exposure.sex", "F" * 100_000),
+    ("result_id", "a" * 100_000),
+    ("result_id", "A" * 32),
+    ("exposure_id", "a" * 31),
+    ("exposure_id", "a" * 32 + "\n"),
+    ("study_id", "Doe^Jane"),
+    ("patient_id", "4711"),
+    ("accession_id", ""),
+    ("boot_id", "b" * 65),
+    ("model.digest", "d" * 63),
+    ("model.name", "n" * 257),
+    ("model.name", "n\0"),
+    ("model.version", -1),
+    ("model.preprocess_version", 0),
+    ("runtime.backend", "c" * 257),
+    ("timing_ms.total", -1.0),
+]
+
+
+@pytest.mark.parametrize(("name", "to"), OUTSIDE, ids=[f"{name} {str(to)[:12]!r}" for name, to in OUTSIDE])
+def test_a_result_outside_the_contracts_bounds_is_set_aside_and_not_receipted(a_result, a_message, name, to):
+    arrival = read(a_message(json.dumps(changed(a_result(1).to_dict(), name, to))))
+    assert outcome(arrival) == "rejected"
+    assert arrival.owed is None
+
+
+@pytest.mark.parametrize(
+    ("name", "to"),
+    [
+        ("probability", 0),
+        ("probability", 1.0),
+        ("score", None),
+        ("seq", 0),
+        ("exposure.age_years", 150),
+        ("exposure.age_years", None),
+        ("exposure.view", None),
+        ("exposure.view", "LATERAL"),
+        ("boot_id", "b" * 64),
+        ("model.name", "n" * 256),
+    ],
+)
+def test_a_result_at_the_bounds_is_read(a_result, a_message, name, to):
+    assert outcome(read(a_message(json.dumps(changed(a_result(1).to_dict(), name, to))))) == "read"
+
+
+def test_the_bounds_are_those_of_the_schema():
+    definitions = json.loads(resources.files("device").joinpath("contract.schema.json").read_text())["$defs"]
+    assert definitions["Id"]["pattern"] == f"^{bounds.ID.pattern}$"
+    assert definitions["Model"]["properties"]["digest"]["pattern"] == f"^{bounds.DIGEST.pattern}$"
+    for dotted, (least, _) in bounds.NUMBERS.items():
+        *group, name = dotted.split(".")
+        kind = {"timing_ms": "TimingMs"}.get(group[0], group[0].capitalize()) if group else "Result"
+        stated = definitions[kind]["properties"][name]
+        stated = definitions[stated["$ref"].rpartition("/")[2]] if "$ref" in stated else stated
+        assert stated["minimum"] == least, dotted
