@@ -42,9 +42,10 @@ def run(config: ConfigOption) -> None:
     """
     from device import logs
     from device.box import Box
-    from device.config import load_config
+    from device.config import load_config, require_files
 
     settings = load_config(config)
+    require_files(settings)
     logs.set_up(settings.log_level)
     box = Box(settings)
     run_box(box)
@@ -85,7 +86,8 @@ def _say_where(box: Box) -> None:
         lines.append(f"folder  on    {config.folder.path}")
     if ports["board"]:
         lines.append(f"board   on    {ports['board']}")
-    lines.append(f"results to    mqtt://{config.broker.host}:{config.broker.port}/{box.topics.result}")
+    scheme = "mqtts" if config.broker.tls else "mqtt"
+    lines.append(f"results to    {scheme}://{config.broker.host}:{config.broker.port}/{box.topics.result}")
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 

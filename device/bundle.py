@@ -135,7 +135,10 @@ def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
         else:
             yield from _from_archive(path)
     except OSError as error:
-        raise NotABundle(f"{path}: bundle cannot be read ({error.strerror or error})") from None
+        raise NotABundle(
+            f"{path}: bundle cannot be read ({error.strerror or error}); name a .bundle file, "
+            "or put one in place with `pneumoflag-device install FILE --config CONFIG`"
+        ) from None
     except DAMAGE as error:
         raise NotABundle(f"{path}: not a bundle ({error}); name what `pneumoflag-export build` wrote") from None
 

@@ -178,6 +178,18 @@ def load_config(path: Path) -> DeviceConfig:
         raise ConfigError("\n".join([f"{path}: {len(lines)} setting(s) to mend", *lines])) from None
 
 
+def require_files(config: DeviceConfig) -> None:
+    """Raises ConfigError naming a file that a setting points to and that is not there.
+
+    Without it a missing certificate would look like a broker that does not answer.
+    """
+    broker = config.broker
+    for name in ("password_file", "ca_file", "cert_file", "key_file"):
+        path: Path | None = getattr(broker, name)
+        if path is not None and not path.is_file():
+            raise ConfigError(f"broker.{name}: {path} is not there; put the file there or change the setting")
+
+
 def rooted(section: DeviceConfig, base: Path) -> DeviceConfig:
     """The same settings with relative paths counted from `base`."""
     return DeviceConfig.model_validate(_rooted_values(section, base))
