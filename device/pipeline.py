@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
@@ -13,6 +14,7 @@ from device.alarms import Alarms
 from device.contract import Result
 from device.history import BoardEntry
 from device.outbox import Outbox, OutboxFull
+from device.sandbox import SandboxBroken
 from device.spool import Spool, Spooled
 
 log = logging.getLogger(__name__)
@@ -90,7 +92,14 @@ class Pipeline:
         if film.tries >= MAX_TRIES:
             log.error("film_given_up", extra={"tries": film.tries})
             return self._judge.give_up(film)
-        return self._judge.judge(self._spool.attempt(film))
+        attempted = self._spool.attempt(film)
+        try:
+            return self._judge.judge(attempted)
+        except SandboxBroken:
+            # No fault of the film, and the box ends of it: a few such starts must not use up the film's tries.
+            with suppress(OSError):
+                self._spool.spare(film)
+            raise
 
     def _tell(self, answer: Answer, result: Result | None) -> None:
         if result is None:

@@ -10,6 +10,7 @@ from device.alarms import Alarms
 from device.contract import Flag, Gate, GateStatus, Reason, Source
 from device.outbox import Outbox, OutboxFull
 from device.pipeline import MAX_TRIES, Answer, Pipeline
+from device.sandbox import SandboxBroken
 from device.spool import Spool, Spooled
 from tests.device.results import draft, entry
 
@@ -86,6 +87,35 @@ def test_a_film_that_takes_the_box_down_each_time_is_answered_unreadable_and_blo
     first, second = rooms.outbox.history(2)[::-1]
     assert first.result["gate"]["reason"] == "unreadable"
     assert second.result["flag"] == "clear"
+
+
+def test_a_sandbox_that_does_not_start_uses_up_no_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Answer:
+        raise SandboxBroken("no child process starts")
+
+    Rooms(tmp_path).put(b"a")
+    monkeypatch.setattr(Judge, "judge", refuse)
+    for _ in range(MAX_TRIES + 1):
+        with pytest.raises(SandboxBroken):
+            Rooms(tmp_path).pipeline.step()
+    monkeypatch.undo()
+    rooms = Rooms(tmp_path)
+    assert rooms.pipeline.step()
+    assert rooms.outbox.history(1)[0].result["flag"] == "clear", "it was opened after all"
+
+
+def test_a_film_that_is_gone_does_not_hide_that_the_sandbox_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Judge, film: Spooled) -> Answer:
+        film.path.unlink()
+        raise SandboxBroken("no child process starts")
+
+    rooms = Rooms(tmp_path)
+    rooms.put(b"a")
+    monkeypatch.setattr(Judge, "judge", refuse)
+    with pytest.raises(SandboxBroken):
+        rooms.pipeline.step()
 
 
 def test_without_room_for_the_result_the_film_stays_and_is_answered_later(
