@@ -16,16 +16,29 @@ PLACEHOLDER_BIRTH = "19000101"
 
 
 def age_of(header: Dataset) -> int | None:
-    """Whole years: Patient Age, or else from the birth date to the day of the exposure."""
-    stated = _age_stated(text(header, "PatientAge"))
-    if stated is not None:
+    """Whole years: Patient Age, or else from the birth date to the day of the exposure.
+
+    Where both disagree by more than a year the younger holds, so that no child is judged as an adult; but an age of 0
+    years, which systems write for an age they do not know, gives way to the birth date.
+    """
+    written = text(header, "PatientAge")
+    stated, computed = _age_stated(written), _age_computed(header)
+    if stated is None or computed is None:
+        return computed if stated is None else stated
+    if abs(stated - computed) <= 1:
         return stated
+    return computed if re.fullmatch(r"0+\s*Y?", written.upper()) else min(stated, computed)
+
+
+def _age_computed(header: Dataset) -> int | None:
     written = text(header, "PatientBirthDate")
-    born = None if written.startswith(PLACEHOLDER_BIRTH) else _day(written)
+    born = None if written.startswith(PLACEHOLDER_BIRTH) else _day(written) or _latest_day(written)
     days = (_day(text(header, keyword)) for keyword in _DAYS)
     taken = next((day for day in days if day), None)
     if born is None or taken is None:
         return None
+    if born.year == taken.year:
+        return 0
     return _plausible(taken.year - born.year - ((taken.month, taken.day) < (born.month, born.day)))
 
 
@@ -51,6 +64,15 @@ def _day(words: str) -> date | None:
         return date(int(match[1]), int(match[2]), int(match[3])) if match else None
     except ValueError:
         return None
+
+
+def _latest_day(words: str) -> date | None:
+    """The last day of the year, of a date that is not whole or written otherwise: `2010`, `201001`, `01.05.2010`."""
+    match = re.fullmatch(
+        r"(\d{4})(?:\d{2})?|(\d{4})[-./]\d{1,2}(?:[-./]\d{1,2})?|\d{1,2}[-./]\d{1,2}[-./](\d{4})", words
+    )
+    year = int(next(filter(None, match.groups()))) if match else 0
+    return date(year, 12, 31) if 1900 < year < 2100 else None
 
 
 def acquired_at(header: Dataset) -> datetime | None:

@@ -45,6 +45,29 @@ def test_the_age_is_that_on_the_day_of_the_exposure(born, taken, years):
     assert moments.age_of(made(PatientAge=None, PatientBirthDate=born, AcquisitionDate=taken)) == years
 
 
+@pytest.mark.parametrize(
+    ("born", "years"),
+    [
+        ("2010", 15), ("201001", 15), ("2010-1-5", 15), ("01.05.2010", 15), ("1/5/2010", 15), ("2010-01", 15),
+        ("2026", 0), ("20261201", 0), ("1960", 65), ("1900", None), ("5.2010", None), ("99999999", None),
+    ],
+)  # fmt: skip
+def test_a_birth_date_that_is_not_whole_is_read_as_the_last_day_of_its_year(born, years):
+    assert moments.age_of(made(PatientAge=None, PatientBirthDate=born, AcquisitionDate="20261123")) == years
+
+
+@pytest.mark.parametrize(
+    ("stated", "born", "years"),
+    [
+        ("045Y", "20200101", 6), ("010Y", "19600101", 10), ("006M", "19600101", 0), ("000Y", "19600101", 66),
+        ("0", "19600101", 66), ("000Y", "20260101", 0), ("065Y", "19600101", 65), ("067Y", "1960", 65),
+        ("045Y", "19000101", 45), ("045Y", "unknown", 45),
+    ],
+)  # fmt: skip
+def test_where_age_and_birth_date_disagree_the_younger_holds_unless_the_age_is_an_unfilled_0(stated, born, years):
+    assert moments.age_of(made(PatientAge=stated, PatientBirthDate=born, AcquisitionDate="20261123")) == years
+
+
 def test_the_day_of_the_exposure_may_stand_elsewhere():
     assert moments.age_of(made(PatientAge=None, AcquisitionDate=None, StudyDate="20261123")) == 66
     assert moments.age_of(made(PatientAge=None, AcquisitionDate=None, StudyDate=None)) is None
