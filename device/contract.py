@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import typing
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -51,6 +52,7 @@ SCHEMA = 1
 TOPIC_ROOT = "pneumoflag/v1"
 ID_HEX_DIGITS = 32
 """128 bits: collisions are out of reach and the identifier still fits a topic or a URL."""
+_ID = re.compile(f"[0-9a-f]{{{ID_HEX_DIGITS}}}")
 SITE_KEY_BYTES = 32
 
 
@@ -229,6 +231,9 @@ class Result:
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ContractError(f"schema: {SCHEMA} expected, got {self.schema}")
+        if not _ID.fullmatch(self.result_id):
+            # A collector that took it could answer with no receipt for it.
+            raise ContractError(f"result_id: {ID_HEX_DIGITS} lower-case hex digits expected")
         if self.gate.status is GateStatus.REJECTED and self.flag is not Flag.UNCLASSIFIED:
             raise ContractError("flag: a rejected film is unclassified")
         if (self.probability is None) != (self.flag is Flag.UNCLASSIFIED):
@@ -263,6 +268,9 @@ class Receipt:
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ContractError(f"schema: {SCHEMA} expected, got {self.schema}")
+        if not all(_ID.fullmatch(found) for found in self.result_ids):
+            # The text is not quoted: it may be anything, lone surrogates included.
+            raise ContractError(f"result_ids: {ID_HEX_DIGITS} lower-case hex digits each expected")
 
     def to_json(self) -> str:
         """One line of JSON, without spaces."""

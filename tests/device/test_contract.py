@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from device import contract
 from device.contract import ContractError, Flag, GateStatus, Receipt, Result
+from tests.device.results import draft
 
 SCHEMA: dict[str, Any] = json.loads(
     Path(contract.__file__).with_name("contract.schema.json").read_text(encoding="utf-8")
@@ -154,8 +155,27 @@ def test_any_json_is_either_a_result_or_a_contract_error(value: Any) -> None:
         Result.from_dict(value)
 
 
-@pytest.mark.parametrize("value", [{"schema": 2, "result_ids": []}, {"schema": 1}, {"schema": 1, "result_ids": "x"}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"schema": 2, "result_ids": []},
+        {"schema": 1},
+        {"schema": 1, "result_ids": "x"},
+        *(
+            {"schema": 1, "result_ids": ["0" * 32, text]}
+            for text in ("", "a", "F" * 32, "0" * 33, "0" * 32 + "\n", "\ud800")
+        ),
+    ],
+)
 def test_a_receipt_of_another_form_is_refused_by_both(value: dict[str, Any]) -> None:
     assert not SCHEMA_RECEIPT.is_valid(value)
     with pytest.raises(ContractError):
         Receipt.from_json(json.dumps(value))
+
+
+@pytest.mark.parametrize("text", ["", "a", "F" * 32, "\ud800"])
+def test_a_result_that_no_receipt_could_name_is_refused_by_both(text: str) -> None:
+    value = draft().to_dict() | {"result_id": text}
+    assert not SCHEMA_RESULT.is_valid(value)
+    with pytest.raises(ContractError):
+        Result.from_json(json.dumps(value))

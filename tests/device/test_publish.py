@@ -198,7 +198,17 @@ def test_a_lost_connection_shows_as_offline_by_the_last_will(tmp_path: Path, mos
     collector.close()
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b'{"schema":1,"result_ids":["a",7]}', b"\xff", b'{"schema":2}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{}",
+        b'{"schema":1,"result_ids":["a",7]}',
+        b'{"schema":1,"result_ids":["\\ud800"]}',
+        b"\xff",
+        b'{"schema":2}',
+    ],
+)
 def test_a_receipt_it_cannot_read_changes_nothing(tmp_path: Path, mosquitto: Mosquitto, text: bytes) -> None:
     outbox, collector = Outbox(tmp_path / "o.sqlite"), Collector(mosquitto.port, receipts=False)
     (result,) = put(outbox, "a")
