@@ -72,9 +72,8 @@ def rendering_of(header: Dataset, layout: Layout) -> Rendering:
     """How stored values become grey. Colour is turned into brightness before, so nothing is left to do for it."""
     if not layout.monochrome:
         return Rendering(voi=Span(low=0.0, high=float((1 << layout.words.bits_stored) - 1)))
-    slope = number(header, "RescaleSlope") or 1.0
-    intercept = number(header, "RescaleIntercept") or 0.0
-    modality_lut = _lut(items(header, "ModalityLUTSequence"), layout)
+    slope, intercept = _rescale(header)
+    modality_lut = _modality_lut(header, layout)
     voi: Window | Lut | Span | None = stated_voi(header, layout)
     if voi is None and layout.words.bits_stored <= 8 and not layout.words.signed:
         unscaled = modality_lut is None and (slope, intercept) == (1.0, 0.0)
@@ -90,6 +89,25 @@ def rendering_of(header: Dataset, layout: Layout) -> Rendering:
     )
 
 
+def _rescale(header: Dataset) -> tuple[float, float]:
+    return number(header, "RescaleSlope") or 1.0, number(header, "RescaleIntercept") or 0.0
+
+
+def _modality_lut(header: Dataset, layout: Layout) -> Lut | None:
+    low = -32768.0 if layout.words.signed else 0.0
+    return _lut(items(header, "ModalityLUTSequence"), layout, low)
+
+
+def _lowest(header: Dataset, layout: Layout) -> float:
+    """The least value that the modality transform can give: what a VOI LUT begins with may be as low (C.11.2.1.1)."""
+    if _modality_lut(header, layout) is not None:
+        return 0.0
+    if layout.words.signed:
+        return -32768.0
+    slope, intercept = _rescale(header)
+    return min(intercept, intercept + slope * ((1 << layout.words.bits_stored) - 1))
+
+
 def _inverted(header: Dataset, layout: Layout) -> bool:
     # Both say the same (C.8.11.3.1.2): a film that says it twice is inverted once.
     return layout.photometric == "MONOCHROME1" or text(header, "PresentationLUTShape").upper() == "INVERSE"
@@ -97,7 +115,7 @@ def _inverted(header: Dataset, layout: Layout) -> bool:
 
 def stated_voi(header: Dataset, layout: Layout) -> Window | Lut | None:
     """The first VOI LUT, or else the first window; None when neither is usable."""
-    table = _lut(items(header, "VOILUTSequence"), layout)
+    table = _lut(items(header, "VOILUTSequence"), layout, _lowest(header, layout))
     if table is not None:
         return table
     center, width = number(header, "WindowCenter"), number(header, "WindowWidth")
@@ -111,19 +129,21 @@ def stated_voi(header: Dataset, layout: Layout) -> Window | Lut | None:
     return Window(center=center, width=width, function=function)
 
 
-def _lut(tables: object, layout: Layout) -> Lut | None:
+def _lut(tables: object, layout: Layout, lowest: float) -> Lut | None:
+    """The first usable table; its inputs may be as low as `lowest`."""
     for table in tables if isinstance(tables, list) else []:
         descriptor = words16(table, "LUTDescriptor", little_endian=layout.little_endian)
         if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
             continue
         values = _entries(table, descriptor[0] or 65536, layout)
         if values is not None:
-            return Lut(first=_first(descriptor[1], layout), values=values, bits=_bits(values, descriptor[2]))
+            return Lut(first=_first(descriptor[1], lowest), values=values, bits=_bits(values, descriptor[2]))
     return None
 
 
-def _first(stated: int, layout: Layout) -> int:
-    return stated - 65536 if layout.words.signed and stated > 32767 else stated
+def _first(stated: int, lowest: float) -> int:
+    # VR `US or SS`: implicit VR and some writers leave the sign open.
+    return stated - 65536 if stated > 32767 and stated - 65536 >= lowest else stated
 
 
 def _bits(values: NDArray[np.uint16], stated: int) -> int:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGLSLossless,
     RLELossless,
@@ -234,6 +235,19 @@ def test_a_voi_lut_goes_before_the_window_and_a_signed_first_entry_counts(file, 
     lut = [dicom.lut_item(-8192, table)]
     path = make_dx(file, film, PixelRepresentation=1, BitsStored=16, HighBit=15, VOILUTSequence=lut)
     assert np.abs(read_grey(path).astype(int) - grey).max() <= 1
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_voi_lut_may_begin_below_0_where_the_rescale_does(file, grey, syntax):
+    below = [dicom.lut_item(-2048, list(range(0, 65536, 4)))]
+    film = make_dx(file, transfer_syntax=syntax, RescaleIntercept="-2048", VOILUTSequence=below)
+    assert np.abs(read_grey(film).astype(int) - grey).max() <= 1
+
+
+def test_a_voi_lut_of_values_above_0_begins_above_0(file, grey):
+    table = [dicom.lut_item(40000, list(range(0, 65536, 4)))]
+    film = make_dx(file, RescaleIntercept="40000", VOILUTSequence=table)
+    assert np.abs(read_grey(film).astype(int) - grey).max() <= 1
 
 
 def test_an_8_bit_lut_in_words_and_a_broken_one(file, grey):
