@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -48,13 +49,15 @@ def classify_paths(
     """Judge every file of `paths`; one JSON line each, in input order, to `out` or standard output.
 
     Returns the exit code: 0 every file has its line, 1 the lines could not be written, 2 a path that is not there or
-    an `out` that cannot be opened. Raises BundleError, BackendUnavailable, ContractError (site key) before any film.
+    an `out` that cannot be opened or is a film. Raises BundleError, BackendUnavailable, ContractError before any film.
     """
-    if missing := [path for path in paths if not path.exists()]:
+    if missing := [path for path in paths if not _exists(path)]:
         return _complain(f"{missing[0]}: no such file or folder; name films or folders of films")
     films = list(films_of(paths))
     if not films:
         return _complain("no films: the folders named hold no files that are not hidden")
+    if out is not None and any(_same(out, film) for film in films):
+        return _complain(f"{out}: is one of the films and would be overwritten; name another file with --out")
     with ExitStack() as stack:
         try:
             lines = stack.enter_context(_opened(out))
@@ -63,6 +66,21 @@ def classify_paths(
         judge = stack.enter_context(_judge(bundle, site_key, trusted, backend, threads))
         shown = stack.enter_context(_shown(films, progress=progress))
         return _write_all(shown, judge, lines)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # A name too long for any file.
+        return False
+
+
+def _same(out: Path, film: Path) -> bool:
+    try:
+        return out.samefile(film)
+    except OSError:
+        return False
 
 
 def films_of(paths: Sequence[Path]) -> Iterator[Path]:
@@ -102,13 +120,20 @@ def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO) -> int:
         try:
             print(line, file=lines, flush=True)
         except BrokenPipeError:
-            # The reader has gone, as `head` does; Python would complain again at its own end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has gone, as `head` does.
+            _discard(lines)
             return FAILED
         except OSError as error:
+            _discard(lines)
             print(f"results cannot be written ({error.strerror}); free space and run again", file=sys.stderr)
             return FAILED
     return DONE
+
+
+def _discard(lines: TextIO) -> None:
+    """What is still in the buffer goes nowhere: closing, and Python at its end, would fail on it once more."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())
 
 
 def _line(path: Path, result: Result) -> str:

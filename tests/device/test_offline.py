@@ -17,7 +17,7 @@ import pytest
 from device.bundle import BundleError
 from device.contract import ContractError, IdKind, Result, content_id, pseudonym
 from device.judge import content_sha256
-from device.offline import DONE, USAGE, _name, classify_paths, films_of
+from device.offline import DONE, FAILED, USAGE, _name, classify_paths, films_of
 from tests import dicom_files as dicom
 from tests.device.test_sandbox import deflate_bomb
 from tests.dicom_files import make_dx
@@ -110,6 +110,33 @@ def test_a_folder_without_films_says_so(run, tmp_path, capsys):
 def test_an_out_that_cannot_be_written_says_so(run, films, tmp_path, capsys):
     run(films, out=tmp_path / "absent" / "x.jsonl", code=USAGE)
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_an_out_that_is_one_of_the_films_is_refused_and_the_film_stays(tiny_bundle, films, tmp_path, capsys):
+    film = next(iter(films_of([films])))
+    before = film.read_bytes()
+    (tmp_path / "link").hardlink_to(film)
+    for paths, out in [([film], film), ([films], film), ([film], tmp_path / "link")]:
+        assert classify_paths(paths, out=out, **_arguments(tiny_bundle)) == USAGE
+        assert "is one of the films" in capsys.readouterr().err
+        assert film.read_bytes() == before
+
+
+def test_a_name_too_long_for_any_file_is_named(tiny_bundle, capsys):
+    assert classify_paths([Path("x" * 300)], out=None, **_arguments(tiny_bundle)) == USAGE
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_an_out_without_space_says_so(tiny_bundle, films, capsys):
+    assert classify_paths([films], out=Path("/dev/full"), **_arguments(tiny_bundle)) == FAILED
+    assert capsys.readouterr().err.startswith("results cannot be written (No space left on device)")
+
+
+def _arguments(tiny_bundle: Any) -> dict[str, Any]:
+    bundle, key = tiny_bundle
+    return {
+        "bundle": bundle, "progress": False, "site_key": None, "trusted": [key.where], "backend": "cpu", "threads": 1,
+    }  # fmt: skip
 
 
 def test_a_bundle_or_key_that_cannot_be_used_stops_it(run, films, tmp_path):
