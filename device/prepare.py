@@ -22,6 +22,13 @@ from device.preprocess import Rendered, render
 
 __all__ = ["Identity", "Prepared", "prepare"]
 
+MIN_SIDE = 32
+"""Pixels. A film with a shorter side shows no chest."""
+MIN_GREYS = 3
+"""Distinct values of the image: two are a mask or a step, no film."""
+MIN_SPREAD = 1.0
+"""Standard deviation of the image in grey levels. Below, it is one grey: a blank film, a window beside all values."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -67,6 +74,7 @@ def _prepare_pixels(film: Film, verdict: Accepted, started: float) -> Prepared:
         loaded = film.load()
         decoded = time.perf_counter()
         rendered = _rendered(loaded)
+        _check_content(loaded, rendered)
     except Refused as refusal:
         late = Rejected(reason=refusal.reason, caveats=verdict.caveats)
         return replace(known, verdict=late, decode_ms=_since(started))
@@ -83,12 +91,21 @@ def _prepare_pixels(film: Film, verdict: Accepted, started: float) -> Prepared:
 
 def _rendered(loaded: Loaded) -> Rendered:
     try:
-        return render(loaded.pixels, loaded.rendering)
+        # A rescale beyond all numbers leaves one grey, which is refused below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return render(loaded.pixels, loaded.rendering)
     except MemoryError:
         raise Refused(Reason.TOO_LARGE) from None
     except cv2.error as error:
         out_of_memory = error.code == cv2.Error.StsNoMem
         raise Refused(Reason.TOO_LARGE if out_of_memory else Reason.UNREADABLE) from None
+
+
+def _check_content(loaded: Loaded, rendered: Rendered) -> None:
+    """The network gives a flag for everything, also for films that show nothing. Raises Refused."""
+    small = min(loaded.pixels.shape[:2]) < MIN_SIDE
+    if small or float(rendered.image.std()) < MIN_SPREAD or len(np.unique(rendered.image)) < MIN_GREYS:
+        raise Refused(Reason.OUT_OF_DISTRIBUTION)
 
 
 def _since(started: float) -> float:

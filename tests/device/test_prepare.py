@@ -270,6 +270,7 @@ def test_colour_becomes_brightness(file):
     film = np.zeros((300, 260, 3), np.uint8)
     film[:150] = (255, 0, 0)
     film[150:] = (0, 255, 0)
+    film[100:200] = (0, 0, 255)
     changes = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0, "WindowCenter": None}
     by_pixel = prepared(make_dx(file, film, **changes))
     assert by_pixel.verdict == Accepted()
@@ -286,7 +287,7 @@ def test_a_palette_is_applied_before_the_average(file):
     changes |= {f"{c}PaletteColorLookupTableData": levels for c in ("Red", "Green", "Blue")}
     path = make_dx(file, film, PhotometricInterpretation="PALETTE COLOR", BitsStored=8, HighBit=7, **changes)
     # The mean of the indices 0 and 2 is 1, which would be white.
-    assert (prepared(path).image == 0).all()
+    assert (read_grey(path) == 0).all()
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 131, 132, 140, 301, 701])
@@ -334,6 +335,32 @@ def test_a_deflated_bomb_is_too_large(file):
 def test_thousands_of_nested_sequences_are_unreadable(file):
     file.write_bytes(dicom.nested_sequences(3000))
     assert reason(file) is Reason.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("film", "changes"),
+    [
+        (np.zeros((320, 256), np.uint16), {}),
+        (np.full((320, 256), 16383, np.uint16), {}),
+        (np.full((320, 256), 5000, np.uint16), {"WindowCenter": None}),
+        (ramp(), {"WindowCenter": "1e30"}),
+        (ramp(), {"WindowWidth": "1e30"}),
+        (ramp(), {"RescaleSlope": "1e308", "RescaleIntercept": "1e308"}),
+        (ramp(), {"RescaleSlope": "1e308", "WindowCenter": None}),
+        (ramp(1, 1), {}),
+        (ramp(1, 500), {}),
+        (ramp(31, 500), {}),
+    ],
+)
+def test_a_film_that_shows_nothing_gets_no_flag(file, film, changes):
+    rejected = prepared(make_dx(file, film, **changes))
+    assert rejected.verdict.reason is Reason.OUT_OF_DISTRIBUTION
+    assert (rejected.image, rejected.thumbnail) == (None, None)
+
+
+@pytest.mark.parametrize(("film", "changes"), [(ramp(32, 32), {}), (ramp(), {"WindowWidth": "300000"})])
+def test_a_small_or_a_pale_film_is_a_film(file, film, changes):
+    assert isinstance(prepared(make_dx(file, film, **changes)).verdict, Accepted)
 
 
 def test_a_file_above_the_limit_is_not_read(file):
