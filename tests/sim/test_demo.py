@@ -34,7 +34,8 @@ def own_films(tmp_path):
     for label, grey in (("normal", 40), ("pneumonia", 220)):
         (folder / label).mkdir(parents=True)
         for number in range(3):
-            picture = np.full((224, 224), grey + number, np.uint8)
+            # A picture of one grey would be rejected: these rise a little around it.
+            picture = np.tile(np.linspace(grey + number - 15, grey + number + 15, 224), (224, 1)).astype(np.uint8)
             cv2.imwrite(str(folder / label / f"{number}.{'jpg' if number else 'png'}"), picture)
     (folder / "film.dcm").write_bytes(packed().data)
     (folder / "broken.dcm").write_bytes(b"not a film")
