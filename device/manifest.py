@@ -11,6 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from device.tone import Tone
+
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -31,6 +33,7 @@ class InputSpec(Part):
     scale: Positive
     zero_point: int = Field(ge=-128, le=127)
     mean: FiniteFloat = Field(0.0, ge=0.0, le=255.0, description="grey value that is zero to the network")
+    tone: Tone = Field("none", description="tone that films are brought to first")
 
 
 class OutputSpec(Part):
@@ -42,6 +45,9 @@ class OutputSpec(Part):
     logit: int | None = Field(0, ge=0, description="index of the output with the logit or the two logits")
     evidence: int | None = Field(None, ge=0, description="index of the output with the evidence map")
     bias: FiniteFloat = Field(0.0, description="added to the sum of an evidence map")
+    features: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="indices of the outputs that make up a film's features, one after another"
+    )
 
     @model_validator(mode="after")
     def _names_its_output(self) -> Self:
@@ -126,6 +132,13 @@ class OperatingPoint(Part):
         return self
 
 
+class Outliers(Part):
+    """Which films the network must not judge: those farther from the films it knows than `threshold`."""
+
+    threshold: Positive = Field(description="on the squared distance of `outliers.npz`")
+    chosen_on: str = Field(description="the films that chose it, and the share of them that it refuses")
+
+
 class Ages(Part):
     """Which ages the model may judge, in years, both ends included; the gate reads it here."""
 
@@ -177,6 +190,7 @@ class Manifest(Part):
     quantization: str
     calibration: Calibration
     thresholds: OperatingPoint
+    outliers: Outliers | None = Field(None, description="null: every picture gets a flag")
     ages: Ages
     golden: Golden
     minimum_runtime: dict[str, str] = Field(description="interpreter to the oldest version that runs the network")
@@ -184,6 +198,12 @@ class Manifest(Part):
     measured_on: str = Field("", description="the films of the metrics")
     intended_use: str
     training: Training
+
+    @model_validator(mode="after")
+    def _features_for_outliers(self) -> Self:
+        if self.outliers is not None and not self.outputs.features:
+            raise ValueError("outliers are told by features: outputs.features names none")
+        return self
 
 
 def sigmoid(logit: float) -> float:
