@@ -9,42 +9,53 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import struct
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from device.bundle_parts import DAMAGE, MANIFEST, MAX_FILE_BYTES, SIGNATURE, NoBundle, NotABundle, read_members
 from device.contract import Model, Thresholds
 from device.keys import BundleError, PublicKey, trusted_keys
 from device.manifest import Ages, Manifest
+from device.outliers import OutlierRule
 
-__all__ = ["Ages", "Bundle", "BundleError", "Manifest", "PublicKey", "load_bundle", "trusted_keys"]
+__all__ = [
+    "EDGETPU_MODEL",
+    "GOLDEN",
+    "MANIFEST",
+    "MAX_FILE_BYTES",
+    "MODEL",
+    "OUTLIERS",
+    "SIGNATURE",
+    "Ages",
+    "BadGolden",
+    "BadManifest",
+    "BadOutliers",
+    "BadSignature",
+    "Bundle",
+    "BundleError",
+    "DigestMismatch",
+    "Expired",
+    "Manifest",
+    "NoBundle",
+    "NotABundle",
+    "PublicKey",
+    "UntrustedKey",
+    "load_bundle",
+    "read_members",
+    "trusted_keys",
+]
 
-MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
 MODEL, GOLDEN, EDGETPU_MODEL = "model.tflite", "golden.npz", "model_edgetpu.tflite"
-MAX_MEMBERS = 32
-MAX_MANIFEST_BYTES = 1 << 20
-MAX_FILE_BYTES = 64 << 20
-"""A file of a bundle may not be larger; the networks in view have at most 5 MB."""
-
-
-COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-DAMAGE = (
-    zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError, ValueError,
-    OverflowError,
-)  # fmt: skip
-"""What zipfile raises for a damaged archive has no common type."""
-
-
-class NotABundle(BundleError):
-    """Something else, a damaged archive, or a part is missing, foreign or too large."""
+OUTLIERS = "outliers.npz"
+UNREADABLE = (OSError, KeyError, TypeError, AttributeError, MemoryError, *DAMAGE)
+"""What numpy raises for anything but an archive of arrays has no common type."""
 
 
 class BadSignature(BundleError):
@@ -71,9 +82,16 @@ class BadGolden(BundleError):
     """The golden inputs cannot be read."""
 
 
+class BadOutliers(BundleError):
+    """The rule that tells films the network must not judge cannot be read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A verified model. `golden_inputs` uint8 (n, rows, columns), `golden_logits` float32 (n,)."""
+    """A verified model. `golden_inputs` uint8 (n, rows, columns), `golden_logits` float32 (n,).
+
+    `outliers` stands exactly when the manifest has a threshold for it.
+    """
 
     path: Path
     manifest: Manifest
@@ -82,6 +100,7 @@ class Bundle:
     edgetpu: bytes | None
     golden_inputs: NDArray[np.uint8]
     golden_logits: NDArray[np.float32]
+    outliers: OutlierRule | None = None
 
     @property
     def model(self) -> Model:
@@ -124,65 +143,8 @@ def load_bundle(path: Path, trusted: Sequence[PublicKey], *, now: datetime | Non
         edgetpu=members.get(EDGETPU_MODEL),
         golden_inputs=inputs,
         golden_logits=logits,
+        outliers=None if manifest.outliers is None else _outliers(path, members[OUTLIERS]),
     )
-
-
-def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each part, unverified; names are plain, sizes are capped. Raises NotABundle."""
-    try:
-        if path.is_dir():
-            yield from _from_folder(path)
-        else:
-            yield from _from_archive(path)
-    except OSError as error:
-        raise NotABundle(
-            f"{path}: bundle cannot be read ({error.strerror or error}); name a .bundle file, "
-            "or put one in place with `pneumoflag-device install FILE --config CONFIG`"
-        ) from None
-    except DAMAGE as error:
-        raise NotABundle(f"{path}: not a bundle ({error}); name what `pneumoflag-export build` wrote") from None
-
-
-def _from_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    entries = sorted(path.iterdir())
-    _check_names(path, [entry.name for entry in entries])
-    for entry in entries:
-        if entry.is_symlink() or not entry.is_file():
-            raise NotABundle(f"{path}: {entry.name} is not a plain file; copy the bundle afresh")
-        with entry.open("rb") as stream:
-            yield entry.name, _capped(path, entry.name, stream.read(_limit(entry.name) + 1))
-
-
-def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        _check_names(path, [entry.filename for entry in entries])
-        for entry in entries:
-            if entry.compress_type not in COMPRESSIONS:
-                raise NotABundle(f"{path}: {entry.filename} is packed in an unknown way; fetch the bundle again")
-            with archive.open(entry) as stream:
-                yield entry.filename, _capped(path, entry.filename, stream.read(_limit(entry.filename) + 1))
-
-
-def _check_names(path: Path, names: Sequence[str]) -> None:
-    if len(names) > MAX_MEMBERS or len(set(names)) != len(names):
-        raise NotABundle(f"{path}: {len(names)} parts, at most {MAX_MEMBERS} different ones expected")
-    for name in names:
-        if name != Path(name).name or "\\" in name or name.startswith("."):
-            raise NotABundle(f"{path}: a part is named {name!r}, a plain name expected; do not use this bundle")
-    for needed in (MANIFEST, SIGNATURE):
-        if needed not in names:
-            raise NotABundle(f"{path}: has no {needed}; name a folder or file of `pneumoflag-export build`")
-
-
-def _limit(name: str) -> int:
-    return MAX_MANIFEST_BYTES if name in {MANIFEST, SIGNATURE} else MAX_FILE_BYTES
-
-
-def _capped(path: Path, name: str, content: bytes) -> bytes:
-    if len(content) > _limit(name):
-        raise NotABundle(f"{path}: {name} has more than {_limit(name)} bytes; do not use this bundle")
-    return content
 
 
 def _verify_signature(path: Path, text: bytes, signature_hex: bytes, trusted: Sequence[PublicKey]) -> PublicKey:
@@ -223,7 +185,8 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
 
 def _verify_files(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
     named, found = set(manifest.files), set(members) - {MANIFEST, SIGNATURE}
-    if missing := sorted((named | {MODEL, GOLDEN}) - (found & named)):
+    needed = {MODEL, GOLDEN} if manifest.outliers is None else {MODEL, GOLDEN, OUTLIERS}
+    if missing := sorted((named | needed) - (found & named)):
         raise NotABundle(f"{path}: {', '.join(missing)} missing or not in {MANIFEST}; fetch the bundle again")
     if foreign := sorted(found - named):
         raise NotABundle(f"{path}: {', '.join(foreign)} stands in the bundle and not in {MANIFEST}; fetch it again")
@@ -239,11 +202,32 @@ def _verify_time(path: Path, manifest: Manifest, now: datetime) -> None:
 
 def _golden(path: Path, content: bytes, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            inputs, logits = arrays["inputs"], arrays["logits"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        inputs, logits = _arrays(content, "inputs", "logits")
+    except UNREADABLE as error:
         raise BadGolden(f"{path}: {GOLDEN} cannot be read ({error}); build the bundle anew") from None
     fits = inputs.dtype == np.uint8 and inputs.shape[1:] == size and logits.shape == inputs.shape[:1]
     if not fits or not len(inputs) or logits.dtype != np.float32 or not np.isfinite(logits).all():
         raise BadGolden(f"{path}: {GOLDEN} does not hold films of {size} with their logits; build the bundle anew")
     return inputs, logits
+
+
+def _outliers(path: Path, content: bytes) -> OutlierRule:
+    try:
+        centres, whiten = _arrays(content, "centres", "whiten")
+    except UNREADABLE as error:
+        raise BadOutliers(f"{path}: {OUTLIERS} cannot be read ({error}); build the bundle anew") from None
+    typed = all(array.dtype == np.float32 and array.ndim == 2 and array.size for array in (centres, whiten))
+    if not typed or whiten.shape != (centres.shape[1],) * 2:
+        raise BadOutliers(
+            f"{path}: {OUTLIERS} holds centres {centres.dtype} {centres.shape} and whiten {whiten.dtype} "
+            f"{whiten.shape}, float32 (kinds, k) and (k, k) expected; build the bundle anew"
+        )
+    if not (np.isfinite(centres).all() and np.isfinite(whiten).all()):
+        raise BadOutliers(f"{path}: {OUTLIERS} holds what is no number; build the bundle anew")
+    return OutlierRule(centres=centres, whiten=whiten)
+
+
+def _arrays(content: bytes, *names: str) -> list[NDArray[Any]]:
+    """Arrays of an .npz by name. Raises UNREADABLE."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return [arrays[name] for name in names]

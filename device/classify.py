@@ -1,4 +1,4 @@
-"""Classify: a film of 224 x 224 grey values comes in; logit, score, calibrated probability and evidence go out.
+"""Classify: a film of 224 x 224 grey values comes in; its scores, its evidence and whether it may be judged go out.
 
 Before the first film the golden inputs run on the CPU and on the chosen backend; a backend that answers otherwise, or
 stops later, is left for the CPU, with an alarm in the log and `runtime.fell_back` in every result.
@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +19,25 @@ from device.backends import coral, cpu, jetson
 from device.backends.engine import BackendUnavailable, Engine, EngineFault
 from device.bundle import Ages, Bundle, BundleError
 from device.contract import Model, Runtime, Thresholds
-from device.manifest import InputSpec, Manifest, OutputSpec, sigmoid
-from device.preprocess import PREPROCESS_VERSION
+from device.manifest import sigmoid
+from device.outliers import Floats32
+from device.reading import Reading, input_tensor, level_table, read_outputs, unfit
+
+__all__ = [
+    "BACKENDS",
+    "Classifier",
+    "ClassifyError",
+    "GoldenMismatch",
+    "GoldenReport",
+    "Scores",
+    "UnknownBackend",
+    "Unsuitable",
+    "level_table",
+    "read_outputs",
+]
 
 log = logging.getLogger(__name__)
 
-GREY_LEVELS = 256
 BACKENDS: dict[str, Callable[..., Engine]] = {
     "cpu": cpu.open_engine,
     "coral": coral.open_engine,
@@ -35,6 +47,10 @@ BACKENDS: dict[str, Callable[..., Engine]] = {
 
 class Unsuitable(BundleError):
     """The bundle is whole, but this box cannot run it."""
+
+
+class UnknownBackend(Exception):
+    """No backend has this name."""
 
 
 class GoldenMismatch(BundleError):
@@ -50,14 +66,17 @@ class Scores:
     """What the network says of one film.
 
     `score` is the uncalibrated sigmoid of the logit; `evidence` float32 (rows, columns), each position's share of the
-    logit, or None when the network has no such output.
+    logit, or None when the network has no such output. `distance` is the squared distance to the films that the network
+    knows, None without a rule. A film not `in_distribution` lies beyond the bundle's threshold: it must not be judged.
     """
 
     logit: float
     score: float
     probability: float
-    evidence: NDArray[np.float32] | None
+    evidence: Floats32 | None
     infer_ms: float
+    distance: float | None = None
+    in_distribution: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +98,9 @@ class Classifier:
     """A verified bundle on a backend. Not safe for use by two threads at once."""
 
     def __init__(self, bundle: Bundle, *, backend: str, threads: int) -> None:
-        """`backend` is auto, cpu, coral or jetson. Raises BundleError, BackendUnavailable."""
+        """`backend` is auto, cpu, coral or jetson. Raises BundleError, BackendUnavailable, UnknownBackend."""
+        if backend != "auto" and backend not in BACKENDS:
+            raise UnknownBackend(f"backend {backend!r} is unknown; one of auto, {', '.join(BACKENDS)} expected")
         self.model: Model = bundle.model
         self.thresholds: Thresholds = bundle.thresholds
         self.ages: Ages = bundle.ages
@@ -106,19 +127,29 @@ class Classifier:
         """`image` uint8 (rows, columns) as `preprocess` makes it. Raises ClassifyError."""
         started = time.perf_counter()
         try:
-            logit, evidence = self._infer(self._engine, image)
+            reading = self._infer(self._engine, image)
         except EngineFault as fault:
-            logit, evidence = self._infer_after(fault, image)
-        infer_ms = (time.perf_counter() - started) * 1000.0
-        if not math.isfinite(logit):
-            raise ClassifyError(f"the network answered {logit}; the film stays unclassified")
+            reading = self._infer_after(fault, image)
+        if not math.isfinite(reading.logit):
+            raise ClassifyError(f"the network answered {reading.logit}; the film stays unclassified")
+        distance, known = self._place(reading)
         return Scores(
-            logit=logit,
-            score=sigmoid(logit),
-            probability=self.probability(logit),
-            evidence=evidence,
-            infer_ms=infer_ms,
+            logit=reading.logit,
+            score=sigmoid(reading.logit),
+            probability=self.probability(reading.logit),
+            evidence=reading.evidence,
+            infer_ms=(time.perf_counter() - started) * 1000.0,
+            distance=distance,
+            in_distribution=known,
         )
+
+    def _place(self, reading: Reading) -> tuple[float | None, bool]:
+        """How far the film lies from those the network knows, and whether that is near enough; NaN is not."""
+        rule, spec = self._bundle.outliers, self._manifest.outliers
+        if rule is None or spec is None or reading.features is None:
+            return None, True
+        distance = rule.distance(reading.features)
+        return distance, distance <= spec.threshold
 
     def probability(self, logit: float) -> float:
         """The bundle's calibration."""
@@ -130,8 +161,6 @@ class Classifier:
 
     def _chosen(self, backend: str, threads: int) -> Engine:
         wanted = self._best() if backend == "auto" else backend
-        if wanted not in BACKENDS:
-            raise Unsuitable(f"backend {backend!r} is unknown; one of auto, {', '.join(BACKENDS)} expected")
         if wanted == "cpu":
             return self._cpu
         try:
@@ -146,7 +175,7 @@ class Classifier:
     def _best(self) -> str:
         return "cpu" if self._bundle.edgetpu is None else "coral"
 
-    def _infer_after(self, fault: EngineFault, image: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32] | None]:
+    def _infer_after(self, fault: EngineFault, image: NDArray[np.uint8]) -> Reading:
         if self._engine is self._cpu:
             raise ClassifyError(f"{fault}; the film stays unclassified") from None
         self._fall_back(self._engine.backend, str(fault))
@@ -161,7 +190,7 @@ class Classifier:
         log.error("backend_fell_back", extra={"wanted": wanted, "now": cpu.NAME, "why": why})
 
     def _checked(self, engine: Engine) -> Engine:
-        for fault in unfit(self._manifest, engine):
+        for fault in unfit(self._bundle, engine):
             raise Unsuitable(f"{self._bundle.path}: {fault}")
         return engine
 
@@ -169,7 +198,7 @@ class Classifier:
         logits, times_ms = [], []
         for image in self._bundle.golden_inputs:
             started = time.perf_counter()
-            logits.append(self._infer(engine, image)[0])
+            logits.append(self._infer(engine, image).logit)
             times_ms.append((time.perf_counter() - started) * 1000.0)
         report = GoldenReport(
             backend=engine.backend,
@@ -184,60 +213,8 @@ class Classifier:
             )
         return report
 
-    def _infer(self, engine: Engine, image: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32] | None]:
+    def _infer(self, engine: Engine, image: NDArray[np.uint8]) -> Reading:
         spec = self._manifest.input
         if image.dtype != np.uint8 or image.shape != spec.shape[1:3]:
             raise ClassifyError(f"a film of {image.dtype} {image.shape} came in, uint8 {spec.shape[1:3]} expected")
-        levels = cv2.LUT(image, self._levels.view(np.uint8)).view(np.int8)
-        outputs = engine.run(levels.reshape(spec.shape))
-        return read_outputs(self._manifest.outputs, outputs)
-
-
-def level_table(spec: InputSpec) -> NDArray[np.int8]:
-    """The network's int8 input for each grey value, shape (256,): `q = (grey - mean) / 255 / scale + zero_point`."""
-    real = (np.arange(GREY_LEVELS, dtype=np.float64) - spec.mean) / (GREY_LEVELS - 1)
-    levels: NDArray[np.int8] = np.clip(np.rint(real / spec.scale) + spec.zero_point, -128, 127).astype(np.int8)
-    return levels
-
-
-def read_outputs(spec: OutputSpec, outputs: list[NDArray[np.float32]]) -> tuple[float, NDArray[np.float32] | None]:
-    """The logit of pneumonia, and the evidence map (rows, columns) where there is one."""
-    evidence = None if spec.evidence is None else np.squeeze(outputs[spec.evidence])
-    if spec.kind == "evidence" and evidence is not None:
-        return float(evidence.sum(dtype=np.float64)) + spec.bias, evidence
-    found = outputs[spec.logit or 0].ravel()
-    logit = found[1] - found[0] if spec.kind == "logits2" else found[0]
-    return float(logit), evidence
-
-
-def unfit(manifest: Manifest, engine: Engine) -> list[str]:
-    """Why this engine cannot run the network that the manifest describes; empty when it can."""
-    spec, found, faults = manifest.input, engine.input, []
-    if (found.shape, found.dtype, found.zero_point) != (spec.shape, spec.dtype, spec.zero_point):
-        faults.append(f"the network takes {found}, the manifest says {spec}; build the bundle anew")
-    elif not math.isclose(found.scale, spec.scale, rel_tol=1e-5):
-        faults.append(f"the network's input scale is {found.scale}, the manifest says {spec.scale}; build it anew")
-    faults += _output_faults(manifest.outputs, engine)
-    if manifest.preprocess_version != PREPROCESS_VERSION:
-        faults.append(
-            f"made for preprocessing version {manifest.preprocess_version}, this box has {PREPROCESS_VERSION}; "
-            "install the matching bundle"
-        )
-    oldest = manifest.minimum_runtime.get(engine.interpreter_name)
-    if oldest is not None and _numbers(engine.version) < _numbers(oldest):
-        faults.append(f"needs {engine.interpreter_name} {oldest} or newer, {engine.version} is here; update it")
-    return faults
-
-
-def _output_faults(spec: OutputSpec, engine: Engine) -> list[str]:
-    count = len(engine.outputs)
-    named = [i for i in (spec.logit if spec.kind != "evidence" else None, spec.evidence) if i is not None]
-    faults = [f"output {i} is named, the network has {count}; build the bundle anew" for i in named if i >= count]
-    if faults or spec.kind == "evidence":
-        return faults
-    values, expected = math.prod(engine.outputs[spec.logit or 0].shape), 2 if spec.kind == "logits2" else 1
-    return [] if values == expected else [f"{values} logits come out, {expected} expected; build the bundle anew"]
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+        return read_outputs(self._manifest.outputs, engine.run(input_tensor(image, spec, self._levels)))

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
 
-from device.contract import Clock, Reason, Source
+from device.contract import Clock, GateStatus, Reason, Source
+from device.gate import Rejected
 from device.history import BoardEntry
 from device.judge import Judged, Network, Preparer, SiteIdentity, judge_film
 from device.pipeline import Answer
@@ -73,6 +74,8 @@ def _fingerprint(judged: Judged) -> str:
 
     Not over the file: the same film sent by C-STORE and by the folder differs in its file meta information.
     """
-    image, verdict = judged.prepared.image, judged.result.gate
-    whose = json.dumps([*astuple(judged.prepared.identity), verdict.status, verdict.reason])
+    # The verdict on the file, not on what the network made of it: that may differ between two backends.
+    image, verdict = judged.prepared.image, judged.prepared.verdict
+    gate = (GateStatus.REJECTED, verdict.reason) if isinstance(verdict, Rejected) else (GateStatus.ACCEPTED, None)
+    whose = json.dumps([*astuple(judged.prepared.identity), *gate])
     return hashlib.sha256(whose.encode() + (b"" if image is None else image.tobytes())).hexdigest()

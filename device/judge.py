@@ -25,6 +25,7 @@ from device.contract import (
     GateStatus,
     IdKind,
     Model,
+    Reason,
     Result,
     Runtime,
     Source,
@@ -81,7 +82,10 @@ class SiteIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A result with `seq` 0, what the board shows beside it, and the scores (None when nothing was classified)."""
+    """A result with `seq` 0, what the board shows beside it, and the network's scores.
+
+    None when the network gave none; those of a film that it must not judge stand here and not in the result.
+    """
 
     result: Result
     prepared: Prepared
@@ -104,7 +108,8 @@ def judge_film(  # noqa: PLR0917 - each part of the box is handed in
     """
     prepared = sandbox.prepare(path, source_hint=source)
     scores = _scores(prepared, classifier)
-    flag = Flag.UNCLASSIFIED if scores is None else decide(scores.probability, classifier.thresholds)
+    gate = _gate(prepared, scores)
+    told = scores if gate.status is GateStatus.ACCEPTED else None
     decided = clock()
     result = Result(
         **_identifiers(path, prepared, classifier.model, identity),
@@ -113,10 +118,10 @@ def judge_film(  # noqa: PLR0917 - each part of the box is handed in
         boot_id=identity.boot_id,
         seq=0,
         exposure=prepared.exposure,
-        gate=_gate(prepared),
-        flag=flag,
-        probability=None if scores is None else scores.probability,
-        score=None if scores is None else scores.score,
+        gate=gate,
+        flag=Flag.UNCLASSIFIED if told is None else decide(told.probability, classifier.thresholds),
+        probability=None if told is None else told.probability,
+        score=None if told is None else told.score,
         thresholds=classifier.thresholds,
         model=classifier.model,
         runtime=classifier.runtime,
@@ -156,9 +161,12 @@ def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
         return None
 
 
-def _gate(prepared: Prepared) -> Gate:
+def _gate(prepared: Prepared, scores: Scores | None) -> Gate:
+    """The gate's verdict, but that a film unlike those the network knows is rejected after all."""
     verdict = prepared.verdict
     if isinstance(verdict, Accepted):
+        if scores is not None and not scores.in_distribution:
+            return Gate(status=GateStatus.REJECTED, reason=Reason.OUT_OF_DISTRIBUTION, caveats=verdict.caveats)
         return Gate(status=GateStatus.ACCEPTED, caveats=verdict.caveats)
     return Gate(status=GateStatus.REJECTED, reason=verdict.reason, caveats=verdict.caveats)
 

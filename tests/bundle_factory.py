@@ -5,10 +5,14 @@
 
 Its network (tests/device/tiny.tflite, made by tests/make_tiny_network.py) calls a film with a bright middle pneumonia.
 `tiny_film(brightness)` makes such films; logits run from -4 (dark) to 1.8 (bright).
+
+`make_evidence_bundle(tmp_path)` has a network (tests/device/tiny_evidence.tflite) whose logit is the sum of a map,
+(7, 7), from -4.9 (dark) to 1.9 (bright disc); its five features put `bright_film()` beyond the outlier threshold.
 """
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +20,17 @@ from typing import Any
 import numpy as np
 
 from device.backends.engine import build_engine
-from device.bundle import GOLDEN, MODEL, PublicKey
+from device.bundle import GOLDEN, MODEL, OUTLIERS, PublicKey
+from device.manifest import InputSpec, OutputSpec
+from device.reading import Reading, input_tensor, level_table, read_outputs
+from device.tone import Tone
 from export.bundle import golden_file, make_key, read_signing_key, signed_parts, write_bundle
 
 TINY = Path(__file__).parent / "device" / "tiny.tflite"
+TINY_EVIDENCE = TINY.with_name("tiny_evidence.tflite")
+EVIDENCE_OUTPUTS = {"kind": "evidence", "logit": None, "evidence": 1, "bias": 0.0, "features": [0, 2]}
+"""The converter has put the map between the two features."""
+OUTLIER_THRESHOLD = 4.0
 SIZE = 224
 
 
@@ -30,9 +41,15 @@ def tiny_film(brightness: float) -> np.ndarray:
     return (disc * round(255 * brightness)).astype(np.uint8)
 
 
-def tiny_facts(**changes: Any) -> dict[str, Any]:
-    """The fields of the tiny network's manifest, some of them changed."""
-    spec = build_engine(TINY.read_bytes(), threads=1, backend="cpu").input
+def bright_film() -> np.ndarray:
+    """Noise near white, uint8 (224, 224): unlike every film of `tiny_film`."""
+    noise = np.random.default_rng(0).integers(200, 256, (SIZE, SIZE))
+    return noise.astype(np.uint8)
+
+
+def tiny_facts(network: Path = TINY, **changes: Any) -> dict[str, Any]:
+    """The fields of the manifest of a tiny network, some of them changed."""
+    spec = build_engine(network.read_bytes(), threads=1, backend="cpu").input
     facts = {
         "schema": 1,
         "name": "tiny",
@@ -60,6 +77,49 @@ def tiny_golden() -> tuple[np.ndarray, np.ndarray]:
     engine = build_engine(TINY.read_bytes(), threads=1, backend="cpu")
     outputs = [engine.run((film.astype(np.int16) - 128).astype(np.int8)[None, ..., None])[0].ravel() for film in films]
     return films, np.array([pair[1] - pair[0] for pair in outputs], np.float32)
+
+
+def tiny_evidence(films: list[np.ndarray], *, tone: Tone = "none", **outputs: Any) -> list[Reading]:
+    """What the network with the evidence map answers."""
+    engine = build_engine(TINY_EVIDENCE.read_bytes(), threads=1, backend="cpu")
+    facts = tiny_facts(TINY_EVIDENCE)["input"]
+    spec, out = InputSpec.model_validate({**facts, "tone": tone}), OutputSpec(**{**EVIDENCE_OUTPUTS, **outputs})
+    return [read_outputs(out, engine.run(input_tensor(film, spec, level_table(spec)))) for film in films]
+
+
+def outliers_file(**arrays: np.ndarray) -> bytes:
+    """outliers.npz: two known kinds, the dark and the bright disc; `arrays` replace its own."""
+    kinds = [reading.features for reading in tiny_evidence([tiny_film(0.2), tiny_film(1.0)])]
+    whiten = np.diag(np.float32([10, 10, 50, 50, 50]))
+    stream = io.BytesIO()
+    np.savez(stream, **{"centres": np.stack(kinds).astype(np.float32), "whiten": whiten, **arrays})
+    return stream.getvalue()
+
+
+def make_evidence_bundle(
+    folder: Path,
+    *,
+    name: str = "tiny-evidence.bundle",
+    tone: Tone = "none",
+    bias: float = 0.0,
+    outliers: bytes | None = None,
+    threshold: float | None = OUTLIER_THRESHOLD,
+    **changes: Any,
+) -> tuple[Path, PublicKey]:
+    """A bundle whose network has an evidence map and features, with an outlier rule."""
+    films = tiny_golden()[0]
+    logits = np.float32([reading.logit for reading in tiny_evidence(list(films), tone=tone, bias=bias)])
+    parts = {
+        MODEL: TINY_EVIDENCE.read_bytes(),
+        GOLDEN: golden_file(films, logits),
+        OUTLIERS: outliers_file() if outliers is None else outliers,
+    }
+    facts = {
+        "input": {**tiny_facts(TINY_EVIDENCE)["input"], "tone": tone},
+        "outputs": {**EVIDENCE_OUTPUTS, "bias": bias},
+        "outliers": None if threshold is None else {"threshold": threshold, "chosen_on": "nothing"},
+    }
+    return make_bundle(folder, name=name, **{"parts": parts, **facts, **changes})
 
 
 def make_bundle(

@@ -16,6 +16,7 @@ from device.classify import (
     Classifier,
     ClassifyError,
     GoldenMismatch,
+    UnknownBackend,
     Unsuitable,
     level_table,
     read_outputs,
@@ -118,7 +119,7 @@ def test_a_jetson_runs_on_its_cores_and_says_so(tiny_bundle: Tiny) -> None:
 
 
 def test_an_unknown_backend_is_named_with_the_known_ones(tiny_bundle: Tiny) -> None:
-    with pytest.raises(Unsuitable, match="auto, cpu, coral, jetson"):
+    with pytest.raises(UnknownBackend, match="auto, cpu, coral, jetson"):
         Classifier(loaded(tiny_bundle), backend="abacus", threads=1)
 
 
@@ -195,12 +196,14 @@ def test_every_grey_value_has_its_own_level() -> None:
 
 def test_a_logit_is_read_as_the_manifest_says() -> None:
     outputs = [np.float32([[1.0, 3.5]]), np.float32(np.arange(6).reshape(1, 2, 3, 1))]
-    assert read_outputs(OutputSpec(kind="logits2"), outputs) == (2.5, None)
-    assert read_outputs(OutputSpec(kind="logit", logit=0), [np.float32([[4.0]])]) == (4.0, None)
-    logit, evidence = read_outputs(OutputSpec(kind="evidence", logit=None, evidence=1, bias=-5.0), outputs)
-    assert logit == 10.0
-    assert evidence is not None
-    assert evidence.shape == (2, 3)
+    assert read_outputs(OutputSpec(kind="logits2"), outputs) == (2.5, None, None)
+    assert read_outputs(OutputSpec(kind="logit", logit=0), [np.float32([[4.0]])]) == (4.0, None, None)
+    read = read_outputs(OutputSpec(kind="evidence", logit=None, evidence=1, bias=-5.0, features=(1, 0)), outputs)
+    assert read.logit == 10.0
+    assert read.evidence is not None
+    assert read.evidence.shape == (2, 3)
+    assert read.features is not None
+    assert read.features.tolist() == [0, 1, 2, 3, 4, 5, 1.0, 3.5]
 
 
 def test_a_network_with_real_outputs_keeps_them(tiny_bundle: Tiny) -> None:

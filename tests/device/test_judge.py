@@ -18,6 +18,7 @@ from device.contract import (
     IdKind,
     Model,
     Reason,
+    Result,
     Runtime,
     Source,
     Thresholds,
@@ -47,6 +48,7 @@ class Network:
     """Says `probability`, or fails."""
 
     probability: float | None = 0.9
+    known: bool = True
     model = Model(name="fake", version=1, digest="ab" * 32, preprocess_version=1, quantization="none")
     runtime = Runtime(interpreter="fake", version="1", backend="cpu", fell_back=False)
     thresholds = Thresholds(flag_at=0.7, clear_below=0.3)
@@ -55,7 +57,10 @@ class Network:
         assert image.shape == (224, 224)
         if self.probability is None:
             raise ClassifyError("no number")
-        return Scores(logit=1.0, score=0.73, probability=self.probability, evidence=None, infer_ms=2.0)
+        return Scores(
+            logit=1.0, score=0.73, probability=self.probability, evidence=None, infer_ms=2.0,
+            distance=50.0, in_distribution=self.known,
+        )  # fmt: skip
 
 
 def judged(path: Path, network: Network | None = None, key: bytes | None = KEY, decided: datetime = NOON) -> Judged:
@@ -107,6 +112,20 @@ def test_a_network_without_an_answer_leaves_the_film_unclassified(film):
     assert (whole.result.flag, whole.result.gate.status) == (Flag.UNCLASSIFIED, GateStatus.ACCEPTED)
     assert whole.scores is None
     assert whole.prepared.thumbnail
+
+
+def test_a_film_unlike_those_the_network_knows_is_rejected_with_its_caveats(tmp_path):
+    film = make_dx(tmp_path / "film", ViewPosition=None, PatientAge=None, PatientBirthDate=None, SeriesDescription=None)
+    caveats = judged(film).result.gate.caveats
+    assert caveats
+    whole = judged(film, Network(known=False))
+    result = whole.result
+    assert (result.flag, result.probability, result.score) == (Flag.UNCLASSIFIED, None, None)
+    assert (result.gate.status, result.gate.reason) == (GateStatus.REJECTED, Reason.OUT_OF_DISTRIBUTION)
+    assert result.gate.caveats == caveats
+    assert result.timing_ms.infer == 2.0
+    assert whole.prepared.thumbnail
+    assert Result.from_json(result.to_json()) == result
 
 
 def test_a_film_without_uid_is_known_by_its_content(tmp_path):
