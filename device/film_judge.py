@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
 
+from device import evidence
 from device.contract import Clock, GateStatus, Reason, Source
 from device.gate import Rejected
 from device.history import BoardEntry
@@ -65,8 +66,15 @@ def _entry(judged: Judged, film: Spooled) -> BoardEntry:
         received_at=film.received_at,
         decided_at=judged.result.clock.at,
         thumbnail=judged.prepared.thumbnail,
+        evidence=_evidence(judged),
         fingerprint=_fingerprint(judged),
     )
+
+
+def _evidence(judged: Judged) -> bytes | None:
+    """Where the score came from; none for a film that has no flag."""
+    drawn = judged.evidence
+    return None if drawn is None else evidence.jpeg(*drawn)
 
 
 def _fingerprint(judged: Judged) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-HISTORY_TABLE = """
+_TABLE = """
 CREATE TABLE IF NOT EXISTS history (
     result_id TEXT PRIMARY KEY,
     seq INTEGER NOT NULL UNIQUE,
@@ -20,12 +20,15 @@ CREATE TABLE IF NOT EXISTS history (
     thumbnail BLOB,
     fingerprint TEXT NOT NULL,
     resends INTEGER NOT NULL DEFAULT 0,
-    resent_at TEXT
+    resent_at TEXT,
+    evidence BLOB
 ) STRICT
 """
+_LATER_COLUMNS = {"evidence": "BLOB"}
+"""Not in files of earlier versions."""
 _COLUMNS = (
-    "body, patient_name, patient_id, accession, acquired_at, received_at, decided_at, thumbnail, fingerprint, "
-    "resends, resent_at"
+    "body, patient_name, patient_id, accession, acquired_at, received_at, decided_at, thumbnail, evidence, "
+    "fingerprint, resends, resent_at"
 )
 
 
@@ -33,9 +36,9 @@ _COLUMNS = (
 class BoardEntry:
     """One flag as the technologist sees it, with the identity that stays on the box. Times are UTC.
 
-    `result` is the published object as JSON types. `thumbnail` is a JPEG. `resends` counts how often the same film came
-    again, last at `resent_at`; a resend changes neither the flag nor its place. `fingerprint` tells a film from another
-    one that bears the same SOP Instance UID.
+    `result` is the published object as JSON types. `thumbnail` is a JPEG; so is `evidence`, where the score came from,
+    or None. `resends` counts how often the same film came again, last at `resent_at`; a resend changes neither the flag
+    nor its place. `fingerprint` tells a film from another one that bears the same SOP Instance UID.
     """
 
     result: dict[str, Any]
@@ -46,6 +49,7 @@ class BoardEntry:
     received_at: datetime
     decided_at: datetime
     thumbnail: bytes | None
+    evidence: bytes | None = None
     fingerprint: str = ""
     resends: int = 0
     resent_at: datetime | None = None
@@ -65,8 +69,15 @@ class History:
 
     def thumbnail(self, result_id: str) -> bytes | None:
         """The JPEG of one film."""
+        return self._picture("SELECT thumbnail FROM history WHERE result_id = ?", result_id)
+
+    def evidence(self, result_id: str) -> bytes | None:
+        """The JPEG of where one film's score came from."""
+        return self._picture("SELECT evidence FROM history WHERE result_id = ?", result_id)
+
+    def _picture(self, query: str, result_id: str) -> bytes | None:
         with self._lock:
-            row = self._db.execute("SELECT thumbnail FROM history WHERE result_id = ?", (result_id,)).fetchone()
+            row = self._db.execute(query, (result_id,)).fetchone()
         return row[0] if row else None
 
     def version(self) -> int:
@@ -87,6 +98,16 @@ class History:
         self._db.close()
 
 
+def make_history(db: sqlite3.Connection) -> None:
+    """The table of an outbox file, made, or brought to this version with every flag kept."""
+    db.execute(_TABLE)
+    known = {row[1] for row in db.execute("PRAGMA table_info(history)")}
+    for name, kind in _LATER_COLUMNS.items():
+        if name not in known:
+            db.execute(f"ALTER TABLE history ADD COLUMN {name} {kind}")
+    db.execute("CREATE INDEX IF NOT EXISTS history_received ON history (received_at)")
+
+
 def recent(db: sqlite3.Connection, limit: int) -> list[BoardEntry]:
     """The newest `limit` flags of an open outbox file, newest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM history ORDER BY seq DESC LIMIT ?", (limit,))  # noqa: S608 - constant
@@ -96,7 +117,7 @@ def recent(db: sqlite3.Connection, limit: int) -> list[BoardEntry]:
 def insert(db: sqlite3.Connection, entry: BoardEntry) -> None:
     """Add a flag; part of the outbox's transaction."""
     db.execute(
-        f"INSERT INTO history (result_id, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, NULL)",  # noqa: S608
+        f"INSERT INTO history (result_id, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, NULL)",  # noqa: S608
         (
             entry.result["result_id"],
             entry.result["seq"],
@@ -108,6 +129,7 @@ def insert(db: sqlite3.Connection, entry: BoardEntry) -> None:
             _text(entry.received_at),
             _text(entry.decided_at),
             entry.thumbnail,
+            entry.evidence,
             entry.fingerprint,
         ),
     )
@@ -122,8 +144,8 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _entry(row: tuple[Any, ...]) -> BoardEntry:
-    body, name, patient_id, accession, acquired_at, received_at, decided_at, thumbnail, fingerprint, *again = row
-    resends, resent_at = again
+    body, name, patient_id, accession, acquired_at, received_at, decided_at, *pictures_and_more = row
+    thumbnail, evidence, fingerprint, resends, resent_at = pictures_and_more
     return BoardEntry(
         result=json.loads(body),
         patient_name=name,
@@ -133,6 +155,7 @@ def _entry(row: tuple[Any, ...]) -> BoardEntry:
         received_at=datetime.fromisoformat(received_at),
         decided_at=datetime.fromisoformat(decided_at),
         thumbnail=thumbnail,
+        evidence=evidence,
         fingerprint=fingerprint,
         resends=resends,
         resent_at=_moment(resent_at),

@@ -37,6 +37,7 @@ from device.contract import (
 )
 from device.decide import decide
 from device.gate import Accepted
+from device.outliers import Floats32
 from device.prepare import Prepared
 
 _CHUNK_BYTES = 1 << 20
@@ -90,6 +91,12 @@ class Judged:
     result: Result
     prepared: Prepared
     scores: Scores | None
+
+    @property
+    def evidence(self) -> tuple[Floats32, NDArray[np.uint8]] | None:
+        """The map of where the score came from and the film it is of; None for a film without a flag or a map."""
+        told = None if self.scores is None or self.result.flag is Flag.UNCLASSIFIED else self.scores.evidence
+        return None if told is None or self.prepared.image is None else (told, self.prepared.image)
 
 
 def judge_film(  # noqa: PLR0917 - each part of the box is handed in

@@ -7,20 +7,22 @@ so that a flag and its message are one commit.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from device.contract import Result, result_id
-from device.history import HISTORY_TABLE, BoardEntry, insert, recent
+from device.disk import FULL_ERRNOS, Ballast
+from device.history import BoardEntry, insert, make_history, recent
 
 log = logging.getLogger(__name__)
 
+Done = TypeVar("Done")
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS outbox (
         seq INTEGER PRIMARY KEY, result_id TEXT NOT NULL UNIQUE, body TEXT NOT NULL, refusals INTEGER NOT NULL DEFAULT 0
@@ -30,8 +32,6 @@ _TABLES = (
     ) STRICT""",
     "CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
     "INSERT OR IGNORE INTO counter VALUES ('seq', 0)",
-    HISTORY_TABLE,
-    "CREATE INDEX IF NOT EXISTS history_received ON history (received_at)",
 )
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_FSYNC}
 
@@ -59,16 +59,12 @@ class Outbox:
 
     def __init__(self, path: Path, *, ballast_bytes: int = 0, synchronous: str = "FULL") -> None:
         self._path = path
-        self._ballast = _Ballast(path.with_name("ballast"), ballast_bytes)
+        self._ballast = Ballast(path.with_name("ballast"), ballast_bytes)
         self._lock = threading.RLock()
         try:
-            path.touch(mode=0o600, exist_ok=True)
-            self._db = sqlite3.connect(path, check_same_thread=False, timeout=10, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"PRAGMA synchronous={synchronous}")
-            self._db.execute("PRAGMA journal_size_limit=16777216")
-            for statement in _TABLES:
-                self._db.execute(statement)
+            self._db = self._shrinking(lambda: _opened(path, synchronous))
+        except OutboxFull as error:
+            raise OutboxBroken(f"{error}; free some room there and start again, the file itself is good") from error
         except (sqlite3.DatabaseError, OSError) as error:
             raise OutboxBroken(f"{path}: {error}; move the file away to start anew, and keep it for support") from error
         self._ballast.lay()
@@ -108,12 +104,7 @@ class Outbox:
     def done(self, result_ids: Iterable[str]) -> int:
         """Forget what the collector has committed, and only that. Returns how many rows went."""
         ids = [(result_id,) for result_id in result_ids]
-        try:
-            return self._delete(ids)
-        except OutboxFull:
-            # Even DELETE needs room for its pages.
-            self._ballast.free()
-            return self._delete(ids)
+        return self._shrinking(lambda: self._delete(ids))
 
     def refused(self, seq: int) -> int:
         """Count a refusal that names this very message; returns how many it has."""
@@ -138,10 +129,9 @@ class Outbox:
             return recent(self._db, limit)
 
     def prune(self, *, now: datetime, keep_days: int) -> int:
-        """Let old flags leave the board; messages that wait for a receipt stay."""
-        with self._transaction():
-            oldest = (now - timedelta(days=keep_days)).isoformat()
-            gone = self._db.execute("DELETE FROM history WHERE received_at < ?", (oldest,)).rowcount
+        """Let old flags leave the board; messages that wait for a receipt stay. Raises OutboxFull."""
+        oldest = (now - timedelta(days=keep_days)).isoformat()
+        gone = self._shrinking(lambda: self._forget_flags(oldest))
         self._ballast.lay()
         return gone
 
@@ -195,44 +185,62 @@ class Outbox:
         row = self._db.execute("UPDATE counter SET value = value + 1 WHERE name = 'seq' RETURNING value").fetchone()
         return int(row[0])
 
+    def _shrinking(self, change: Callable[[], Done]) -> Done:
+        """`change`, and on a full disk once more without the ballast: even DELETE needs room for its pages."""
+        try:
+            return change()
+        except OutboxFull:
+            self._ballast.free()
+            return change()
+
     def _delete(self, ids: list[tuple[str]]) -> int:
         with self._transaction():
             return self._db.executemany("DELETE FROM outbox WHERE result_id = ?", ids).rowcount
 
+    def _forget_flags(self, oldest: str) -> int:
+        with self._transaction():
+            return self._db.execute("DELETE FROM history WHERE received_at < ?", (oldest,)).rowcount
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
+        with self._lock, _full_is_told(self._path):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
-            except BaseException as error:
+            except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _FULL:
-                    raise OutboxFull(f"{self._path}: the disk is full") from error
                 raise
 
 
-class _Ballast:
-    """A file whose only use is to be deleted when the disk is full."""
+def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
+    """Raises OutboxFull, sqlite3.DatabaseError, OSError; nothing is left open then."""
+    with ExitStack() as stack:
+        stack.enter_context(_full_is_told(path))
+        path.touch(mode=0o600, exist_ok=True)
+        db = sqlite3.connect(path, check_same_thread=False, timeout=10, isolation_level=None)
+        stack.callback(db.close)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={synchronous}")
+        db.execute("PRAGMA journal_size_limit=16777216")
+        for statement in _TABLES:
+            db.execute(statement)
+        make_history(db)
+        stack.pop_all()
+    return db
 
-    def __init__(self, path: Path, size_bytes: int) -> None:
-        self._path, self._size_bytes = path, size_bytes
 
-    def lay(self) -> None:
-        """Put it there while there is room; without room it stays away."""
-        if not self._size_bytes or self._path.exists():
-            return
-        disk = os.statvfs(self._path.parent)
-        if disk.f_bavail * disk.f_frsize < 4 * self._size_bytes:
-            return
-        try:
-            with self._path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, self._size_bytes)
-        except OSError:
-            self.free()
-
-    def free(self) -> None:
-        """Give its room back."""
-        self._path.unlink(missing_ok=True)
+@contextmanager
+def _full_is_told(path: Path) -> Iterator[None]:
+    """A full disk, however SQLite or the system words it, becomes OutboxFull."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode in _FULL:
+            raise OutboxFull(f"{path}: the disk is full") from error
+        raise
+    except OSError as error:
+        if error.errno in FULL_ERRNOS:
+            raise OutboxFull(f"{path}: the disk is full") from error
+        raise

@@ -5,7 +5,6 @@ Nothing a stranger wrote reaches a path: a name is an order number, the arrival,
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -20,8 +19,8 @@ from typing import Self
 
 from device.clock import utc_now
 from device.contract import Source
+from device.disk import FULL_ERRNOS
 
-FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT}
 _NAME = re.compile(r"(\d{12})-(\d{1,16})-(dicom|file)-(\d{1,16}|x)-(\d{1,4})\.film")
 _TEMPORARY = ".incoming-"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
