@@ -98,19 +98,23 @@ def classify(
     out: Annotated[Path | None, typer.Option("--out", help="Result lines go there instead of to the terminal.")] = None,
     progress: Annotated[bool, typer.Option("--progress", help="Show how far it is, on standard error.")] = False,
     site_key: Annotated[Path | None, typer.Option("--site-key", help="Makes the identifiers those of a site.")] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="Pictures of where scores come from go there.")
+    ] = None,
     trust: TrustOption = [],  # noqa: B006 - typer reads it
     backend: BackendOption = "auto",
     threads: ThreadsOption = 2,
 ) -> None:
     """Judge files as the box would, one JSON result per line in input order, with `source_path` added.
 
-    Exit code 0 when every file got a result; a gate rejection is one.
+    Exit code 0 when every file got a result; a gate rejection is one. Pictures are PNG files, named by exposure_id, for
+    films with a flag.
     """
     from device.offline import classify_paths
 
     code = classify_paths(
         paths, bundle=bundle, out=out, progress=progress, site_key=site_key, trusted=trust, backend=backend,
-        threads=threads,
+        threads=threads, evidence=evidence,
     )  # fmt: skip
     raise typer.Exit(code)
 
@@ -121,11 +125,14 @@ def selftest(
     trust: TrustOption = [],  # noqa: B006 - typer reads it
     backend: BackendOption = "auto",
     threads: ThreadsOption = 2,
+    max_ms: Annotated[
+        float | None, typer.Option("--max-ms", help="Fail when the median inference takes longer.")
+    ] = None,
 ) -> None:
     """Check a bundle on this machine: signature, digests, golden inputs, latency."""
     from device.selftest import selftest as check
 
-    raise typer.Exit(check(bundle, trusted=trust, backend=backend, threads=threads))
+    raise typer.Exit(check(bundle, trusted=trust, backend=backend, threads=threads, max_ms=max_ms))
 
 
 @app.command()

@@ -113,6 +113,11 @@ class Classifier:
         self._engine = self._chosen(backend, threads)
 
     @property
+    def maps_evidence(self) -> bool:
+        """Whether the network says where its score comes from."""
+        return self._manifest.outputs.evidence is not None
+
+    @property
     def runtime(self) -> Runtime:
         """What runs the network now."""
         engine = self._engine

@@ -78,6 +78,7 @@ class ModelConfig(Section):
         "auto", description="what runs the network; auto: what the bundle was compiled for"
     )
     threads: int = Field(2, ge=1, le=64, description="of the interpreter on the CPU")
+    max_infer_ms: float = Field(250.0, gt=0, description="a new model that takes longer for a film is not installed")
 
 
 class BrokerConfig(Section):
@@ -179,10 +180,14 @@ def load_config(path: Path) -> DeviceConfig:
 
 
 def require_files(config: DeviceConfig) -> None:
-    """Raises ConfigError naming a file that a setting points to and that is not there.
+    """Raises ConfigError naming a file or folder that a setting points to and that is not there.
 
-    Without it a missing certificate would look like a broker that does not answer.
+    Without it a missing certificate would look like a broker that does not answer, and a mistyped folder like one into
+    which nobody puts a film.
     """
+    watched = config.folder.path
+    if watched is not None and not watched.is_dir():
+        raise ConfigError(f"folder.path: {watched} is not there; make the folder or change the setting")
     broker = config.broker
     for name in ("password_file", "ca_file", "cert_file", "key_file"):
         path: Path | None = getattr(broker, name)

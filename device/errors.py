@@ -5,7 +5,8 @@ from __future__ import annotations
 from device.backends.engine import BackendUnavailable
 from device.board.server import BoardError
 from device.box import BoxError
-from device.bundle import BundleError
+from device.bundle import BundleError, NoBundle
+from device.classify import UnknownBackend
 from device.config import ConfigError
 from device.contract import ContractError
 from device.outbox import OutboxBroken
@@ -13,7 +14,10 @@ from device.sandbox import SandboxBroken
 from device.update import UpdateError
 
 FAILED, USAGE = 1, 2
+# The first that fits holds.
 CODES: dict[type[Exception], int] = {
+    NoBundle: USAGE,
+    UnknownBackend: USAGE,
     ConfigError: USAGE,
     ContractError: USAGE,
     BoxError: FAILED,

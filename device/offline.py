@@ -17,7 +17,8 @@ from device.bundle import load_bundle, trusted_keys
 from device.classify import Classifier
 from device.config import GateConfig, LimitsConfig
 from device.contract import Result, Source, load_site_key
-from device.judge import SiteIdentity, judge_film
+from device.evidence import png
+from device.judge import Judged, SiteIdentity, judge_film
 from device.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -28,10 +29,14 @@ PLACE = "offline"
 """Stands for site and device in the results: no box made them."""
 
 
+class Unusable(Exception):
+    """What the command line names cannot be used; the words say what to do."""
+
+
 class Judge(Protocol):
     """One film's path to its result."""
 
-    def __call__(self, path: Path) -> Result:
+    def __call__(self, path: Path) -> Judged:
         """Never raises for a fault of the film."""
 
 
@@ -45,27 +50,51 @@ def classify_paths(
     trusted: Sequence[Path],
     backend: str,
     threads: int,
+    evidence: Path | None = None,
 ) -> int:
     """Judge every file of `paths`; one JSON line each, in input order, to `out` or standard output.
 
-    Returns the exit code: 0 every file has its line, 1 the lines could not be written, 2 a path that is not there or
-    an `out` that cannot be opened or is a film. Raises BundleError, BackendUnavailable, ContractError before any film.
+    `evidence`: a folder for a PNG of each film with a flag, named by its exposure_id, of where the score came from.
+    Returns the exit code: 0 every file has its line, 1 lines or pictures could not be written, 2 a path that is not
+    there, an `out` that cannot be opened or is a film, an `evidence` that cannot be had. Raises BundleError,
+    BackendUnavailable, UnknownBackend, ContractError before any film.
     """
+    try:
+        films = _films(paths, out)
+        with ExitStack() as stack:
+            lines = stack.enter_context(_opened(out))
+            classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
+            _make_room(evidence, classifier, bundle)
+            judge = stack.enter_context(_judge(classifier, site_key))
+            shown = stack.enter_context(_shown(films, progress=progress))
+            return _write_all(shown, judge, lines, evidence)
+    except Unusable as fault:
+        print(fault, file=sys.stderr)
+        return USAGE
+
+
+def _films(paths: Sequence[Path], out: Path | None) -> list[Path]:
+    """Raises Unusable."""
     if missing := [path for path in paths if not _exists(path)]:
-        return _complain(f"{missing[0]}: no such file or folder; name films or folders of films")
+        raise Unusable(f"{missing[0]}: no such file or folder; name films or folders of films")
     films = list(films_of(paths))
     if not films:
-        return _complain("no films: the folders named hold no files that are not hidden")
+        raise Unusable("no films: the folders named hold no files that are not hidden")
     if out is not None and any(_same(out, film) for film in films):
-        return _complain(f"{out}: is one of the films and would be overwritten; name another file with --out")
-    with ExitStack() as stack:
-        try:
-            lines = stack.enter_context(_opened(out))
-        except OSError as error:
-            return _complain(f"{out}: cannot be written ({error.strerror}); name another file with --out")
-        judge = stack.enter_context(_judge(bundle, site_key, trusted, backend, threads))
-        shown = stack.enter_context(_shown(films, progress=progress))
-        return _write_all(shown, judge, lines)
+        raise Unusable(f"{out}: is one of the films and would be overwritten; name another file with --out")
+    return films
+
+
+def _make_room(evidence: Path | None, classifier: Classifier, bundle: Path) -> None:
+    """The folder of the pictures. Raises Unusable."""
+    if evidence is None:
+        return
+    if not classifier.maps_evidence:
+        raise Unusable(f"{bundle}: its network does not say where a score comes from; leave --evidence out")
+    try:
+        evidence.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unusable(f"{evidence}: cannot be made ({error.strerror}); name another folder with --evidence") from None
 
 
 def _exists(path: Path) -> bool:
@@ -100,25 +129,25 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 @contextlib.contextmanager
-def _judge(bundle: Path, site_key: Path | None, trusted: Sequence[Path], backend: str, threads: int) -> Iterator[Judge]:
+def _judge(classifier: Classifier, site_key: Path | None) -> Iterator[Judge]:
     """The box's own parts, with default policy and limits."""
-    classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
     key = None if site_key is None else load_site_key(site_key)
     identity = SiteIdentity(site=PLACE, device=PLACE, boot_id=PLACE, key=key)
     with contextlib.closing(Sandbox(GateConfig(), classifier.ages, LimitsConfig())) as sandbox:
 
-        def judge(path: Path) -> Result:
-            judged = judge_film(path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.reading)
-            return judged.result
+        def judge(path: Path) -> Judged:
+            return judge_film(path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.reading)
 
         yield judge
 
 
-def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO) -> int:
+def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO, evidence: Path | None) -> int:
     for path in films:
-        line = _line(path, judge(path))
+        judged = judge(path)
         try:
-            print(line, file=lines, flush=True)
+            if evidence is not None:
+                _draw(judged, evidence)
+            print(_line(path, judged.result), file=lines, flush=True)
         except BrokenPipeError:
             # The reader has gone, as `head` does.
             _discard(lines)
@@ -128,6 +157,11 @@ def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO) -> int:
             print(f"results cannot be written ({error.strerror}); free space and run again", file=sys.stderr)
             return FAILED
     return DONE
+
+
+def _draw(judged: Judged, folder: Path) -> None:
+    if judged.evidence is not None:
+        (folder / f"{judged.result.exposure_id}.png").write_bytes(png(*judged.evidence))
 
 
 def _discard(lines: TextIO) -> None:
@@ -146,7 +180,13 @@ def _name(path: Path) -> str:
 
 
 def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
-    return contextlib.nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8")
+    """Raises Unusable."""
+    if out is None:
+        return contextlib.nullcontext(sys.stdout)
+    try:
+        return out.open("w", encoding="utf-8")
+    except OSError as error:
+        raise Unusable(f"{out}: cannot be written ({error.strerror}); name another file with --out") from None
 
 
 @contextlib.contextmanager
@@ -171,8 +211,3 @@ def _bar() -> Progress:
         TextColumn("left"),
         console=Console(stderr=True),
     )
-
-
-def _complain(words: str) -> int:
-    print(words, file=sys.stderr)
-    return USAGE

@@ -55,7 +55,6 @@ class FolderReceiver:
         self._since_s: dict[Path, tuple[_Look, float]] = {}
         self._stuck: dict[Path, _Look] = {}
         self._unlisted: list[OSError] = []
-        folder.mkdir(parents=True, exist_ok=True)
 
     def step(self) -> int:
         """Take every finished file; returns how many."""

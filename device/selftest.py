@@ -10,27 +10,38 @@ from pathlib import Path
 import numpy as np
 
 from device.backends.engine import BackendUnavailable
-from device.bundle import Bundle, BundleError, load_bundle, trusted_keys
+from device.bundle import Bundle, BundleError, NoBundle, load_bundle, trusted_keys
 from device.classify import Classifier, ClassifyError
 
 LATENCY_RUNS = 50
 
 
-def selftest(bundle: Path, *, trusted: Sequence[Path], backend: str, threads: int) -> int:
-    """Verify the bundle and run it as the box would; prints each step. 0 passed, 1 failed or fell back to the CPU."""
+def selftest(bundle: Path, *, trusted: Sequence[Path], backend: str, threads: int, max_ms: float | None = None) -> int:
+    """Verify the bundle and run it as the box would; prints each step.
+
+    Returns 0 passed; 1 failed, fell back to the CPU, or took more than `max_ms` for the median inference. Raises
+    NoBundle and UnknownBackend, which are wrong usage.
+    """
     try:
         loaded = load_bundle(bundle, trusted_keys(trusted))
         _print_bundle(loaded)
         classifier = Classifier(loaded, backend=backend, threads=threads)
-        _print_runs(classifier, loaded, threads)
+        median_ms = _print_runs(classifier, loaded, threads)
+    except NoBundle:
+        raise
     except (BundleError, BackendUnavailable, ClassifyError) as error:
-        print(f"FAILED     {error}", file=sys.stderr)
-        return 1
+        return _failed(str(error))
     if classifier.fell_back:
-        print(f"FAILED     backend {backend} was asked for and the CPU took over", file=sys.stderr)
-        return 1
+        return _failed(f"backend {backend} was asked for and the CPU took over")
+    if max_ms is not None and median_ms > max_ms:
+        return _failed(f"one inference takes {median_ms:.2f} ms, at most {max_ms:g} ms wanted (model.max_infer_ms)")
     print("passed")
     return 0
+
+
+def _failed(why: str) -> int:
+    print(f"FAILED     {why}", file=sys.stderr)
+    return 1
 
 
 def _print_bundle(bundle: Bundle) -> None:
@@ -44,10 +55,13 @@ def _print_bundle(bundle: Bundle) -> None:
     print(f"expires    {until}")
     ages = f"{facts.ages.min_years} and over" if facts.ages.max_years is None else f"{facts.ages}"
     print(f"ages       {ages} years")
+    if facts.outliers is not None:
+        print(f"outliers   films beyond {facts.outliers.threshold:.4g} are not judged")
     print(f"thresholds flag at {facts.thresholds.flag_at:.4f}, clear below {facts.thresholds.clear_below:.4f}")
 
 
-def _print_runs(classifier: Classifier, bundle: Bundle, threads: int) -> None:
+def _print_runs(classifier: Classifier, bundle: Bundle, threads: int) -> float:
+    """Returns the median time of an inference in milliseconds."""
     runtime, golden = classifier.runtime, classifier.golden_run()
     print(f"runtime    {runtime.interpreter} {runtime.version} on {runtime.backend}, {threads} thread(s)")
     print(
@@ -56,6 +70,7 @@ def _print_runs(classifier: Classifier, bundle: Bundle, threads: int) -> None:
     )
     median_ms, worst_ms = _latency(classifier, bundle)
     print(f"latency    median {median_ms:.2f} ms, slowest {worst_ms:.2f} ms of {LATENCY_RUNS} inferences")
+    return median_ms
 
 
 def _latency(classifier: Classifier, bundle: Bundle) -> tuple[float, float]:

@@ -109,7 +109,8 @@ def _copy(bundle: Path, slot: Path) -> None:
 def _try(slot: Path, model: ModelConfig) -> None:
     """The self-test in a process of its own: a network can end the process that opens it."""
     trusted = [word for key in model.trusted_keys for word in ("--trust", str(key))]
-    options = ["--bundle", str(slot), "--backend", model.backend, "--threads", str(model.threads), *trusted]
+    options = ["--bundle", str(slot), "--backend", model.backend, "--threads", str(model.threads)]
+    options += ["--max-ms", str(model.max_infer_ms), *trusted]
     try:
         trial = subprocess.run([*SELFTEST, *options], check=False, capture_output=True, text=True, timeout=TRIAL_S)
     except subprocess.TimeoutExpired:

@@ -43,14 +43,23 @@
   }
 
   function swap(fresh) {
+    const focused = document.activeElement?.id;
     for (const id of ["notices", "top", "foot"]) {
       const before = document.getElementById(id);
       const after = fresh.getElementById(id);
       if (before.dataset.mark === after.dataset.mark) continue;
+      keepSwitch(before, after);
       before.replaceWith(document.adoptNode(after));
       if (id === "top") say.textContent = after.dataset.say;
     }
     swapList(document.getElementById("list"), fresh.getElementById("list"));
+    if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
+  }
+
+  // What a reader has opened stays open for this film, and is never open for another one.
+  function keepSwitch(before, after) {
+    const [old, fresh] = [before, after].map((part) => part.querySelector(".switch"));
+    if (old && fresh && old.id === fresh.id) fresh.checked = old.checked;
   }
 
   // A line belongs to one result for ever: it is kept whole or replaced whole, never filled with another film.
@@ -58,6 +67,8 @@
     const name = (line) => line.dataset.key + line.dataset.mark;
     const wanted = Array.from(fresh.children);
     const names = new Set(wanted.map(name));
+    const shown = new Map(Array.from(list.children, (line) => [line.dataset.key, line]));
+    for (const line of wanted) if (shown.has(line.dataset.key)) keepSwitch(shown.get(line.dataset.key), line);
     for (const line of Array.from(list.children)) if (!names.has(name(line))) line.remove();
     const kept = new Map(Array.from(list.children, (line) => [name(line), line]));
     let place = list.firstElementChild;

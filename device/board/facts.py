@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ UNREADABLE = Facts(readable=False)
 
 
 class Reader:
-    """Used by one thread, but for `thumbnail`, which opens the file for itself."""
+    """Used by one thread, but for the pictures, which open the file for themselves."""
 
     def __init__(self, outbox_path: Path, spool_root: Path, *, show: int) -> None:
         self._outbox_path, self._spool_root, self._show = outbox_path, spool_root, show
@@ -88,10 +89,17 @@ class Reader:
 
     def thumbnail(self, result_id: str) -> bytes | None:
         """The JPEG of exactly this film, or none."""
+        return self._picture(History.thumbnail, result_id)
+
+    def evidence(self, result_id: str) -> bytes | None:
+        """The JPEG of where exactly this film's score came from, or none."""
+        return self._picture(History.evidence, result_id)
+
+    def _picture(self, read: Callable[[History, str], bytes | None], result_id: str) -> bytes | None:
         try:
             history = History(self._outbox_path)
             try:
-                return history.thumbnail(result_id)
+                return read(history, result_id)
             finally:
                 history.close()
         except (sqlite3.Error, OSError):

@@ -1,10 +1,10 @@
-"""Pages: requests of browsers come in; the flag page, its events and its thumbnails go out. Nothing can be changed."""
+"""Pages: requests of browsers come in; the flag page, its events and its pictures go out. Nothing can be changed."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -20,6 +20,8 @@ from device.board.live import Hub
 from device.board.render import ASSETS, HERE, Renderer
 
 _RESULT_ID = re.compile(r"[0-9a-f]{32}")
+Picture = Callable[[str], bytes | None]
+"""A result's id to a JPEG of it, or none."""
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
@@ -27,10 +29,11 @@ def make_app(
     hub: Hub,
     renderer: Renderer,
     *,
-    thumbnail: Callable[[str], bytes | None],
+    thumbnail: Picture,
+    evidence: Picture,
     host_names: tuple[str, ...],
 ) -> Starlette:
-    """The web application of one box. `thumbnail` gives the JPEG of a result."""
+    """The web application of one box. `thumbnail` and `evidence` give JPEGs of a result."""
 
     def board(_request: Request) -> Response:
         # A page that nobody keeps up to date is not shown.
@@ -41,12 +44,6 @@ def make_app(
         # Proxies that gather answers before they pass them on would make an old page look live.
         return StreamingResponse(hub.stream(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
-    async def film(request: Request) -> Response:
-        result_id = request.path_params["result_id"]
-        known = _RESULT_ID.fullmatch(result_id)
-        jpeg = await run_in_threadpool(thumbnail, result_id) if known else None
-        return Response(jpeg, media_type="image/jpeg") if jpeg else Response(status_code=404)
-
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         hub.join(asyncio.get_running_loop())
@@ -56,10 +53,21 @@ def make_app(
     routes = [
         Route("/", board),
         Route("/events", events),
-        Route("/film/{result_id}.jpg", film),
+        Route("/film/{result_id}.jpg", _pictures(thumbnail)),
+        Route("/evidence/{result_id}.jpg", _pictures(evidence)),
         *(Route(f"/{name}", _asset(name, kind)) for name, kind in ASSETS.items()),
     ]
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, host_names=host_names)])
+
+
+def _pictures(picture: Picture) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        result_id = request.path_params["result_id"]
+        known = _RESULT_ID.fullmatch(result_id)
+        jpeg = await run_in_threadpool(picture, result_id) if known else None
+        return Response(jpeg, media_type="image/jpeg") if jpeg else Response(status_code=404)
+
+    return answer
 
 
 def _asset(name: str, kind: str) -> Callable[[Request], Response]:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from device.board.live import Page
 from device.board.show import span
 from device.board.view import BLIND, View
+from device.board.words import EVIDENCE
 
 HERE = Path(__file__).parent
 ASSETS = {"board.css": "text/css", "board.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -38,7 +39,9 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.filters["mark"] = _mark
-        self._environment.globals.update(title=title, model_note=model_note, build=self.build, age=_age)
+        self._environment.globals.update(
+            title=title, model_note=model_note, build=self.build, age=_age, evidence=EVIDENCE
+        )
 
     def live(self, view: View, now: datetime) -> str:
         """What changes: notices, top panel, list and foot."""

@@ -44,6 +44,7 @@ class Row:
     gauge: Gauge | None
     clock_trusted: bool
     has_thumbnail: bool
+    has_evidence: bool
 
     @property
     def say(self) -> str:
@@ -75,6 +76,7 @@ def make_row(film: Judged, now: datetime, config: BoardConfig) -> Row:
         gauge=_gauge(result),
         clock_trusted=result.clock.trusted,
         has_thumbnail=entry.thumbnail is not None,
+        has_evidence=entry.evidence is not None and result.flag is not Flag.UNCLASSIFIED,
     )
 
 

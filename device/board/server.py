@@ -42,7 +42,13 @@ class BoardServer:
         listener = _listen(self._config.host, self._config.port)
         self._watcher.step()
         self._watcher.start()
-        app = make_app(self._hub, self._renderer, thumbnail=self._reader.thumbnail, host_names=self._config.host_names)
+        app = make_app(
+            self._hub,
+            self._renderer,
+            thumbnail=self._reader.thumbnail,
+            evidence=self._reader.evidence,
+            host_names=self._config.host_names,
+        )
         settings = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="on",
             limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=1,

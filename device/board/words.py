@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from device.contract import Caveat, Flag, Reason
+from device.evidence import FULL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,14 @@ REASON_WORDS = {
         text="Check position, collimation and exposure; read it as usual.",
     ),
 }
+
+EVIDENCE = Words(
+    head="Where the score comes from",
+    text=(
+        f"Orange speaks for pneumonia, blue against it; full colour is {FULL:g} logits per 1 % of the film. "
+        "It explains the score, not the patient."
+    ),
+)
 
 COULD_NOT = Words(head="The box could not judge this film.", text=_TELL)
 

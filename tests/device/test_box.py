@@ -62,6 +62,7 @@ def test_films_by_storage_and_by_folder_arrive_once_as_results_of_the_contract(
     tmp_path: Path, mosquitto: Mosquitto, make_box: Made
 ) -> None:
     inbox = tmp_path / "inbox"
+    inbox.mkdir()
     box = make_box(mosquitto.port, folder={"path": str(inbox), "settle_s": 0.2, "poll_s": 0.05}).start()
     collector = Collector(mosquitto.port, receipts=True)
     assert send(box.port, film(1), film(2)) == [0x0000, 0x0000]

@@ -24,6 +24,7 @@ class Watched:
     ) -> None:
         self.now_s = 100.0
         self.inbox = root / "inbox"
+        self.inbox.mkdir()
         self.alarms = Alarms()
         self.spool = Spool(root / "spool", reserve_bytes=reserve_bytes)
         self.receiver = FolderReceiver(

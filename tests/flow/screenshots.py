@@ -26,8 +26,10 @@ SIM = [sys.executable, "-c", "from sim.app import main; main()"]
 SIZE = (1440, 900)
 FILMS = 40
 WAIT_S = 60.0
-# Those below the fold are lazy: they never load.
-PICTURES_ARE_IN = "[...document.images].every(i => i.complete || i.getBoundingClientRect().top > innerHeight)"
+# Those below the fold and those not shown are lazy: they never load.
+PICTURES_ARE_IN = (
+    "[...document.images].every(i => i.complete || !i.offsetParent || i.getBoundingClientRect().top > innerHeight)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
