@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from device.backends.hush import hushed
+
 INTERPRETERS = (("ai-edge-litert", "ai_edge_litert.interpreter"), ("tflite-runtime", "tflite_runtime.interpreter"))
 """Distribution and module, in the order of preference."""
 MISFITS = (ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSError)
@@ -78,9 +80,10 @@ def build_engine(
     for distribution, module_name in INTERPRETERS:
         try:
             module = importlib.import_module(module_name)
-            delegates = [module.load_delegate(delegate)] if delegate else []
-            interpreter = _interpreter(module, network, threads, delegates)
-            return Engine(interpreter, distribution=distribution, backend=backend)
+            with hushed():
+                delegates = [module.load_delegate(delegate)] if delegate else []
+                interpreter = _interpreter(module, network, threads, delegates)
+                return Engine(interpreter, distribution=distribution, backend=backend)
         except MISFITS as error:
             said.append(f"{distribution}: {type(error).__name__}: {error}")
     raise BackendUnavailable(f"{backend}: no interpreter runs this network ({'; '.join(said)}); {REMEDY}")
