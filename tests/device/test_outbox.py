@@ -122,6 +122,39 @@ def test_without_ballast_a_full_disk_keeps_the_outbox_from_shrinking(small_disk:
             box.done(ids[chunk : chunk + 5])
 
 
+@pytest.mark.parametrize("ballast_bytes", [256 * 1024, 0])
+def test_on_a_full_disk_old_flags_leave_the_board_by_the_ballast(small_disk: Path, ballast_bytes: int) -> None:
+    box = Outbox(small_disk / "outbox.sqlite", ballast_bytes=ballast_bytes)
+    for n in range(50):
+        put(box, f"film {n}")
+    fill(small_disk)
+    with pytest.raises(OutboxFull):
+        for n in range(500):
+            put(box, f"more {n}")
+    old = NOW + timedelta(days=8)
+    if ballast_bytes:
+        assert box.prune(now=old, keep_days=7) == len(box.waiting(limit=999)) >= 50
+        return
+    with pytest.raises(OutboxFull):  # the control
+        box.prune(now=old, keep_days=7)
+
+
+def test_on_a_full_disk_a_file_of_an_earlier_version_opens_by_the_ballast(small_disk: Path) -> None:
+    box = Outbox(small_disk / "outbox.sqlite", ballast_bytes=256 * 1024)
+    put(box, "a")
+    box._db.execute("ALTER TABLE history DROP COLUMN evidence")
+    box.close()
+    fill(small_disk)
+    box = Outbox(small_disk / "outbox.sqlite", ballast_bytes=256 * 1024)
+    assert [flag.evidence for flag in box.history(5)] == [None]
+
+
+def test_a_disk_too_full_to_open_is_told_with_its_remedy_and_not_as_a_broken_file(small_disk: Path) -> None:
+    fill(small_disk)
+    with pytest.raises(OutboxBroken, match="the disk is full; free some room"):
+        Outbox(small_disk / "outbox.sqlite")
+
+
 def fill(folder: Path) -> None:
     block = b"\0" * 4096
     with (folder / "filler").open("wb", buffering=0) as file:

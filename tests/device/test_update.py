@@ -83,6 +83,14 @@ def test_a_network_that_fails_its_trial_changes_nothing(shelf: Shelf) -> None:
     assert (shelf.active(), shelf.slots()) == ("slot-a.bundle", {"active", "slot-a.bundle"})
 
 
+def test_a_network_that_takes_too_long_changes_nothing(shelf: Shelf) -> None:
+    install(shelf.bundle(1), shelf.model)
+    hurried = shelf.model.model_copy(update={"max_infer_ms": 1e-6})
+    with pytest.raises(UpdateError, match=r"model of before stays: .*ms wanted \(model\.max_infer_ms\)"):
+        install(shelf.bundle(2), hurried)
+    assert (shelf.active(), shelf.slots()) == ("slot-a.bundle", {"active", "slot-a.bundle"})
+
+
 def test_a_file_that_someone_placed_there_is_not_touched(shelf: Shelf) -> None:
     shelf.model.bundle.parent.mkdir()
     shelf.model.bundle.write_bytes(b"mine")
