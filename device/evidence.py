@@ -34,7 +34,7 @@ def overlay(evidence: Floats32, film: Grey) -> Colour:
     rows, columns = film.shape
     # Between the centres of two places the colour passes from one to the other in a straight line.
     wide = cv2.resize(strength(evidence), (columns, rows), interpolation=cv2.INTER_LINEAR)
-    return _tinted(np.repeat(film[..., None], 3, axis=2), np.asarray(wide, np.float32))
+    return _tinted(film, np.asarray(wide, np.float32))
 
 
 def strength(evidence: Floats32) -> Floats32:
@@ -61,7 +61,7 @@ def png(evidence: Floats32, film: Grey) -> bytes:
 def _scale(width: int) -> Colour:
     """The colours from full blue to full orange, with their meaning in numbers."""
     strip = np.zeros((STRIP, width, 3), np.uint8)
-    bar = np.full((12, width, 3), 96, np.uint8)
+    bar = np.full((12, width), 96, np.uint8)
     strip[6:18] = _tinted(bar, np.tile(np.linspace(-1, 1, width, dtype=np.float32), (12, 1)))
     _write(strip, f"-{FULL:g} against", 4)
     _write(strip, "logit per 1 % of the film", width // 2 - 76)
@@ -73,9 +73,12 @@ def _write(strip: Colour, text: str, at: int) -> None:
     cv2.putText(strip, text, (at, 36), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (225, 225, 225), 1, cv2.LINE_AA)
 
 
-def _tinted(picture: Colour, share: Floats32) -> Colour:
-    """`picture` (rows, columns, 3) under the colour of each `share` (rows, columns)."""
-    colour = np.where(share[..., None] > 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
-    cover = np.abs(share[..., None]) * np.float32(STRONGEST)
-    mixed: Colour = np.rint(picture * (1 - cover) + colour * cover).astype(np.uint8)
+def _tinted(film: Grey, share: Floats32) -> Colour:
+    """`film` (rows, columns) under the colour of each `share` (rows, columns)."""
+    warm, cool = (np.maximum(side, 0) * np.float32(STRONGEST) for side in (share, -share))
+    grey = film * (1 - warm - cool)
+    channels = [
+        grey + warm * np.float32(one) + cool * np.float32(other) for one, other in zip(FOR, AGAINST, strict=True)
+    ]
+    mixed: Colour = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
     return mixed
