@@ -15,7 +15,7 @@ from device.outliers import Floats32
 Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
 
-FULL = 0.25
+FULL = 0.1
 """Logits per hundredth of the film's area that have the full colour; what goes beyond looks the same."""
 FOR, AGAINST = (20, 130, 255), (255, 150, 40)
 """Orange and blue (as blue, green, red), which readers who cannot tell red from green tell apart."""

@@ -94,9 +94,16 @@ class Judged:
 
     @property
     def evidence(self) -> tuple[Floats32, NDArray[np.uint8]] | None:
-        """The map of where the score came from and the film it is of; None for a film without a flag or a map."""
-        told = None if self.scores is None or self.result.flag is Flag.UNCLASSIFIED else self.scores.evidence
-        return None if told is None or self.prepared.image is None else (told, self.prepared.image)
+        """The map of where the score came from and the film it is of; None for a film without a flag or a map.
+
+        The map adds up to the logit: what the network adds to it is spread evenly. A map that leans to one side
+        everywhere, against a constant, would else look like evidence.
+        """
+        scores, film = self.scores, self.prepared.image
+        if scores is None or film is None or scores.evidence is None or self.result.flag is Flag.UNCLASSIFIED:
+            return None
+        constant = scores.logit - float(scores.evidence.sum(dtype=np.float64))
+        return scores.evidence + np.float32(constant / scores.evidence.size), film
 
 
 def judge_film(  # noqa: PLR0917 - each part of the box is handed in

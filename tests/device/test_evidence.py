@@ -6,6 +6,7 @@ import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from device.clock import reading
 from device.config import BoardConfig
 from device.contract import Flag, Reason, Source
 from device.film_judge import FilmJudge
-from device.judge import SiteIdentity
+from device.judge import SiteIdentity, judge_film
 from device.offline import DONE, FAILED, USAGE, classify_paths
 from device.outbox import Outbox
 from device.spool import Spool, Spooled
@@ -57,8 +58,10 @@ def test_the_scale_is_that_of_the_film_and_not_of_the_map() -> None:
 
 
 def test_twice_the_evidence_is_twice_the_colour_up_to_the_full_one() -> None:
-    one = evidence.strength(np.full((10, 10), 0.1, np.float32)).max()
-    assert evidence.strength(np.full((10, 10), 0.2, np.float32)).max() == pytest.approx(2 * one)
+    share = evidence.FULL / 4  # of a map with a hundred places
+    one = evidence.strength(np.full((10, 10), share, np.float32)).max()
+    assert one == pytest.approx(0.25)
+    assert evidence.strength(np.full((10, 10), 2 * share, np.float32)).max() == pytest.approx(2 * one)
     assert evidence.strength(np.full((10, 10), -9.0, np.float32)).min() == -1.0
 
 
@@ -95,6 +98,17 @@ def test_a_judged_film_takes_its_picture_into_the_history(tmp_path: Path) -> Non
     box.put(answer.result, answer.entry)
     assert box.history(1)[0].evidence == answer.entry.evidence
     box.close()
+
+
+def test_the_picture_adds_up_to_the_logit_whatever_the_networks_constant(tmp_path: Path) -> None:
+    path = make_dx(tmp_path / "film")
+    judge = partial(judge_film, path, datetime.now(UTC), Source.DICOM, None, Here())
+    identity = SiteIdentity(site="s", device="d", boot_id="b", key=None)
+    judged = judge(opened(make_evidence_bundle(tmp_path, bias=2.5)), identity, reading)
+    assert judged.scores is not None
+    assert judged.evidence is not None
+    assert judged.evidence[0].sum() == pytest.approx(judged.scores.logit, abs=1e-4)
+    assert judged.scores.evidence.sum() == pytest.approx(judged.scores.logit - 2.5, abs=1e-4)
 
 
 def test_a_film_that_must_not_be_judged_has_no_picture_and_the_box_says_why(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_the_map_is_shown_by_the_keyboard_and_hidden_again(site: Site, browser: 
     assert browser.run(MAPS_SHOWN) == []
     press(browser, Keys.TAB, Keys.SPACE)
     assert soon(lambda: browser.run(MAPS_SHOWN)) == [f"{site.url}evidence/{key}.jpg"]
-    assert "0.25 logits per 1 % of the film" in browser.text("#top")
+    assert "0.1 logits per 1 % of the film" in browser.text("#top")
     press(browser, Keys.SPACE)
     assert browser.run(MAPS_SHOWN) == []
 
