@@ -6,51 +6,51 @@ Every fault of the manifest is found before training starts and named with its r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from train.duplicates import Pair, find_pairs
 from train.films import Read, UnreadableFilm, read_films
+from train.manifest import (
+    LABELS,
+    PARTS,
+    ManifestError,
+    Row,
+    age_faults,
+    manifest_faults,
+    needed_columns,
+    raise_if,
+    read_table,
+    table_rows,
+    too_young,
+)
 from train.recipe import DataSection
 
-LABELS = {"normal": 0, "pneumonia": 1}
-PARTS = ("train", "operating", "test")
-SHOWN_FAULTS = 20
-
-
-class ManifestError(Exception):
-    """The manifest or its films cannot be trained on; the words name rows and remedy."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of the manifest; `line` counts from 1 as an editor shows it, the header being 1."""
-
-    line: int
-    file: str
-    label: str
-    patient: str
-    part: str
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-        return f"line {self.line} ({self.file})"
+OnFilm = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Films:
-    """Films of one part: `images` uint8 (n, 224, 224), `labels` int64 (n,), and n cases, patients and digests."""
+    """Films of one part: `images` uint8 (n, 224, 224), `labels` int64 (n,), and n of each of the others.
+
+    `patients` are what parts are kept apart by: where the manifest has no patient, its cluster of duplicates.
+    `sources`, `tiers`, `views`, `sexes` are "" and `ages` (float64, years) NaN where the manifest says nothing.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     cases: tuple[str, ...]
     patients: tuple[str, ...]
     digests: tuple[str, ...]
+    sources: tuple[str, ...]
+    tiers: tuple[str, ...]
+    views: tuple[str, ...]
+    sexes: tuple[str, ...]
+    ages: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -67,114 +67,116 @@ class Films:
         return {**by_label, "patients": len(set(self.patients))}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The films of each part, and how many rows were left out for which reason."""
+
+    films: Mapping[str, Films]
+    left_out: Mapping[str, int]
+
+
 def load_films(
-    manifest: Path, images: Path, section: DataSection, *, on_film: Callable[[int, int], None] = lambda *_: None
+    manifest: Path, images: Path, section: DataSection, *, on_film: OnFilm = lambda *_: None
 ) -> dict[str, Films]:
     """The films of each part. `on_film(done, of)` is told of progress. Raises ManifestError with every fault found."""
-    rows = read_rows(manifest, section)
-    faults = [*label_faults(rows), *file_faults(rows, images), *class_faults(rows), *patient_faults(rows)]
-    _raise_if(manifest, faults)
-    read: dict[int, Read] = {}
-    outcomes = read_films([images / row.file for row in rows])
-    for done, (row, outcome) in enumerate(zip(rows, outcomes, strict=True), start=1):
-        if isinstance(outcome, UnreadableFilm):
-            faults.append(f"{row.name}: {outcome}; mend the file or delete the row")
-        else:
-            read[row.line] = outcome
-        on_film(done, len(rows))
-    _raise_if(manifest, faults)
-    return {part: _stack([row for row in rows if row.part == part], read) for part in PARTS}
+    return dict(load(manifest, images, section, on_film=on_film).films)
+
+
+def load(
+    manifest: Path,
+    images: Path,
+    section: DataSection,
+    *,
+    on_film: OnFilm = lambda *_: None,
+    on_compare: OnFilm = lambda *_: None,
+) -> Loaded:
+    """The films of each part, and what was left out. `on_compare(done, of)` is told of the search for duplicates.
+
+    A near-duplicate in two parts is an error, or is left out of the part that learns, as the recipe says. Raises
+    ManifestError with every fault found.
+    """
+    rows, young = _parted(manifest, section)
+    raise_if(manifest, manifest_faults(rows, images))
+    read = _read(manifest, images, rows, on_film)
+    pairs = find_pairs(np.stack([film for film, _ in read]), on_step=on_compare)
+    across = [pair for pair in pairs if rows[pair.first].part != rows[pair.second].part]
+    copies: set[int] = set()
+    if getattr(section, "near_duplicates", "leave_out") == "error":
+        raise_if(manifest, duplicate_faults(rows, across))
+    else:
+        copies = {_learning(rows, pair) for pair in across}
+    kept = [place for place in range(len(rows)) if place not in copies]
+    raise_if(manifest, manifest_faults([rows[place] for place in kept], images))
+    films = {part: _stack([(rows[i], read[i]) for i in kept if rows[i].part == part]) for part in PARTS}
+    said = {f"younger than {section.min_years} years": young, "near-duplicate of a film in another part": len(copies)}
+    return Loaded(films=films, left_out={reason: count for reason, count in said.items() if count})
 
 
 def read_rows(manifest: Path, section: DataSection) -> list[Row]:
     """The rows that play a part, in the manifest's order. Raises ManifestError for missing columns."""
-    try:
-        table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
-    except OSError as error:
-        raise ManifestError(f"{manifest}: cannot be read ({error.strerror}); name a CSV file with --manifest") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{manifest}: not a CSV table ({error})") from None
-    needed = ["file", "label", "patient_id", section.split_column, section.operating.column]
-    if missing := [column for column in dict.fromkeys(needed) if column not in table.columns]:
-        raise ManifestError(f"{manifest}: no column {', '.join(missing)}; add it, or change the recipe's data section")
-    return list(_rows(table, section))
+    return _parted(manifest, section)[0]
 
 
-def _rows(table: pd.DataFrame, section: DataSection) -> Iterator[Row]:
-    for number, record in enumerate(table.to_dict("records"), start=2):
-        part = _part({str(name): str(value).strip() for name, value in record.items()}, section)
-        if part is not None:
-            yield Row(
-                line=number,
-                file=str(record["file"]).strip(),
-                label=str(record["label"]).strip(),
-                patient=str(record["patient_id"]).strip(),
-                part=part,
-            )
+def _parted(manifest: Path, section: DataSection) -> tuple[list[Row], int]:
+    """The rows that play a part, and how many do not for their age."""
+    table = read_table(manifest, needed_columns(section))
+    raise_if(manifest, age_faults(table))
+    parted = [row for row in table_rows(table, section) if row.part]
+    rows = [row for row in parted if not too_young(row, section)]
+    return rows, len(parted) - len(rows)
 
 
-def _part(record: Mapping[str, str], section: DataSection) -> str | None:
-    split = record[section.split_column]
-    if split in section.train:
-        return "train"
-    if split in section.test:
-        return "test"
-    return "operating" if record[section.operating.column] in section.operating.among else None
+def _read(manifest: Path, images: Path, rows: Sequence[Row], on_film: OnFilm) -> list[Read]:
+    read, faults = try_films(images, rows, on_film=on_film)
+    raise_if(manifest, faults)
+    return [film for film in read if film is not None]
 
 
-def label_faults(rows: list[Row]) -> list[str]:
-    """Rows whose label is neither."""
-    expected = " or ".join(LABELS)
-    return [f"{r.name}: label {r.label!r}, {expected} expected; correct it" for r in rows if r.label not in LABELS]
+def try_films(
+    images: Path, rows: Sequence[Row], *, on_film: OnFilm = lambda *_: None
+) -> tuple[list[Read | None], list[str]]:
+    """Each row's film, None where it does not decode, and the faults."""
+    read: list[Read | None] = []
+    faults = []
+    outcomes = read_films([images / row.file for row in rows])
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if isinstance(outcome, UnreadableFilm):
+            faults.append(f"{row.name}: {outcome}; mend the file or delete the row")
+        read.append(None if isinstance(outcome, UnreadableFilm) else outcome)
+        on_film(len(read), len(rows))
+    return read, faults
 
 
-def file_faults(rows: list[Row], images: Path) -> list[str]:
-    """Rows without their film."""
-    remedy = f"is not under {images}; correct --images, or delete the row"
-    return [f"{r.name}: the film {remedy}" for r in rows if not r.file or not (images / r.file).is_file()]
-
-
-def class_faults(rows: list[Row]) -> list[str]:
-    """Parts in which a class is missing."""
-    found = {(row.part, row.label) for row in rows}
-    remedy = "both classes are needed in each part; add rows, or change the recipe's data section"
-    return [f"{part}: no {label} film; {remedy}" for part in PARTS for label in LABELS if (part, label) not in found]
-
-
-def patient_faults(rows: list[Row]) -> list[str]:
-    """Patients without a name, and patients in two parts."""
-    blank = [
-        f"{r.name}: no patient_id; give each patient one, so that parts can be kept apart"
-        for r in rows
-        if not r.patient
-    ]
-    by_patient: dict[str, list[Row]] = {}
-    for row in rows:
-        by_patient.setdefault(row.patient, []).append(row)
-    return blank + [
-        _two_parts(patient, theirs)
-        for patient, theirs in by_patient.items()
-        if patient and len({r.part for r in theirs}) > 1
+def duplicate_faults(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
+    """Pairs of near-duplicates that stand in two parts."""
+    remedy = "move both to one part, give them one cluster_id and split anew, or delete one"
+    return [
+        f"{rows[pair.first].name} in {rows[pair.first].part} and {rows[pair.second].name} in {rows[pair.second].part} "
+        f"show one exposure{', mirrored' * pair.mirrored} (likeness {pair.likeness:.2f}); {remedy}"
+        for pair in pairs
+        if rows[pair.first].part != rows[pair.second].part
     ]
 
 
-def _two_parts(patient: str, theirs: list[Row]) -> str:
-    parts, rows = " and ".join(sorted({row.part for row in theirs})), ", ".join(row.name for row in theirs[:4])
-    return f"patient {patient} is in {parts}: {rows}; move all films of the patient to one part"
+def _learning(rows: Sequence[Row], pair: Pair) -> int:
+    """The film of a pair that is left out: training gives way to operating films, both give way to test films."""
+    return min((pair.first, pair.second), key=lambda place: PARTS.index(rows[place].part))
 
 
-def _raise_if(manifest: Path, faults: list[str]) -> None:
-    if faults:
-        more = [f"  and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
-        lines = [f"  {fault}" for fault in faults[:SHOWN_FAULTS]]
-        raise ManifestError("\n".join([f"{manifest}: {len(faults)} fault(s) to mend before training", *lines, *more]))
-
-
-def _stack(rows: list[Row], read: Mapping[int, Read]) -> Films:
+def _stack(pairs: Sequence[tuple[Row, Read]]) -> Films:
+    rows = [row for row, _ in pairs]
     return Films(
-        images=np.stack([read[row.line][0] for row in rows]),
+        images=np.stack([film for _, (film, _) in pairs]),
         labels=np.array([LABELS[row.label] for row in rows], np.int64),
         cases=tuple(row.file for row in rows),
-        patients=tuple(row.patient for row in rows),
-        digests=tuple(read[row.line][1] for row in rows),
+        patients=tuple(row.person for row in rows),
+        digests=tuple(digest for _, (_, digest) in pairs),
+        sources=tuple(row.source for row in rows),
+        tiers=tuple(row.tier for row in rows),
+        views=tuple(row.view for row in rows),
+        sexes=tuple(row.sex for row in rows),
+        ages=np.array([np.nan if row.age is None else row.age for row in rows], np.float64),
     )
+
+
+__all__ = ["LABELS", "PARTS", "Films", "Loaded", "ManifestError", "Row", "load", "load_films", "read_rows"]

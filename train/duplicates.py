@@ -1,0 +1,224 @@
+"""Duplicates: films come in; pairs that show one and the same exposure, and the clusters they form, go out.
+
+A collection gathered from several places holds some exposures twice: cropped, mirrored, brightened, scaled, with an
+arrow drawn on them. One copy in training and the other in the test flatters the network. Two films are compared twice:
+by coarse structure, each film against windows of all others and their mirror images, then the few likest by fine
+detail after an affine alignment. Two patients agree in coarse structure and never in detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Films = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+LIKENESS = 0.8
+"""Correlation of fine detail from which on two films are one exposure; docs/data.md says what that catches."""
+NEAREST = 3
+"""So many coarse neighbours of each film are looked at closely."""
+COARSE = 0.6
+"""Neighbours below this correlation of coarse structure are not."""
+BASE, CODE, ALIGNED, DETAIL = 96, 24, 64, 112
+"""Sides in pixels: where windows are cut, of the coarse code, where films are aligned, where detail is compared."""
+Window = tuple[float, float, float]
+CORNERS = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+WINDOWS: tuple[Window, ...] = ((1.0, 0.5, 0.5), *((side, *corner) for side in (0.94, 0.88) for corner in CORNERS))
+"""Shares of the side, and where in the film: what a cropped copy may have kept."""
+ECC = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
+EVERYWHERE = np.full((ALIGNED, ALIGNED), 255, np.uint8)
+STRETCH = (0.7, 1.4)
+"""An alignment that stretches more is none."""
+BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two films, by their places in the array, `first` below `second`; `likeness` of their detail, up to 1."""
+
+    first: int
+    second: int
+    likeness: float
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Guess:
+    """`whole` may show what `window` of `part_of` shows."""
+
+    part_of: int
+    whole: int
+    window: Window
+    mirrored: bool
+    coarse: float
+
+
+def find_pairs(films: Films, *, on_step: Callable[[int, int], None] = lambda *_: None) -> tuple[Pair, ...]:
+    """Pairs of near-duplicates among films uint8 (n, side, side), ordered. `on_step(done, of)` is told of progress."""
+    guesses: dict[tuple[int, int], _Guess] = {}
+    with ThreadPoolExecutor() as pool:
+        bases = list(pool.map(_base, films))
+        codes = np.array([_code(base) for base in bases], np.float32).reshape(len(films), -1)
+        steps = len(WINDOWS) + 1
+        for done, window in enumerate(WINDOWS, start=1):
+            seen = list(pool.map(lambda base, window=window: _code(_cut(base, window)), bases))
+            for guess in _guesses(np.array(seen, np.float32), codes, window):
+                _keep_best(guesses, guess)
+            on_step(done, steps)
+        likely = _likeliest(guesses.values(), len(films))
+        found = list(pool.map(lambda guess: likeness(films, guess), likely))
+        on_step(steps, steps)
+    pairs = {_ends(guess): (value, guess) for value, guess in sorted(zip(found, likely, strict=True), key=_value)}
+    return tuple(
+        Pair(first=first, second=second, likeness=value, mirrored=guess.mirrored)
+        for (first, second), (value, guess) in sorted(pairs.items())
+        if value >= LIKENESS
+    )
+
+
+def clusters(count: int, links: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """The cluster (count,) of each film, numbered from 0 by place; films that `links` join share one."""
+    ends = np.array([*links], np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    _, found = connected_components(graph, directed=False)
+    _, first, number = np.unique(found, return_index=True, return_inverse=True)
+    places: NDArray[np.int64] = np.argsort(np.argsort(first))[number].astype(np.int64)
+    return places
+
+
+def same_value(values: Sequence[str]) -> list[tuple[int, int]]:
+    """Links between films of one patient, one cluster: of equal values that are not blank."""
+    last: dict[str, int] = {}
+    links = []
+    for place, value in enumerate(values):
+        if value and value in last:
+            links.append((last[value], place))
+        last[value] = place
+    return links
+
+
+def _value(item: tuple[float, _Guess]) -> float:
+    return item[0]
+
+
+def _ends(guess: _Guess) -> tuple[int, int]:
+    return min(guess.part_of, guess.whole), max(guess.part_of, guess.whole)
+
+
+def _base(film: NDArray[np.uint8]) -> Floats:
+    """Structure alone: brightness and contrast of each neighbourhood are taken away."""
+    grey = cv2.resize(film, (BASE, BASE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    rough = grey - cv2.GaussianBlur(grey, (0, 0), 10)
+    base: Floats = rough / (np.sqrt(cv2.GaussianBlur(rough * rough, (0, 0), 10)) + 2)
+    return base
+
+
+def _code(base: Floats) -> Floats:
+    small = cv2.resize(cv2.GaussianBlur(base, (0, 0), 2), (CODE, CODE), interpolation=cv2.INTER_AREA).ravel()
+    centred = small.astype(np.float32) - np.float32(small.mean())
+    code: Floats = centred / np.float32(np.linalg.norm(centred) + 1e-6)
+    return code
+
+
+def _cut(base: Floats, window: Window) -> Floats:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(base, _warp(window, BASE, mirrored=False), (BASE, BASE), flags=flags), np.float32)
+
+
+def _warp(window: Window, side: int, *, mirrored: bool) -> Floats:
+    """float32 (2, 3): where in a film of `side` pixels each pixel of the enlarged window comes from."""
+    share, right, down = window
+    corner = (1 - share) * side * np.array([right, down]) + (share - 1) / 2
+    warp = np.array([[share, 0, corner[0]], [0, share, corner[1]]])
+    flip = np.array([[-1, 0, side - 1], [0, 1, 0], [0, 0, 1]]) if mirrored else np.eye(3)
+    return (warp @ flip).astype(np.float32)
+
+
+def _guesses(seen: Floats, codes: Floats, window: Window) -> Iterable[_Guess]:
+    """The likest whole films of each film's window, and of the window's mirror image."""
+    flipped = seen.reshape(-1, CODE, CODE)[:, :, ::-1].reshape(seen.shape)
+    for mirrored, views in ((False, seen), (True, flipped)):
+        for start in range(0, len(views), BLOCK):
+            match = views[start : start + BLOCK] @ codes.T
+            own = np.arange(len(match))
+            match[own, start + own] = -1
+            nearest = np.argpartition(match, -min(NEAREST, match.shape[1]), axis=1)[:, -NEAREST:]
+            for row, columns in enumerate(nearest):
+                for column in columns:
+                    if match[row, column] >= COARSE:
+                        yield _Guess(
+                            part_of=start + row, whole=int(column), window=window, mirrored=mirrored,
+                            coarse=float(match[row, column]),
+                        )  # fmt: skip
+
+
+def _keep_best(guesses: dict[tuple[int, int], _Guess], guess: _Guess) -> None:
+    held = guesses.get((guess.part_of, guess.whole))
+    if held is None or held.coarse < guess.coarse:
+        guesses[guess.part_of, guess.whole] = guess
+
+
+def _likeliest(guesses: Iterable[_Guess], count: int) -> list[_Guess]:
+    """The NEAREST of each film, likest first."""
+    kept: list[_Guess] = []
+    taken = np.zeros(count, np.int64)
+    for guess in sorted(guesses, key=lambda guess: (-guess.coarse, guess.part_of, guess.whole)):
+        if taken[guess.part_of] < NEAREST:
+            taken[guess.part_of] += 1
+            kept.append(guess)
+    return kept
+
+
+def likeness(films: Films, guess: _Guess) -> float:
+    """Correlation of fine detail after alignment (enhanced correlation, Evangelidis and Psarakis 2008); 0: none."""
+    first, second = films[guess.part_of], films[guess.whole]
+    warp = _warp(guess.window, ALIGNED, mirrored=guess.mirrored)
+    try:
+        _, found = cv2.findTransformECC(_soft(second), _soft(first), warp, cv2.MOTION_AFFINE, ECC, EVERYWHERE, 3)
+    except cv2.error:  # it does not converge on films that are unlike
+        return 0.0
+    warp = np.asarray(found, np.float32)
+    stretch = np.linalg.svd(warp[:, :2].astype(np.float64), compute_uv=False)
+    if not (STRETCH[0] < stretch.min() and stretch.max() < STRETCH[1]):
+        return 0.0
+    return _detail_correlation(first, second, _enlarged(warp))
+
+
+def _enlarged(warp: Floats) -> Floats:
+    """The same alignment at DETAIL pixels; pixel centres, not corners, are whole numbers."""
+    scale = DETAIL / ALIGNED
+    middle = np.full(2, (scale - 1) / 2)
+    shift = scale * warp[:, 2] + middle - warp[:, :2] @ middle
+    return np.column_stack([warp[:, :2], shift]).astype(np.float32)
+
+
+def _soft(film: NDArray[np.uint8]) -> Floats:
+    grey = cv2.resize(film, (ALIGNED, ALIGNED), interpolation=cv2.INTER_AREA).astype(np.float32)
+    soft: Floats = grey - cv2.GaussianBlur(grey, (0, 0), 8)
+    return soft
+
+
+def _detail(film: NDArray[np.uint8]) -> Floats:
+    grey = cv2.resize(film, (DETAIL, DETAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
+    fine = cv2.GaussianBlur(grey, (0, 0), 0.7) - cv2.GaussianBlur(grey, (0, 0), 4)
+    detail: Floats = fine / (np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 8)) + 1)
+    return detail
+
+
+def _detail_correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], warp: Floats) -> float:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(_detail(first), warp, (DETAIL, DETAIL), flags=flags, borderValue=np.nan)
+    inside = np.isfinite(moved)
+    if inside.mean() < 0.5:
+        return 0.0
+    a, b = moved[inside].astype(np.float64), _detail(second)[inside].astype(np.float64)
+    a, b = a - a.mean(), b - b.mean()
+    return float(a @ b / (np.sqrt((a @ a) * (b @ b)) + 1e-9))
