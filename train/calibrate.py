@@ -44,6 +44,9 @@ def apply_calibration(calibration: Calibration, logits: Floats) -> Floats:
         logits = calibration["a"] * logits + calibration["b"]
     elif calibration["method"] == "temperature":
         logits = logits / calibration["t"]
+    elif calibration["method"] == "isotonic":
+        between: Floats = np.interp(logits, calibration["logits"], calibration["probabilities"])
+        return between
     probabilities: Floats = expit(logits)
     return probabilities
 
