@@ -63,10 +63,12 @@ class _Guess:
 
 def find_pairs(films: Films, *, on_step: Callable[[int, int], None] = lambda *_: None) -> tuple[Pair, ...]:
     """Pairs of near-duplicates among films uint8 (n, side, side), ordered. `on_step(done, of)` is told of progress."""
+    if len(films) < 2:
+        return ()
     guesses: dict[tuple[int, int], _Guess] = {}
     with ThreadPoolExecutor() as pool:
         bases = list(pool.map(_base, films))
-        codes = np.array([_code(base) for base in bases], np.float32).reshape(len(films), -1)
+        codes = np.array([_code(base) for base in bases], np.float32)
         steps = len(WINDOWS) + 1
         for done, window in enumerate(WINDOWS, start=1):
             seen = list(pool.map(lambda base, window=window: _code(_cut(base, window)), bases))
