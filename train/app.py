@@ -11,6 +11,7 @@ import typer
 from train.quiet import quiet
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, recipe, manifest or run folder."
+SHARES = "train=.7,validation=.15,test=.15"
 app = typer.Typer(no_args_is_help=True, add_completion=False, epilog=EPILOG, pretty_exceptions_enable=False)
 
 
@@ -44,6 +45,42 @@ def report(run: Annotated[Path, typer.Argument(help="folder that `fit --out` wro
         from train.work import report_run
 
     report_run(run)
+
+
+@app.command(epilog=EPILOG)
+def data(
+    manifest: Annotated[Path, typer.Argument(help="CSV: file, label, patient_id or cluster_id, split")],
+    images: Annotated[Path, typer.Option(help="folder that the manifest's file column counts from")],
+    out: Annotated[Path | None, typer.Option(help="folder for the card; holds patients' films")] = None,
+    recipe: Annotated[str, typer.Option(help="a recipe whose data section says which rows play which part")] = "",
+) -> None:
+    """Check a manifest as `fit` would, count its films, find near-duplicates, and show what style alone gives away.
+
+    Nothing is trained. Ends with 2 when training would not start. Example: pneumoflag-train data films/manifest.csv
+    --images films --out card
+    """
+    with quiet():
+        from train.data_commands import show_data
+
+    show_data(manifest, images, out=out, recipe=recipe)
+
+
+@app.command(epilog=EPILOG)
+def split(
+    manifest: Annotated[Path, typer.Argument(help="CSV: file, label, patient_id or cluster_id, source")],
+    images: Annotated[Path, typer.Option(help="folder that the manifest's file column counts from")],
+    out: Annotated[Path, typer.Option(help="the manifest to write, with its column split; must not be there yet")],
+    share: Annotated[str, typer.Option(help="parts and their shares of the films, 1 in all")] = SHARES,
+    seed: Annotated[int, typer.Option(help="another number splits otherwise; the same, the same")] = 1,
+) -> None:
+    """Part the films by patient and near-duplicate, labels and sources alike in each part.
+
+    Example: pneumoflag-train split films/all.csv --images films --out films/manifest.csv
+    """
+    with quiet():
+        from train.data_commands import split_data
+
+    split_data(manifest, images, out=out, share=share, seed=seed)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
