@@ -29,13 +29,19 @@ def fit(
     images: Annotated[Path, typer.Option(help="folder that the manifest's file column counts from")],
     out: Annotated[Path, typer.Option(help="folder for the run; must be new or empty")],
     recipe: Annotated[str, typer.Option(help="a YAML file, or the name of a shipped recipe")] = "study",
+    population: Annotated[str, typer.Option(help="one of the recipe's populations, as adult or paediatric")] = "",
     seeds: Annotated[str, typer.Option(help="seeds to train, as 1,2,3; default: those of the recipe")] = "",
+    resume: Annotated[bool, typer.Option(help="go on with an interrupted run: finished seeds and epochs stay")] = False,
 ) -> None:
     """Train one network for each seed, choose its operating point on held-out patients, and write the report."""
     with quiet():  # --help must not wait for TensorFlow, nor a person read what it says on import
-        from train.work import fit_all
+        from train.work import Task, fit_all
 
-    fit_all(recipe=recipe, manifest=manifest, images=images, out=out, seeds=_numbers(seeds))
+    task = Task(
+        recipe=recipe, manifest=manifest, images=images, out=out, population=population, seeds=_numbers(seeds),
+        resume=resume,
+    )  # fmt: skip
+    fit_all(task)
 
 
 @app.command(epilog=EPILOG)

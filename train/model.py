@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import keras
 
-from train.recipe import NetworkSection, OptimizerSection
+from train.recipe import OptimizerSection, StudyNetwork
 
 GREY_MAX = 255.0
 SHAPE = (224, 224, 1)
 
 
-def build(network: NetworkSection, optimizer: OptimizerSection, *, shape: tuple[int, int, int] = SHAPE) -> keras.Model:
+def build(network: StudyNetwork, optimizer: OptimizerSection, *, shape: tuple[int, int, int] = SHAPE) -> keras.Model:
     """The study's network. Its first layer sees grey values minus their mean, unscaled, as in MATLAB."""
     film = keras.Input(shape, name="film")
     x = keras.layers.Rescaling(GREY_MAX, name="grey_values")(film)
     return keras.Model(film, _layers(x, network, optimizer), name=network.kind)
 
 
-def folded(network: keras.Model, section: NetworkSection, optimizer: OptimizerSection) -> keras.Model:
+def folded(network: keras.Model, section: StudyNetwork, optimizer: OptimizerSection) -> keras.Model:
     """The same function without the rescaling layer: the first convolution carries the factor. For the box."""
     film = keras.Input(network.input_shape[1:], name="film")
     plain = keras.Model(film, _layers(film, section, optimizer), name=section.kind)
@@ -29,7 +29,7 @@ def folded(network: keras.Model, section: NetworkSection, optimizer: OptimizerSe
     return plain
 
 
-def _layers(x: keras.KerasTensor, network: NetworkSection, optimizer: OptimizerSection) -> keras.KerasTensor:
+def _layers(x: keras.KerasTensor, network: StudyNetwork, optimizer: OptimizerSection) -> keras.KerasTensor:
     # MATLAB adds l2 * w to the gradient of a weight; Keras' penalty l * w^2 adds 2 * l * w.
     decay = keras.regularizers.L2(optimizer.l2 / 2)
     # Named, because the names end up in the .tflite and its digest: Keras' own count up through the process.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from device.tone import Tone
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -36,16 +38,73 @@ class DataSection(Section):
     train: tuple[str, ...] = Field(("train",), min_length=1, description="values of it that train")
     test: tuple[str, ...] = Field(("test",), min_length=1, description="values of it that are only ever measured")
     operating: OperatingRows = Field(OperatingRows(), description="rows that choose calibration and thresholds")
+    min_years: int | None = Field(None, ge=0, description="rows of younger patients are left out; null: all ages")
+    taught_by: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="sources whose labels teach and choose thresholds; films of others only say what must not matter "
+        "and what films look like. null, or a manifest without the column source: all",
+    )
 
 
-class NetworkSection(Section):
-    """The layers."""
+class StudyNetwork(Section):
+    """The study's layers."""
 
     kind: Literal["study_cnn"] = Field(description="study_cnn: 3x3 convolutions, ReLU, 2x2 max-pool each, dense to 2")
     filters: tuple[int, ...] = Field((16, 32, 64), min_length=1, description="channels of each convolution")
     kernel: int = Field(
         3, ge=1, description="rows and columns of each convolution; edges are padded with the mean grey"
     )
+
+
+class EdgeNetwork(Section):
+    """EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation, ReLU6) with ImageNet weights."""
+
+    kind: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with a linear rule and an evidence map")
+    side: int = Field(160, ge=64, le=224, multiple_of=32, description="films are resized to this inside the network")
+    outlier_blocks: tuple[int, ...] = Field(
+        (4, 10), min_length=1, description="blocks whose channel means tell films that the network does not know"
+    )
+
+
+NetworkSection = Annotated[StudyNetwork | EdgeNetwork, Field(discriminator="kind")]
+
+
+class FineTuneSection(Section):
+    """Training of the whole network, where films suffice for it; else the ImageNet features stay as they are."""
+
+    at_least_films: int = Field(2000, ge=1, description="fewer training films than this leave the features alone")
+    epochs: int = Field(6, ge=1, description="times that as many films are drawn as there are")
+    learning_rate: float = Field(4e-4, gt=0, description="highest; warms up over a tenth, then falls as a cosine")
+    weight_decay: float = Field(1e-4, ge=0, description="AdamW's, on kernels only")
+    clip_norm: float = Field(1.0, gt=0, description="gradients are cut to this norm")
+    frozen_blocks: int = Field(3, ge=0, le=16, description="the stem and so many blocks keep their ImageNet weights")
+    drop_path: float = Field(0.1, ge=0, lt=1, description="share of the last block's outputs that are left out")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features left out")
+    smoothing: float = Field(0.05, ge=0, lt=0.5, description="labels are that far from 0 and 1")
+    mixup: float = Field(0.2, ge=0, description="Beta(a, a) shares of a second film (Zhang et al. 2018); 0: none")
+    style_power: float = Field(0.5, ge=0, le=1, description="how much films count whose style hides their label")
+    average: float = Field(0.95, ge=0, lt=1, description="weights are averaged over steps with this memory")
+    average_every: int = Field(4, ge=1, description="steps between two additions to the average")
+
+
+class RuleSection(Section):
+    """The linear rule over channel means, where the features are not trained: logistic regression, bagged."""
+
+    blocks: tuple[int, ...] = Field((4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14), min_length=1, description="blocks it reads")
+    c: float = Field(0.01, gt=0, description="inverse strength of the ridge penalty, on standardised means")
+    source_penalty: float = Field(
+        0.0, ge=0, description="how much a difference between sources of one label costs; 0: nothing"
+    )
+    folds: int = Field(5, ge=2, description="parts by patient for the logits that choose calibration and thresholds")
+
+
+class OutliersSection(Section):
+    """When a film is refused as one that the network does not know."""
+
+    false_alarms: float = Field(0.005, gt=0, lt=0.5, description="share of known films refused, where chosen")
+    margin: float = Field(1.0, ge=1, description="the threshold is that many times what the films chose")
+    copies: int = Field(1, ge=0, description="changed copies of each known film that count as known too")
 
 
 class OptimizerSection(Section):
@@ -59,7 +118,15 @@ class OptimizerSection(Section):
 class OperatingPointSection(Section):
     """How calibration and thresholds are chosen from the operating films."""
 
-    calibration: Literal["none", "platt", "temperature"] = Field("platt", description="fitted on the logits")
+    calibration: Literal["none", "platt", "temperature", "anchored"] = Field(
+        "platt", description="fitted on the logits; anchored: the operating logit becomes one half, the slope is fitted"
+    )
+    anchor_sensitivity: float = Field(
+        0.97, gt=0, lt=1, description="for anchored: probability one half has this sensitivity on the operating films"
+    )
+    review_share: float = Field(
+        0.135, ge=0, lt=1, description="for anchored: at most this share of films, classes weighed alike, is review"
+    )
     prevalence: float | None = Field(
         0.5, gt=0, lt=1, description="share of pneumonia that probabilities refer to; null: that of the operating films"
     )
@@ -89,23 +156,36 @@ class Recipe(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="names the bundle too")
     description: str = Field(description="one line for tables and the model card")
     data: DataSection = Field(DataSection(), description="which rows of the manifest play which part")
+    tone: Tone = Field("none", description="tone that films are brought to before the network")
     network: NetworkSection = Field(description="the layers")
+    fine_tune: FineTuneSection = Field(FineTuneSection(), description="lite0: training of the whole network")
+    rule: RuleSection = Field(RuleSection(), description="lite0: the rule over untrained features")
+    outliers: OutliersSection = Field(OutliersSection(), description="lite0: films that the network does not know")
     optimizer: OptimizerSection = Field(OptimizerSection(), description="how weights move")
     batch_size: int = Field(32, ge=1, description="films of one step")
     epochs: int = Field(5, ge=1, description="times that every training film is seen")
     seeds: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="one run each")
     shuffle: Literal["never", "once", "every-epoch"] = Field("once", description="MATLAB default: once")
     drop_remainder: bool = Field(True, description="films that fill no batch are left out of the epoch, as MATLAB does")
-    augment: Literal["none"] = Field("none", description="changes made to training films")
+    augment: Literal["none", "exposure"] = Field("none", description="changes made to training films")
     mixed_precision: bool = Field(False, description="float16 on GPUs that gain by it; float32 sums and logits")
     operating_point: OperatingPointSection = Field(OperatingPointSection(), description="calibration and thresholds")
     release: ReleaseSection = Field(description="what a bundle says of itself")
+    populations: dict[str, ReleaseSection] = Field({}, description="what it says instead, for each population's films")
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: each stands once")
         return self
+
+    def of_population(self, population: str) -> Recipe:
+        """The same recipe, named and described for one of its populations. Raises RecipeError."""
+        if population not in self.populations:
+            known = ", ".join(sorted(self.populations)) or "none"
+            raise RecipeError(f"{self.name}: no population {population!r}; it has {known}")
+        release = self.populations[population]
+        return self.model_copy(update={"name": f"{self.name}-{population}", "release": release, "populations": {}})
 
     @property
     def digest(self) -> str:

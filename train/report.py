@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from train.evaluate import MEASURES
 from train.plots import draw_confusion, draw_roc, draw_training
 from train.recipe import load_recipe
-from train.run import read_json, seed_folder, seeds_of, write_json
+from train.run import counted_scores, read_json, seed_folder, seeds_of, write_json
 
 COUNTS = ("tn", "fp", "fn", "tp")
 STUDY: Mapping[str, Any] = {
@@ -95,10 +94,11 @@ def draw(run: Path, summary: Mapping[str, Any]) -> None:
     folders = {seed: seed_folder(run, seed) for seed in summary["seeds"]}
     figures = run / "figures"
     histories = {seed: read_json(folder / "history.json") for seed, folder in folders.items()}
-    draw_training(figures / "training", histories, epochs=load_recipe(run / "recipe.yaml").epochs)
-    tables = {seed: pd.read_csv(folder / "scores.csv") for seed, folder in folders.items()}
-    test = summary["data"]["test"]
-    words = f"{test['normal']} normal and {test['pneumonia']} pneumonia test films"
+    if any(histories.values()):  # a rule over untrained features has no batches
+        draw_training(figures / "training", histories, epochs=load_recipe(run / "recipe.yaml").epochs)
+    tables = {seed: counted_scores(folder) for seed, folder in folders.items()}
+    truth = tables[summary["representative_seed"]]["label"]
+    words = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test films"
     draw_roc(
         figures / "roc", {s: (t["label"].to_numpy(), t["logit"].to_numpy()) for s, t in tables.items()}, films=words
     )

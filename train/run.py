@@ -1,7 +1,7 @@
 """Run: a recipe and films come in; a run's folder with weights, history, scores and measures goes out.
 
 RUN/recipe.yaml films.csv data.json calibration.npz
-RUN/seed-1/model.weights.h5 history.json scores.csv decisions.csv operating_scores.csv operating.json
+RUN/seed-1/model.weights.h5 outliers.npz history.json scores.csv decisions.csv operating_scores.csv operating.json
            metrics.json environment.json
 """
 
@@ -10,27 +10,34 @@ from __future__ import annotations
 import csv
 import json
 import platform
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from device.outliers import OutlierRule
 from device.preprocess import PREPROCESS_VERSION
-from train.calibrate import apply_calibration, fit_calibration
+from train.calibrate import apply_calibration
 from train.data import PARTS, Films
+from train.edge import skeleton
 from train.evaluate import evaluate
-from train.fit import Step, Trained, fit, scored
+from train.learn import Learned, learn
 from train.model import build
-from train.recipe import Recipe, load_recipe, write_recipe
-from train.threshold import Thresholds, choose
+from train.progress import Step
+from train.recipe import Recipe, StudyNetwork, load_recipe, write_recipe
+from train.taught import only, teaching
+from train.threshold import Thresholds
+from train.trained import Answers, Trained, answers
 
-WEIGHTS = "model.weights.h5"
+WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoints"
+FILM_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
 CALIBRATION_FILMS = 200
 """Training films kept with the run; they set the int8 ranges when a bundle is built."""
 
@@ -41,29 +48,43 @@ class RunError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedRun:
-    """One trained network, read back. `network` takes `(grey - mean) / 255`."""
+    """One trained network, read back. `operating` as `operating_facts` wrote it."""
 
     folder: Path
     recipe: Recipe
     seed: int
-    mean: float
-    network: keras.Model
+    trained: Trained
     operating: Mapping[str, Any]
     metrics: Mapping[str, Any]
     environment: Mapping[str, Any]
 
 
-def start_run(out: Path, recipe: Recipe, films: Mapping[str, Films], *, images: Path) -> None:
-    """Write what all seeds share. Raises RunError when the folder is in use."""
+def start_run(
+    out: Path, recipe: Recipe, films: Mapping[str, Films], *, images: Path, resume: bool = False
+) -> tuple[int, ...]:
+    """Write what all seeds share; the seeds that are finished already. Raises RunError when the folder is in use."""
+    facts = {part: {"digest": films[part].digest, **films[part].counts()} for part in PARTS}
+    if resume and (out / "recipe.yaml").is_file():
+        _same_run(out, recipe, facts)
+        return tuple(sorted(_finished(out)))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out}: is there already; name another folder with --out, or delete it")
+        raise RunError(f"{out}: is there already; go on with --resume, name another folder with --out, or delete it")
     out.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, out / "recipe.yaml")
-    facts = {part: {"digest": films[part].digest, **films[part].counts()} for part in PARTS}
     write_json(out / "data.json", {"images": str(images.resolve()), "parts": facts})
-    _write_csv(out / "films.csv", ("part", "file", "label", "patient_id", "sha256"), _film_lines(films))
+    _write_csv(out / "films.csv", FILM_COLUMNS, _film_lines(films))
     inputs, digests = calibration_films(films["train"])
     np.savez_compressed(out / "calibration.npz", images=inputs, sha256=np.array(digests))
+    return ()
+
+
+def _same_run(out: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+    """Seeds of one run share recipe and films. More seeds are the same run."""
+    begun = load_recipe(out / "recipe.yaml")
+    if begun.model_copy(update={"seeds": recipe.seeds}) != recipe:
+        raise RunError(f"{out}: was begun with another recipe; name another folder with --out")
+    if read_json(out / "data.json")["parts"] != facts:
+        raise RunError(f"{out}: was begun with other films; name another folder with --out")
 
 
 def calibration_films(films: Films) -> tuple[NDArray[np.uint8], list[str]]:
@@ -78,39 +99,48 @@ def train_seed(
     out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int, *, on_step: Callable[[Step], None]
 ) -> None:
     """Train one network, choose its operating point, measure it on the test films, write it all down."""
-    trained = fit(recipe, films["train"], seed, on_step=on_step)
     folder = seed_folder(out, seed)
-    folder.mkdir()
-    trained.network.save_weights(folder / WEIGHTS)
-    write_json(folder / "history.json", [asdict(step) for step in trained.history])
+    checkpoints = folder / CHECKPOINTS
+    learned = learn(recipe, films, seed, on_step=on_step, checkpoints=checkpoints)
+    folder.mkdir(exist_ok=True)
+    learned.trained.network.save_weights(folder / WEIGHTS)
+    if learned.trained.outliers is not None:
+        outliers = learned.trained.outliers
+        np.savez(folder / OUTLIERS, centres=outliers.centres, whiten=outliers.whiten)
+    write_json(folder / "history.json", [asdict(step) for step in learned.history])
     write_json(folder / "environment.json", environment(recipe, films["train"], seed))
-    logits = {part: scored(trained.network, films[part].images, trained.mean) for part in ("operating", "test")}
-    write_scores(folder / "scores.csv", films["test"], logits["test"])
-    write_scores(folder / "operating_scores.csv", films["operating"], logits["operating"])
-    write_measures(folder, recipe, films, logits, trained)
+    write_json(folder / "operating.json", operating_facts(learned))
+    write_scores(folder / "operating_scores.csv", learned.operating, Answers(logits=learned.operating_logits))
+    write_measures(folder, recipe, films["test"], learned)
+    shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def write_measures(
-    folder: Path,
-    recipe: Recipe,
-    films: Mapping[str, Films],
-    logits: Mapping[str, NDArray[np.float64]],
-    trained: Trained,
-) -> None:
-    """operating.json from the operating films alone, then metrics.json on the test films."""
-    section, held_out, test = recipe.operating_point, films["operating"], films["test"]
-    calibration = fit_calibration(section.calibration, logits["operating"], held_out.labels, section.prevalence)
-    chosen = choose(apply_calibration(calibration, logits["operating"]), held_out.labels, section)
-    facts = {"mean": trained.mean, "calibration": calibration, "thresholds": asdict(chosen)}
-    write_json(folder / "operating.json", {**facts, "films": held_out.counts(), "digest": held_out.digest})
-    probabilities = apply_calibration(calibration, logits["test"])
-    write_decisions(folder / "decisions.csv", test, logits["test"])
+def operating_facts(learned: Learned) -> dict[str, Any]:
+    """What stands between the network and a flag, as JSON types."""
+    trained, point, films = learned.trained, learned.point, learned.operating
+    return {
+        "mean": trained.mean, "tone": trained.tone, "bias": trained.bias, "evidence_blocks": learned.evidence_blocks,
+        "calibration": point.calibration, "anchor": point.anchor, "thresholds": asdict(point.thresholds),
+        "outlier_threshold": learned.outlier_threshold, "films": films.counts(), "digest": films.digest,
+    }  # fmt: skip
+
+
+def write_measures(folder: Path, recipe: Recipe, films: Films, learned: Learned) -> None:
+    """scores.csv of all test films; metrics.json and decisions.csv of those whose labels count."""
+    found, point = answers(learned.trained, films.images), learned.point
+    counted = teaching(recipe, films)
+    write_scores(folder / "scores.csv", films, found, counted)
+    test, logits = only(films, counted), found.logits[counted]
+    probabilities = apply_calibration(point.calibration, logits)
+    decided = learned.decided(logits)
+    write_decisions(folder / "decisions.csv", test, logits, decided)
+    held_out, held_logits = learned.operating, learned.operating_logits
     measures = {
-        "operating": _measure(held_out, logits["operating"], logits["operating"] > 0),
-        "test": _measure(test, logits["test"], logits["test"] > 0),
-        "test_at_flag": _measure(test, logits["test"], probabilities >= chosen.flag_at),
-        "test_at_clear": _measure(test, logits["test"], probabilities >= chosen.clear_below),
-        "test_flags": flag_counts(probabilities, test.labels, chosen),
+        "operating": _measure(held_out, held_logits, learned.decided(held_logits)),
+        "test": _measure(test, logits, decided),
+        "test_at_flag": _measure(test, logits, probabilities >= point.thresholds.flag_at),
+        "test_at_clear": _measure(test, logits, probabilities >= point.thresholds.clear_below),
+        "test_flags": flag_counts(probabilities, test.labels, point.thresholds),
     }
     write_json(folder / "metrics.json", measures)
 
@@ -159,10 +189,13 @@ def seed_folder(run: Path, seed: int) -> Path:
 
 def seeds_of(run: Path) -> list[int]:
     """The finished seeds, ascending. Raises RunError when there is none."""
-    found = [int(path.parent.name.removeprefix("seed-")) for path in run.glob("seed-*/metrics.json")]
-    if not found:
+    if not (found := _finished(run)):
         raise RunError(f"{run}: no finished seed in it; name a folder that `pneumoflag-train fit --out` wrote")
     return sorted(found)
+
+
+def _finished(run: Path) -> list[int]:
+    return [int(path.parent.name.removeprefix("seed-")) for path in run.glob("seed-*/metrics.json")]
 
 
 def load_seed(run: Path, seed: int) -> SeedRun:
@@ -171,36 +204,59 @@ def load_seed(run: Path, seed: int) -> SeedRun:
     if not (folder / "metrics.json").is_file():
         raise RunError(f"{run}: seed {seed} is not in it; finished are {', '.join(map(str, seeds_of(run)))}")
     operating = read_json(folder / "operating.json")
-    network = build(recipe.network, recipe.optimizer)
-    network.load_weights(folder / WEIGHTS)
     return SeedRun(
-        folder=folder, recipe=recipe, seed=seed, mean=operating["mean"], network=network, operating=operating,
+        folder=folder, recipe=recipe, seed=seed, trained=_trained(folder, recipe, operating), operating=operating,
         metrics=read_json(folder / "metrics.json"), environment=read_json(folder / "environment.json"),
     )  # fmt: skip
 
 
-def write_scores(path: Path, films: Films, logits: NDArray[np.float64]) -> None:
-    """case_id, the film's true label, the uncalibrated score and its logit. Fits `compare-files --reads`."""
-    lines = zip(films.cases, films.labels, expit(logits), logits, strict=True)
-    _write_csv(
-        path, ("case_id", "label", "score", "logit"), [(c, int(y), f"{s:.9g}", f"{z:.9g}") for c, y, s, z in lines]
+def _trained(folder: Path, recipe: Recipe, operating: Mapping[str, Any]) -> Trained:
+    if isinstance(recipe.network, StudyNetwork):
+        network = build(recipe.network, recipe.optimizer)
+    else:
+        network = skeleton(recipe, tuple(operating["evidence_blocks"]))
+    network.load_weights(folder / WEIGHTS)
+    outliers = None
+    if (folder / OUTLIERS).is_file():
+        with np.load(folder / OUTLIERS) as arrays:
+            outliers = OutlierRule(centres=arrays["centres"], whiten=arrays["whiten"])
+    return Trained(
+        network=network, mean=operating["mean"], tone=operating["tone"], bias=operating["bias"], outliers=outliers
     )
 
 
-def write_decisions(path: Path, films: Films, logits: NDArray[np.float64]) -> None:
-    """case_id, what the network calls it (logit above 0), score. Fits `compare-files --system`."""
-    lines = zip(films.cases, logits > 0, expit(logits), strict=True)
+def write_scores(path: Path, films: Films, found: Answers, counted: NDArray[np.bool_] | None = None) -> None:
+    """case_id, true label, uncalibrated score, logit; distance from known films; whether the film's label counts.
+
+    Fits `compare-files --reads`.
+    """
+    far = [""] * len(films) if found.distances is None else [f"{distance:.6g}" for distance in found.distances]
+    counts = np.ones(len(films), int) if counted is None else counted.astype(int)
+    lines = zip(films.cases, films.labels, expit(found.logits), found.logits, far, counts, strict=True)
+    header = ("case_id", "label", "score", "logit", "distance", "counted")
+    _write_csv(path, header, [(c, int(y), f"{s:.9g}", f"{z:.9g}", d, n) for c, y, s, z, d, n in lines])
+
+
+def counted_scores(folder: Path) -> pd.DataFrame:
+    """A seed's scores.csv, the films whose labels count."""
+    table = pd.read_csv(folder / "scores.csv")
+    return table[table["counted"] == 1] if "counted" in table else table
+
+
+def write_decisions(path: Path, films: Films, logits: NDArray[np.float64], decided: NDArray[np.bool_]) -> None:
+    """case_id, what the network calls it, score. Fits `compare-files --system`."""
+    lines = zip(films.cases, decided, expit(logits), strict=True)
     _write_csv(path, ("case_id", "label", "score"), [(c, int(d), f"{s:.9g}") for c, d, s in lines])
 
 
 def _film_lines(films: Mapping[str, Films]) -> list[tuple[Any, ...]]:
     return [
-        (part, case, int(label), patient, digest)
+        (part, f.cases[i], int(f.labels[i]), f.patients[i], f.digests[i], f.sources[i], f.tiers[i], f.views[i],
+         f.sexes[i], "" if np.isnan(f.ages[i]) else f"{f.ages[i]:g}")
         for part in PARTS
-        for case, label, patient, digest in zip(
-            films[part].cases, films[part].labels, films[part].patients, films[part].digests, strict=True
-        )
-    ]
+        for f in [films[part]]
+        for i in range(len(f))
+    ]  # fmt: skip
 
 
 def _write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:

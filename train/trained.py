@@ -77,5 +77,5 @@ def answers(trained: Trained, films: NDArray[np.uint8]) -> Answers:
 
 
 def _outputs(trained: Trained, films: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    found = trained.network(network_input(films, mean=trained.mean, tone=trained.tone), training=False)
+    found = trained.network.predict_on_batch(network_input(films, mean=trained.mean, tone=trained.tone))
     return [np.asarray(part) for part in (found if isinstance(found, list | tuple) else [found])]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from train.data import Films, load_films
-from train.fit import Step, steps_per_epoch
+from train.learn import steps_of
+from train.progress import Step
 from train.recipe import Recipe, find_recipe, load_recipe
 from train.report import report, table
 from train.run import seed_folder, start_run, train_seed
@@ -17,17 +19,34 @@ from train.run import seed_folder, start_run, train_seed
 STEPS_BETWEEN_LINES = 56
 
 
-def fit_all(*, recipe: str, manifest: Path, images: Path, out: Path, seeds: tuple[int, ...]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What `fit` was asked for. `population` "" where the recipe is for any; no `seeds`: the recipe's."""
+
+    recipe: str
+    manifest: Path
+    images: Path
+    out: Path
+    population: str = ""
+    seeds: tuple[int, ...] = ()
+    resume: bool = False
+
+    @property
+    def settings(self) -> Recipe:
+        """The recipe as asked for. Raises RecipeError."""
+        recipe = load_recipe(find_recipe(self.recipe))
+        recipe = recipe.of_population(self.population) if self.population else recipe
+        return Recipe.model_validate({**recipe.model_dump(), "seeds": self.seeds}) if self.seeds else recipe
+
+
+def fit_all(task: Task) -> None:
     """Train every seed of a recipe and report. Raises RecipeError, ManifestError, RunError before any training."""
-    console = Console(stderr=True)
-    settings = load_recipe(find_recipe(recipe))
-    if seeds:
-        settings = Recipe.model_validate({**settings.model_dump(), "seeds": seeds})
+    console, settings = Console(stderr=True), task.settings
     with _progress(console) as progress:
-        films = _load(progress, settings, manifest, images)
-        start_run(out, settings, films, images=images)
-        _train_all(progress, settings, films, out)
-    report_run(out)
+        films = _load(progress, settings, task.manifest, task.images)
+        finished = start_run(task.out, settings, films, images=task.images, resume=task.resume)
+        _train_all(progress, settings, films, task.out, finished)
+    report_run(task.out)
 
 
 def report_run(run: Path) -> None:
@@ -47,19 +66,21 @@ def _load(progress: Progress, recipe: Recipe, manifest: Path, images: Path) -> M
     return films
 
 
-def _train_all(progress: Progress, recipe: Recipe, films: Mapping[str, Films], out: Path) -> None:
-    steps = recipe.epochs * steps_per_epoch(recipe, len(films["train"]))
-    task = progress.add_task("training", total=steps * len(recipe.seeds), words="")
-    for index, seed in enumerate(recipe.seeds):
-        show = _shower(progress, task, recipe, seed, index * steps)
+def _train_all(
+    progress: Progress, recipe: Recipe, films: Mapping[str, Films], out: Path, finished: tuple[int, ...]
+) -> None:
+    steps, left = steps_of(recipe, films), [seed for seed in recipe.seeds if seed not in finished]
+    task = progress.add_task("training", total=steps * len(left), words="")
+    for index, seed in enumerate(left):
+        show = _shower(progress, task, seed, index * steps)
         train_seed(out, recipe, films, seed, on_step=show)
         if not progress.console.is_terminal:
             progress.console.print(f"seed {seed}: written to {seed_folder(out, seed)}")
 
 
-def _shower(progress: Progress, task: object, recipe: Recipe, seed: int, before: int) -> Callable[[Step], None]:
+def _shower(progress: Progress, task: object, seed: int, before: int) -> Callable[[Step], None]:
     def show(step: Step) -> None:
-        words = f"seed {seed} epoch {step.epoch}/{recipe.epochs} loss {step.loss:.3f} accuracy {step.accuracy:.1%}"
+        words = f"seed {seed} epoch {step.epoch} loss {step.loss:.3f} accuracy {step.accuracy:.1%}"
         progress.update(task, completed=before + step.done, words=words)  # type: ignore[arg-type]
         if not progress.console.is_terminal and step.done % STEPS_BETWEEN_LINES == 0:
             progress.console.print(f"{words} ({step.done}/{step.steps})")

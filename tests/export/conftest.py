@@ -2,25 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tests.toy_run import toy, toy_run
 
-import pytest
-
-from tests.toy_films import write_toy
-from train.work import fit_all
-
-
-@pytest.fixture(scope="session")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with toy films, manifest.csv and toy.yaml."""
-    folder = tmp_path_factory.mktemp("toy") / "films"
-    write_toy(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def toy_run(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run of two seeds."""
-    out = tmp_path_factory.mktemp("toy-run") / "run"
-    fit_all(recipe=str(toy / "toy.yaml"), manifest=toy / "manifest.csv", images=toy, out=out, seeds=())
-    return out
+__all__ = ["toy", "toy_run"]

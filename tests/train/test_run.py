@@ -11,10 +11,11 @@ from scipy.special import expit
 from tests.toy_films import COUNTS, RECIPE
 from train.app import main
 from train.data import load_films
-from train.fit import fit, scored, steps_per_epoch
+from train.fit import fit, steps_per_epoch
 from train.recipe import Recipe, load_recipe
 from train.report import representative, summarise, table
 from train.run import RunError, calibration_films, load_seed, seeds_of, start_run
+from train.trained import Trained, answers
 from train.work import report_run
 
 SEED_FILES = {
@@ -64,10 +65,13 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(toy: Path
     films = load_films(toy / "manifest.csv", toy, recipe.data)
     first = load_seed(toy_run, 1)
     again = fit(recipe, films["train"], 1)
-    np.testing.assert_array_equal(again.network.get_weights()[0], first.network.get_weights()[0])
+    np.testing.assert_array_equal(again.network.get_weights()[0], first.trained.network.get_weights()[0])
     test = films["test"].images
-    np.testing.assert_array_equal(scored(again.network, test, again.mean), scored(first.network, test, first.mean))
-    assert not np.array_equal(load_seed(toy_run, 2).network.get_weights()[0], first.network.get_weights()[0])
+    anew = Trained(network=again.network, mean=again.mean)
+    np.testing.assert_array_equal(answers(anew, test).logits, answers(first.trained, test).logits)
+    assert not np.array_equal(
+        load_seed(toy_run, 2).trained.network.get_weights()[0], first.trained.network.get_weights()[0]
+    )
 
 
 def test_history_has_each_batchs_own_figures(toy_run: Path) -> None:
@@ -152,3 +156,20 @@ def test_a_fault_is_one_line_on_the_standard_error(
     said = capsys.readouterr().err.strip()
     assert words in said
     assert len(said.splitlines()) == 1
+
+
+def test_an_interrupted_run_goes_on_and_leaves_finished_seeds_alone(toy: Path, toy_run: Path) -> None:
+    recipe = load_recipe(toy_run / "recipe.yaml")
+    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    assert start_run(toy_run, recipe, films, images=toy, resume=True) == (1, 2)
+    more = Recipe.model_validate({**recipe.model_dump(), "seeds": (1, 2, 3)})
+    assert start_run(toy_run, more, films, images=toy, resume=True) == (1, 2)
+
+
+def test_a_run_goes_on_only_with_its_own_recipe_and_films(toy: Path, toy_run: Path) -> None:
+    recipe = load_recipe(toy_run / "recipe.yaml")
+    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    with pytest.raises(RunError, match="another recipe"):
+        start_run(toy_run, recipe.model_copy(update={"epochs": 3}), films, images=toy, resume=True)
+    with pytest.raises(RunError, match="other films"):
+        start_run(toy_run, recipe, {**films, "train": films["test"]}, images=toy, resume=True)

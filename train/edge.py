@@ -1,0 +1,203 @@
+"""Edge: films of both training and operating parts come in; the edge network with its rules goes out.
+
+Where films suffice, the whole network is trained on them. Where they are few, ImageNet's features stay as they are and
+only a linear rule over their means is fitted: nothing else was found to hold on a few hundred films. Either way the
+logit is linear in means over positions, so each position's share of it is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from train.augment import changed
+from train.data import Films
+from train.fine_tune import MEAN, fine_tune
+from train.head import at_224, evidence_network
+from train.known import fit_known, outlier_threshold
+from train.lite0 import BLOCKS, backbone, block_output, load_imagenet
+from train.progress import Step
+from train.recipe import EdgeNetwork, Recipe
+from train.rule import Lessons, fit_rule, held_out_logits
+from train.taught import kinds, only, taught, teaching, together
+from train.trained import Trained, answers, network_input
+
+BATCH = 32
+LEAST_SPREAD = 1e-3
+"""A channel that hardly moves on known films tells nothing by moving a little more."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """A trained network. `operating_logits` (n,) of the films in `operating` choose calibration and thresholds."""
+
+    trained: Trained
+    operating: Films
+    operating_logits: Floats
+    outlier_threshold: float
+    evidence_blocks: tuple[int, ...]
+    history: list[Step]
+
+
+def train_edge(
+    recipe: Recipe,
+    films: Mapping[str, Films],
+    seed: int,
+    *,
+    on_step: Callable[[Step], None],
+    checkpoints: Path | None = None,
+) -> Edge:
+    """Train on films["train"], and on films["operating"] what needs films that did not train."""
+    lessons = taught(recipe, films["train"])
+    if len(lessons) >= recipe.fine_tune.at_least_films:
+        return _tuned(recipe, films, lessons, seed, on_step, checkpoints)
+    return _ruled(recipe, films, seed)
+
+
+def _tuned(  # noqa: PLR0917 - what train_edge was given
+    recipe: Recipe,
+    films: Mapping[str, Films],
+    lessons: Films,
+    seed: int,
+    on_step: Callable[[Step], None],
+    checkpoints: Path | None,
+) -> Edge:
+    found = fine_tune(recipe, lessons, seed, on_step=on_step, checkpoints=checkpoints)
+    trained = _assembled(recipe, _plain(recipe, found.body), {BLOCKS: found.weight}, found.bias, films["train"], seed)
+    operating = taught(recipe, films["operating"])
+    return Edge(
+        trained=trained, operating=operating, operating_logits=answers(trained, operating.images).logits,
+        outlier_threshold=_threshold(recipe, trained, films["operating"]), evidence_blocks=(BLOCKS,),
+        history=found.history,
+    )  # fmt: skip
+
+
+def _plain(recipe: Recipe, tuned: keras.Model) -> keras.Model:
+    """The same weights without what only training needs."""
+    body = backbone(size=edge_network(recipe).side)
+    body.set_weights(tuned.get_weights())
+    return body
+
+
+def _ruled(recipe: Recipe, films: Mapping[str, Films], seed: int) -> Edge:
+    """The rule learns from both parts; its logits on them come from rules that saw none of the patient's films."""
+    both = together(films["train"], films["operating"])
+    body = imagenet_body(recipe)
+    blocks = recipe.rule.blocks
+    means = block_means(body, blocks, both.images, recipe)
+    wide = np.concatenate([means[block] for block in blocks], axis=1).astype(np.float64)
+    lessons = _lessons(recipe, both, wide)
+    rule = fit_rule(lessons, recipe.rule)
+    ends = np.cumsum([0, *(means[block].shape[1] for block in blocks)])
+    weights = {block: rule.weights[a:b].astype(np.float32) for block, a, b in zip(blocks, ends, ends[1:], strict=False)}
+    trained = _assembled(recipe, body, weights, rule.bias, films["train"], seed)
+    return Edge(
+        trained=trained, operating=only(both, teaching(recipe, both)),
+        operating_logits=held_out_logits(lessons, recipe.rule, seed),
+        outlier_threshold=_threshold(recipe, trained, films["operating"]), evidence_blocks=blocks, history=[],
+    )  # fmt: skip
+
+
+def _lessons(recipe: Recipe, films: Films, means: Floats) -> Lessons:
+    teach, source = teaching(recipe, films), kinds(films)
+    others = [
+        (label, means[~teach & (source == name) & (films.labels == label)])
+        for name in np.unique(source[~teach])
+        for label in (0, 1)
+    ]
+    return Lessons(
+        means=means[teach], labels=films.labels[teach], groups=np.array(films.patients)[teach],
+        others=tuple((label, theirs) for label, theirs in others if len(theirs)),
+    )  # fmt: skip
+
+
+def edge_network(recipe: Recipe) -> EdgeNetwork:
+    """The recipe's network section. Raises TypeError for another kind of network."""
+    if not isinstance(recipe.network, EdgeNetwork):
+        raise TypeError(f"{recipe.network.kind}: lite0 expected")
+    return recipe.network
+
+
+def imagenet_body(recipe: Recipe) -> keras.Model:
+    """The network up to its last map, with ImageNet's weights."""
+    body = backbone(size=edge_network(recipe).side)
+    load_imagenet(body)
+    return body
+
+
+def block_means(
+    body: keras.Model, blocks: tuple[int, ...], films: NDArray[np.uint8], recipe: Recipe
+) -> dict[int, NDArray[np.float32]]:
+    """Each block's channel means (n, channels) of `films` uint8 (n, 224, 224) as preprocessed."""
+    side = edge_network(recipe).side
+    taps = keras.Model(body.input, [keras.ops.mean(block_output(body, k), axis=(1, 2)) for k in blocks])
+    film = keras.Input((224, 224, 1))
+    network = keras.Model(film, taps(keras.layers.Resizing(side, side, interpolation="bilinear")(film)))
+    found = []
+    for start in range(0, len(films), BATCH):
+        batch = network_input(films[start : start + BATCH], mean=MEAN, tone=recipe.tone)
+        out = network.predict_on_batch(batch)
+        found.append([np.asarray(part) for part in (out if isinstance(out, list | tuple) else [out])])
+    return {block: np.concatenate(parts) for block, parts in zip(blocks, zip(*found, strict=True), strict=True)}
+
+
+def _assembled(  # noqa: PLR0917 - what the network is made of
+    recipe: Recipe,
+    body: keras.Model,
+    weights: Mapping[int, NDArray[np.float32]],
+    bias: float,
+    films: Films,
+    seed: int,
+) -> Trained:
+    """Body, evidence and features in one network, and the rule that knows the training films."""
+    known, whose = known_films(recipe, films, seed)
+    means = block_means(body, edge_network(recipe).outlier_blocks, known, recipe)
+    features = {block: (found.mean(axis=0), found.std(axis=0) + LEAST_SPREAD) for block, found in means.items()}
+    standard = [(means[block] - mean) / spread for block, (mean, spread) in features.items()]
+    outliers = fit_known(np.concatenate(standard, axis=1), whose)
+    network = assemble(body, weights, features)
+    return Trained(network=network, mean=MEAN, tone=recipe.tone, bias=bias, outliers=outliers)
+
+
+def assemble(
+    body: keras.Model,
+    weights: Mapping[int, NDArray[np.float32]],
+    features: Mapping[int, tuple[NDArray[np.float32], NDArray[np.float32]]],
+) -> keras.Model:
+    """Film (n, 224, 224, 1) to evidence and features; both are given by number of block. See `train.head`."""
+    return at_224(evidence_network(body, weights, features))
+
+
+def skeleton(recipe: Recipe, evidence_blocks: tuple[int, ...]) -> keras.Model:
+    """The edge network without its weights, for `load_weights`."""
+    section = edge_network(recipe)
+    body = backbone(size=section.side)
+    channels = {block: block_output(body, block).shape[-1] for block in (*evidence_blocks, *section.outlier_blocks)}
+    nothing = {block: np.zeros(count, np.float32) for block, count in channels.items()}
+    features = {block: (nothing[block], nothing[block] + 1) for block in section.outlier_blocks}
+    return assemble(body, {block: nothing[block] for block in evidence_blocks}, features)
+
+
+def known_films(recipe: Recipe, films: Films, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
+    """Films and their changed copies, uint8 (m, 224, 224), and the kind of each (m,)."""
+    random = np.random.default_rng((seed, 7))
+    copies = [
+        np.stack(
+            [changed(recipe.augment, film, films.images[random.integers(len(films))], random) for film in films.images]
+        )
+        for _ in range(recipe.outliers.copies)
+    ]
+    return np.concatenate([films.images, *copies]), np.tile(kinds(films), 1 + recipe.outliers.copies)
+
+
+def _threshold(recipe: Recipe, trained: Trained, films: Films) -> float:
+    section, distances = recipe.outliers, answers(trained, films.images).distances
+    if distances is None:
+        raise TypeError("the network has no features")
+    return outlier_threshold(distances, kinds(films), section.false_alarms, section.margin)

@@ -1,0 +1,41 @@
+"""Known: features of the films that a network was trained on come in; the rule that tells other films goes out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.covariance import LedoitWolf
+
+from device.outliers import OutlierRule
+
+LEAST_FILMS = 30
+"""A source with fewer films has no centre of its own."""
+
+
+def fit_known(features: NDArray[np.float32], kinds: NDArray[np.str_]) -> OutlierRule:
+    """One centre for each kind of film and one covariance around them.
+
+    `features` (n, k), `kinds` (n,) names. Covariance after Ledoit and Wolf (2004), which few films suffice for.
+    """
+    names, counts = np.unique(kinds, return_counts=True)
+    named = np.where(np.isin(kinds, names[counts >= LEAST_FILMS]), kinds, "rare")
+    centred, centres = features.astype(np.float64).copy(), []
+    for name in np.unique(named):
+        centre = centred[named == name].mean(axis=0)
+        centred[named == name] -= centre
+        centres.append(centre)
+    values, axes = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(centred).covariance_)
+    whiten = axes / np.sqrt(values)
+    return OutlierRule(centres=np.array(centres, np.float32), whiten=whiten.astype(np.float32))
+
+
+def outlier_threshold(
+    distances: NDArray[np.float64], kinds: NDArray[np.str_], false_alarms: float, margin: float
+) -> float:
+    """The distance that `false_alarms` of the worst kind's films exceed, times `margin`.
+
+    Each kind on its own, so that many films of one source do not hide that another's are refused.
+    """
+    names, counts = np.unique(kinds, return_counts=True)
+    large = [distances[kinds == name] for name in names[counts >= LEAST_FILMS]] or [distances]
+    return margin * max(float(np.quantile(theirs, 1 - false_alarms)) for theirs in large)

@@ -1,0 +1,60 @@
+"""Style: films come in; numbers of how they were made, and weights that take the label's short cut away, go out.
+
+Sharpness, exposure and borders say much of a label where the classes were made differently; a network learns that
+first. Films whose style betrays their label count less, films whose style speaks against it count more.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+Floats = NDArray[np.float64]
+PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
+BANDS = (0.7, 1.4, 2.8, 5.6, 11.2)
+"""Sigmas in pixels between which the film's energy is measured."""
+NEARLY_BLACK = 12
+LEAST_CHANCE = 0.02
+
+
+def style_numbers(films: NDArray[np.uint8]) -> Floats:
+    """float64 (n, 24) of films uint8 (n, rows, columns): grey percentiles, borders, energy in bands, sharpness."""
+    return np.array([_numbers(film) for film in films])
+
+
+def _numbers(film: NDArray[np.uint8]) -> list[float]:
+    grey = film.astype(np.float32)
+    levels = [cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in BANDS]
+    bands = [float(np.log1p((fine - coarse).std())) for fine, coarse in zip([grey, *levels], levels, strict=False)]
+    edge = np.concatenate([film[0], film[-1], film[:, 0], film[:, -1]])
+    dark = [float((edge < NEARLY_BLACK).mean()), float((film < NEARLY_BLACK).mean()), float((film > 250).mean())]
+    sharp = [float(np.log1p(cv2.Laplacian(grey, cv2.CV_32F).std())), float(np.log1p(np.abs(np.diff(grey)).mean()))]
+    spread = [float(grey.mean()), float(grey.std()), float(np.abs(np.diff(levels[1], axis=0)).mean())]
+    return [*np.percentile(film, PERCENTILES), *bands, *dark, *sharp, *spread]
+
+
+def style_chances(films: NDArray[np.uint8], labels: NDArray[np.int64], patients: tuple[str, ...], seed: int) -> Floats:
+    """How likely each film's own label (n,) is by its style alone, classes balanced, out of fold by patient."""
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced"))
+    found = cross_val_predict(
+        model, style_numbers(films), labels, groups=np.array(patients), cv=folds, method="predict_proba"
+    )
+    own: Floats = found[np.arange(len(labels)), labels]
+    return own
+
+
+def sampling_weights(labels: NDArray[np.int64], chances: Floats | None, power: float) -> Floats:
+    """Chance (n,) of each film to be drawn; both classes have the same share in all, and so have the styles in part.
+
+    `power` 0 balances the classes alone, 1 weighs by the full inverse of `chances`.
+    """
+    weights = np.ones(len(labels)) if chances is None else np.maximum(chances, LEAST_CHANCE) ** -power
+    for label in (0, 1):
+        weights[labels == label] /= weights[labels == label].sum()
+    return weights / weights.sum()
