@@ -12,7 +12,7 @@ import typer
 from train.quiet import quiet
 
 EPILOG = "Exit codes: 0 done, 1 failed (also: the network is not fit for a box), 2 wrong usage, run, key or bundle."
-USAGE_ERRORS = {"KeyFileError", "RunError", "RecipeError", "NotABundle", "ValidationError"}
+USAGE_ERRORS = {"KeyFileError", "RunError", "RecipeError", "ManifestError", "NotABundle", "ValidationError"}
 app = typer.Typer(no_args_is_help=True, add_completion=False, epilog=EPILOG, pretty_exceptions_enable=False)
 
 
@@ -51,6 +51,9 @@ def build(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="folder of the run's films, if it moved; for parity")] = None,
     notes: Annotated[Path | None, typer.Option(help="Markdown for the model card: what else is known of it")] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="MANIFEST.csv:FOLDER, further films to hold int8 against; repeatable")
+    ] = None,
 ) -> None:
     """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes."""
     with quiet():
@@ -58,7 +61,7 @@ def build(
 
     build_bundle(
         run=run, out=out, key=key, seed=seed, name=name, version=version, released=released, expires=expires,
-        images=images, notes=notes,
+        images=images, notes=notes, also=also or [],
     )  # fmt: skip
 
 

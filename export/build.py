@@ -4,49 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.backends.engine import TensorFacts, build_engine
-from device.bundle import EDGETPU_MODEL, GOLDEN, MODEL, load_bundle
-from device.classify import Classifier, level_table, read_outputs
-from device.manifest import InputSpec, OutputSpec
+from device.bundle import EDGETPU_MODEL, GOLDEN, MODEL, OUTLIERS, load_bundle
+from device.classify import Classifier
 from export.audit import Audit, audit
-from export.bundle import SigningKey, golden_file, signed_parts, write_bundle
+from export.bundle import SigningKey, arrays_file, golden_file, signed_parts, write_bundle
 from export.card import model_card
 from export.edgetpu import compile_for_coral
+from export.facts import ExportError, golden_logits, int8_metrics, keras_metrics, network_facts
 from export.golden import golden_inputs
-from export.held_out import HeldOut, load_held_out
-from export.parity import Parity, compare, device_logits
-from export.quantize import to_int8
-from train.calibrate import apply_calibration
-from train.evaluate import MEASURES, evaluate
-from train.fit import scored
-from train.model import folded
+from export.held_out import Extra, load_extra, load_held_out
+from export.judged import judged
+from export.network import Int8, quantized
+from export.parity import Parity, compare
+from train.data import Films
 from train.report import summarise
 from train.run import RunError, SeedRun, load_seed
+from train.trained import Answers, answers
 
-GOLDEN_STEPS = 4
-"""A golden logit is a difference of two int8 outputs, each of which interpreters round a step or two apart."""
-OLDEST_INTERPRETERS = {"ai-edge-litert": "2.1", "tflite-runtime": "2.14"}
-OUTPUTS = {"kind": "logits2", "logit": 0}
-
-
-class ExportError(Exception):
-    """The network must not go to a box; the words say why."""
+__all__ = ["Built", "ExportError", "Extra", "Order", "build"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is asked for. `notes` stand in the model card.
+    """What is asked for. `notes` stand in the model card; films of `also` are judged besides the run's own, by name.
 
     `seed` None takes the run's representative seed; `images` None the run's own folder.
     """
@@ -61,6 +51,7 @@ class Order:
     expires: datetime | None = None
     images: Path | None = None
     notes: str = ""
+    also: tuple[Extra, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,36 +66,39 @@ class Built:
     on_coral: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """One set of held-out films, and what Keras and the box say of them."""
+
+    films: Films
+    keras: Answers
+    int8: Answers
+
+
 def build(order: Order) -> Built:
     """Quantize, audit, prove and sign. Raises RunError, ExportError, BundleError; writes nothing unless all passed."""
     summary = summarise(order.run)
-    seed_run = load_seed(order.run, order.seed if order.seed is not None else summary["representative_seed"])
+    run = load_seed(order.run, order.seed if order.seed is not None else summary["representative_seed"])
     films, digests = _calibration_films(order.run)
-    plain = folded(seed_run.network, seed_run.recipe.network, seed_run.recipe.optimizer)
-    network = to_int8(plain, films, mean=seed_run.mean)
-    found = audit(network)
-    if not found.passed:
-        raise ExportError(f"the quantized network is not fit for every board: {_objections(found)}")
-    facts, golden = _facts(order, seed_run, network), golden_inputs()
-    parts = {
-        MODEL: network,
-        GOLDEN: golden_file(golden, _golden_logits(network, facts, golden)),
-        "audit.json": _json(found.to_dict()),
-        "calibration_films.json": _json({"sha256": digests}),
-    }
-    compiled = compile_for_coral(network)
-    if compiled is not None:
-        parts[EDGETPU_MODEL] = compiled
-    held_out = load_held_out(order.run, order.images)
-    facts, parity = _proven(order, seed_run, facts, parts, held_out)
+    network = quantized(run, films)
+    found = _fit_for_boards(network)
+    facts = {**_order_facts(order, run), **network_facts(run, network)}
+    parts = {**_network_parts(run, network, facts), "audit.json": _json(found.to_dict())}
+    parts["calibration_films.json"] = _json({"sha256": digests})
+    classifier = _on_trial(order, facts, parts)
+    proofs = _proofs(order, run, classifier)
+    parity = _parity(proofs, classifier)
     if parity is not None:
         parts["parity.json"] = _json(parity.to_dict())
-    parts["model_card.md"] = model_card(facts, seed_run, summary, found, parity, notes=order.notes).encode()
-    write_bundle(order.out, signed_parts(facts, parts, order.key))
-    digest = hashlib.sha256(network).hexdigest()
-    return Built(
-        out=order.out, seed=seed_run.seed, digest=digest, audit=found, parity=parity, on_coral=compiled is not None
+    facts |= (
+        int8_metrics(run, facts, proofs["test"].films, proofs["test"].int8.logits) if proofs else keras_metrics(run)
     )
+    parts["model_card.md"] = model_card(facts, run, summary, found, parity, notes=order.notes).encode()
+    write_bundle(order.out, signed_parts(facts, parts, order.key))
+    return Built(
+        out=order.out, seed=run.seed, digest=hashlib.sha256(network.tflite).hexdigest(), audit=found, parity=parity,
+        on_coral=EDGETPU_MODEL in parts,
+    )  # fmt: skip
 
 
 def _calibration_films(run: Path) -> tuple[NDArray[np.uint8], list[str]]:
@@ -115,122 +109,66 @@ def _calibration_films(run: Path) -> tuple[NDArray[np.uint8], list[str]]:
         raise RunError(f"{run}: calibration.npz cannot be read ({error}); train the run again") from None
 
 
-def _facts(order: Order, run: SeedRun, network: bytes) -> dict[str, Any]:
-    """The manifest's fields; `metrics` are still empty."""
-    engine = build_engine(network, threads=1, backend="cpu")
-    return {
-        "schema": 1,
-        "name": order.name or run.recipe.name,
-        "version": order.version,
-        "released": order.released,
-        "created": _now(),
-        "expires": order.expires,
-        "input": _input(engine.input, run.mean),
-        "outputs": OUTPUTS,
-        "preprocess_version": run.environment["preprocess_version"],
-        "quantization": "int8",
-        "calibration": run.operating["calibration"],
-        "thresholds": {**run.operating["thresholds"], "chosen_on": _chosen_on(run.operating["films"])},
-        "ages": {"min_years": run.recipe.release.min_years, "max_years": run.recipe.release.max_years},
-        "golden": {"tolerance_logit": GOLDEN_STEPS * engine.outputs[0].scale},
-        "minimum_runtime": OLDEST_INTERPRETERS,
-        "metrics": {},
-        "measured_on": "",
-        "intended_use": run.recipe.release.intended_use,
-        "training": {
-            "recipe": run.recipe.name,
-            "seed": run.seed,
-            "data_digest": run.environment["data_digest"],
-            "versions": run.environment["versions"],
-        },
-    }
-
-
-def _chosen_on(counts: Mapping[str, int]) -> str:
-    films = f"{counts['normal']} normal and {counts['pneumonia']} pneumonia films"
-    return f"{films} of {counts['patients']} patients held out of training and test"
-
-
-def _now() -> datetime:
-    """SOURCE_DATE_EPOCH (reproducible-builds.org) makes the same run give the same bundle, byte by byte."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC).replace(microsecond=0)
-
-
-def _input(found: TensorFacts, mean: float) -> dict[str, Any]:
-    spec = {
-        "shape": found.shape,
-        "dtype": found.dtype,
-        "scale": found.scale,
-        "zero_point": found.zero_point,
-        "mean": mean,
-    }
-    levels = level_table(InputSpec.model_validate(spec)).astype(np.int64)
-    if not np.array_equal(levels, np.arange(256) - 128):
-        raise ExportError(f"the network's input {found} does not hold every grey value; the mean {mean} must be whole")
-    return spec
-
-
-def _golden_logits(network: bytes, facts: Mapping[str, Any], films: NDArray[np.uint8]) -> NDArray[np.float32]:
-    engine = build_engine(network, threads=1, backend="cpu")
-    levels, outputs = level_table(InputSpec.model_validate(facts["input"])), OutputSpec.model_validate(facts["outputs"])
-    logits = [read_outputs(outputs, engine.run(levels[film][None, ..., None]))[0] for film in films]
-    return np.array(logits, np.float32)
-
-
-def _proven(
-    order: Order, run: SeedRun, facts: dict[str, Any], parts: Mapping[str, bytes], held_out: HeldOut | None
-) -> tuple[dict[str, Any], Parity | None]:
-    """Load the bundle as a box would and judge the held-out films; without films the Keras figures stand."""
-    with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder:
-        trial = Path(folder) / "trial.bundle"
-        write_bundle(trial, signed_parts(facts, parts, order.key))
-        classifier = Classifier(load_bundle(trial, [order.key.public]), backend="cpu", threads=1)
-        if held_out is None:
-            return {**facts, **_keras_metrics(run)}, None
-        int8_logits = device_logits(classifier, held_out.images)
-    keras_logits = scored(run.network, held_out.images, run.mean)
-    parity = compare(keras_logits, int8_logits, classifier)
-    if not parity.passed:
-        raise ExportError(
-            f"int8 flips {parity.label_flips} of {parity.films} labels, at most 0.5 % expected; train with more films "
-            "or another seed, and look at the ranges of the calibration films"
-        )
-    return {**facts, **_int8_metrics(facts, held_out, int8_logits)}, parity
-
-
-def _int8_metrics(facts: Mapping[str, Any], films: HeldOut, logits: NDArray[np.float64]) -> dict[str, Any]:
-    probabilities, thresholds = apply_calibration(facts["calibration"], logits), facts["thresholds"]
-    decisions = {
-        "": logits > 0,
-        "_at_flag": probabilities >= thresholds["flag_at"],
-        "_at_clear": probabilities >= thresholds["clear_below"],
-    }
-    measured = {
-        end: evaluate(films.labels, logits, decided, films.patients).to_dict() for end, decided in decisions.items()
-    }
-    return {"metrics": _metrics(measured), "measured_on": f"{films.words}, int8 on the device's own code"}
-
-
-def _keras_metrics(run: SeedRun) -> dict[str, Any]:
-    parts = {"": "test", "_at_flag": "test_at_flag", "_at_clear": "test_at_clear"}
-    measured = {end: run.metrics[part] for end, part in parts.items()}
-    return {
-        "metrics": _metrics(measured),
-        "measured_on": f"{measured['']['n']} test films, in Keras before quantization",
-    }
-
-
-def _metrics(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The ROC AUC knows no threshold and stands once."""
-    return {
-        f"{name}{end}": measured[end][name] for end in measured for name in MEASURES if not (end and name == "roc_auc")
-    }
+def _fit_for_boards(network: Int8) -> Audit:
+    found = audit(network.tflite)
+    if not found.passed:
+        raise ExportError(f"the quantized network is not fit for every board: {_objections(found)}")
+    return found
 
 
 def _objections(found: Audit) -> str:
     of_operators = [f"{operator.name}: {words}" for operator in found.operators for words in operator.objections]
     return "; ".join([*found.objections, *of_operators])
+
+
+def _order_facts(order: Order, run: SeedRun) -> dict[str, Any]:
+    return {
+        "name": order.name or run.recipe.name, "version": order.version, "released": order.released,
+        "expires": order.expires,
+    }  # fmt: skip
+
+
+def _network_parts(run: SeedRun, network: Int8, facts: Mapping[str, Any]) -> dict[str, bytes]:
+    golden = golden_inputs()
+    parts = {MODEL: network.tflite, GOLDEN: golden_file(golden, golden_logits(network, facts, golden))}
+    rule = run.trained.outliers
+    if rule is not None and facts["outliers"] is not None:
+        parts[OUTLIERS] = arrays_file(centres=rule.centres, whiten=rule.whiten)
+    compiled = compile_for_coral(network.tflite)
+    return parts if compiled is None else {**parts, EDGETPU_MODEL: compiled}
+
+
+def _on_trial(order: Order, facts: Mapping[str, Any], parts: Mapping[str, bytes]) -> Classifier:
+    """Loaded as a box would load it."""
+    with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder:
+        trial = Path(folder) / "trial.bundle"
+        write_bundle(trial, signed_parts(facts, parts, order.key))
+        return Classifier(load_bundle(trial, [order.key.public]), backend="cpu", threads=1)
+
+
+def _proofs(order: Order, run: SeedRun, classifier: Classifier) -> dict[str, Proof]:
+    """By part, then by file name of the further manifests; empty when the run's films are not at hand."""
+    held_out = load_held_out(order.run, order.images)
+    if held_out is None:
+        return {}
+    sets = held_out | {extra.manifest.stem: load_extra(extra) for extra in order.also}
+    return {
+        name: Proof(films=films, keras=answers(run.trained, films.images), int8=judged(classifier, films.images))
+        for name, films in sets.items()
+    }
+
+
+def _parity(proofs: Mapping[str, Proof], classifier: Classifier) -> Parity | None:
+    if not proofs:
+        return None
+    keras, int8 = ([getattr(proof, side).logits for proof in proofs.values()] for side in ("keras", "int8"))
+    parity = compare(np.concatenate(keras), np.concatenate(int8), classifier)
+    if not parity.passed:
+        raise ExportError(
+            f"int8 flips {parity.label_flips} of {parity.films} labels, at most 0.5 % expected; train with more films "
+            "or another seed, and look at the ranges of the calibration films"
+        )
+    return parity
 
 
 def _json(value: Any) -> bytes:

@@ -85,10 +85,15 @@ def _public_pem(private: Ed25519PrivateKey) -> bytes:
 
 
 def golden_file(inputs: NDArray[np.uint8], logits: NDArray[np.float32]) -> bytes:
-    """golden.npz: `inputs` uint8 (n, rows, columns) and `logits` float32 (n,), the same bytes for the same arrays."""
+    """golden.npz: `inputs` uint8 (n, rows, columns) and `logits` float32 (n,)."""
+    return arrays_file(inputs=inputs, logits=logits)
+
+
+def arrays_file(**arrays: NDArray[Any]) -> bytes:
+    """An .npz archive, the same bytes for the same arrays."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in (("inputs", inputs), ("logits", logits)):
+        for name, array in arrays.items():
             content = io.BytesIO()
             np.save(content, array, allow_pickle=False)
             archive.writestr(_entry(f"{name}.npy"), content.getvalue())

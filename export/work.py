@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from export.build import Order, build
+from export.build import Extra, Order, build
 from export.bundle import read_signing_key
 from export.inspect import audit_lines, parity_line
 from train.run import RunError
@@ -23,12 +23,13 @@ def build_bundle(
     expires: datetime | None,
     images: Path | None,
     notes: Path | None,
+    also: list[str],
 ) -> None:
     """Raises RunError, KeyFileError, ExportError, BundleError; then nothing was written."""
     order = Order(
         run=run, out=out, key=read_signing_key(key), seed=seed, name=name, version=version, released=released,
         expires=None if expires is None else expires.replace(tzinfo=UTC), images=images,
-        notes="" if notes is None else _text(notes),
+        notes="" if notes is None else _text(notes), also=tuple(_extra(words) for words in also),
     )  # fmt: skip
     print(f"quantizing and proving {run} …", flush=True)
     built = build(order)
@@ -41,6 +42,13 @@ def build_bundle(
     if not built.on_coral:
         print("not compiled for Coral: edgetpu_compiler is not on the PATH")
     print(f"{built.out}: seed {built.seed}, network {built.digest}, signed by {order.key.public.key_id}")
+
+
+def _extra(words: str) -> Extra:
+    manifest, parted, images = words.partition(":")
+    if not parted or not Path(manifest).is_file() or not Path(images).is_dir():
+        raise RunError(f"--also {words}: MANIFEST.csv:FOLDER expected, the second where the films are")
+    return Extra(manifest=Path(manifest), images=Path(images))
 
 
 def _text(notes: Path) -> str:

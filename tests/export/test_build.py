@@ -17,9 +17,9 @@ from export.bundle import make_key, read_signing_key
 from export.golden import golden_inputs
 from export.parity import MAX_FLIPPED_SHARE, Parity
 from train.data import load_films
-from train.fit import scored
 from train.recipe import load_recipe
 from train.run import RunError, load_seed
+from train.trained import answers
 
 EPOCH = "1767225600"
 
@@ -60,7 +60,7 @@ def test_the_box_scores_films_as_keras_did(built: Built, key: Path, toy: Path, t
     run = load_seed(toy_run, built.seed)
     films = load_films(toy / "manifest.csv", toy, load_recipe(toy_run / "recipe.yaml").data)["test"].images
     ours = [classifier.classify(film).logit for film in films]
-    keras_logits = scored(run.network, films, run.mean)
+    keras_logits = answers(run.trained, films).logits
     spread = float(np.ptp(keras_logits))
     np.testing.assert_allclose(ours, keras_logits, atol=0.05 * spread)
 
@@ -68,7 +68,7 @@ def test_the_box_scores_films_as_keras_did(built: Built, key: Path, toy: Path, t
 def test_the_bundle_carries_its_evidence(built: Built) -> None:
     parts = dict(read_members(built.out))
     assert json.loads(parts["audit.json"])["passed"] is True
-    assert json.loads(parts["parity.json"])["films"] == 12
+    assert json.loads(parts["parity.json"])["films"] == 24
     assert len(json.loads(parts["calibration_films.json"])["sha256"]) == 16
     card = parts["model_card.md"].decode()
     for words in (

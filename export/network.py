@@ -1,0 +1,48 @@
+"""Network: a trained network and calibration films come in; its int8 form and how a box reads it go out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.tone import in_tone
+from export.quantize import output_order, to_int8
+from train.model import folded
+from train.recipe import StudyNetwork
+from train.run import SeedRun
+from train.trained import Trained
+
+Films = NDArray[np.uint8]
+STUDY_OUTPUTS = {"kind": "logits2", "logit": 0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8:
+    """A quantized network, and the manifest's `outputs` that say how to read it."""
+
+    tflite: bytes
+    outputs: dict[str, Any]
+
+
+def quantized(run: SeedRun, films: Films) -> Int8:
+    """`films` uint8 (n, 224, 224), as preprocessed, set the ranges of the layers."""
+    trained = run.trained
+    toned = np.stack([in_tone(film, trained.tone) for film in films])
+    if isinstance(run.recipe.network, StudyNetwork):
+        plain = folded(trained.network, run.recipe.network, run.recipe.optimizer)
+        return Int8(tflite=to_int8(plain, toned, mean=trained.mean), outputs=STUDY_OUTPUTS)
+    network = trained.network
+    tflite = to_int8(network, toned, mean=trained.mean)
+    return Int8(tflite=tflite, outputs=evidence_outputs(trained, output_order(network, tflite, toned, trained.mean)))
+
+
+def evidence_outputs(trained: Trained, order: tuple[int, ...]) -> dict[str, Any]:
+    """`order[i]` is where the .tflite has the network's output i: the evidence map first, then the features."""
+    evidence, *features = order
+    return {"kind": "evidence", "logit": None, "evidence": evidence, "bias": trained.bias, "features": features}
+
+
+__all__ = ["Int8", "evidence_outputs", "quantized"]
