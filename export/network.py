@@ -36,7 +36,7 @@ def quantized(run: SeedRun, films: Films) -> Int8:
         return Int8(tflite=to_int8(plain, toned, mean=trained.mean), outputs=STUDY_OUTPUTS)
     network = trained.network
     tflite = to_int8(network, toned, mean=trained.mean)
-    return Int8(tflite=tflite, outputs=evidence_outputs(trained, output_order(network, tflite, toned, trained.mean)))
+    return Int8(tflite=tflite, outputs=evidence_outputs(trained, output_order(tflite)))
 
 
 def evidence_outputs(trained: Trained, order: tuple[int, ...]) -> dict[str, Any]:

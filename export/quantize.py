@@ -60,3 +60,14 @@ def as_input(films: NDArray[np.uint8], mean: float) -> NDArray[np.float32]:
     """uint8 (n, rows, columns) to float32 (n, rows, columns, 1), `(grey - mean) / 255`."""
     scaled: NDArray[np.float32] = (films.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
     return scaled
+
+
+def output_order(tflite: bytes) -> tuple[int, ...]:
+    """Where the .tflite has each output of the Keras network: converters sort them as they like, by no stated rule."""
+    with quiet():
+        interpreter = tf.lite.Interpreter(model_content=tflite)
+    placed = [tensor["index"] for tensor in interpreter.get_output_details()]
+    named = interpreter.get_signature_runner().get_output_details()
+    # Keras' export names the outputs output_0, output_1 and so on, in the network's order.
+    ordered = sorted(named, key=lambda name: int(name.rpartition("_")[2]))
+    return tuple(placed.index(named[name]["index"]) for name in ordered)
