@@ -101,10 +101,10 @@ def load(
     pairs = find_pairs(np.stack([film for film, _ in read]), on_step=on_compare)
     across = [pair for pair in pairs if rows[pair.first].part != rows[pair.second].part]
     copies: set[int] = set()
-    if getattr(section, "near_duplicates", "leave_out") == "error":
+    if duplicates_stop(section):
         raise_if(manifest, duplicate_faults(rows, across))
     else:
-        copies = {_learning(rows, pair) for pair in across}
+        copies = copies_left_out(rows, across)
     kept = [place for place in range(len(rows)) if place not in copies]
     raise_if(manifest, manifest_faults([rows[place] for place in kept], images))
     films = {part: _stack([(rows[i], read[i]) for i in kept if rows[i].part == part]) for part in PARTS}
@@ -158,9 +158,15 @@ def duplicate_faults(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
     ]
 
 
-def _learning(rows: Sequence[Row], pair: Pair) -> int:
-    """The film of a pair that is left out: training gives way to operating films, both give way to test films."""
-    return min((pair.first, pair.second), key=lambda place: PARTS.index(rows[place].part))
+def duplicates_stop(section: DataSection) -> bool:
+    """Whether a near-duplicate in two parts is an error; else it is left out of one."""
+    return bool(getattr(section, "near_duplicates", "leave_out") == "error")
+
+
+def copies_left_out(rows: Sequence[Row], pairs: Sequence[Pair]) -> set[int]:
+    """Of pairs in two parts, the film left out: training gives way to operating films, both give way to test films."""
+    across = [(pair.first, pair.second) for pair in pairs if rows[pair.first].part != rows[pair.second].part]
+    return {min(pair, key=lambda place: PARTS.index(rows[place].part)) for pair in across}
 
 
 def _stack(pairs: Sequence[tuple[Row, Read]]) -> Films:

@@ -17,7 +17,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from train.data import duplicate_faults, try_films
+from train.data import copies_left_out, duplicate_faults, duplicates_stop, try_films
 from train.dataset_facts import Table, count_tables, grey_table, people, short_cut_table, short_cuts
 from train.dataset_plots import draw_ages, draw_greys, draw_short_cuts
 from train.duplicates import Pair, find_pairs
@@ -60,9 +60,10 @@ def examine(manifest: Path, images: Path, section: DataSection, *, on_progress: 
     seen, films = [row for row, _ in kept], np.array([film for _, film in kept], np.uint8).reshape(-1, 224, 224)
     pairs = find_pairs(films, on_step=lambda done, of: on_progress("comparing films", done, of))
     across = [pair for pair in pairs if seen[pair.first].part and seen[pair.second].part]
+    divided = duplicate_faults(seen, across) if duplicates_stop(section) else []
     return Card(
         manifest=manifest.name, rows=tuple(seen), films=films, tables=_tables(seen, films),
-        duplicates=duplicate_table(seen, pairs), faults=(*faults, *broken, *duplicate_faults(seen, across)),
+        duplicates=duplicate_table(seen, pairs), faults=(*faults, *broken, *divided),
         left_out=len(every) - len(rows),
     )  # fmt: skip
 
@@ -86,6 +87,9 @@ def duplicate_table(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
         for pair in sorted(unknown, key=lambda pair: pair not in across)
     )  # fmt: skip
     title = f"near-duplicates: {len(pairs)} pairs, {len(unknown)} of them of two patients, {len(across)} in two parts"
+    parted = [pair for pair in pairs if rows[pair.first].part and rows[pair.second].part]
+    if copies := copies_left_out(rows, parted):
+        title += f"; {len(copies)} films are left out, lest one part learns what another measures"
     return Table(title=title, columns=("film", "film", "likeness", "parts"), lines=lines)
 
 

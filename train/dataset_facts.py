@@ -115,7 +115,9 @@ def short_cuts(rows: Sequence[Row], films: NDArray[np.uint8]) -> tuple[ShortCut,
     if len(named) > 1:
         asked += [("pneumonia or normal", f"source {name}", ill, known & (sources == name)) for name in named]
         for label, theirs in (("normal", known & ~ill), ("pneumonia", ill)):
-            asked += [(f"source {name} or another", f"{label} films", sources == name, theirs) for name in named]
+            there = [name for name in named if (theirs & (sources == name)).any()]
+            one_each = there[:1] if len(there) == 2 else there  # of two sources, either question is the other's mirror
+            asked += [(f"source {name} or another", f"{label} films", sources == name, theirs) for name in one_each]
     found = (
         _short_cut(question, among, yes[rows_], numbers[rows_], group[rows_]) for question, among, yes, rows_ in asked
     )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -95,7 +97,17 @@ def test_what_would_stop_training_stands_in_the_card_and_is_raised_after_it(imag
     for words in ("line 7 (absent.png)", "line 8 (6.png): label 'maybe'", "line 9 (7.png): no patient_id", "age 'old'"):
         assert words in str(caught.value)
         assert words.replace("'", "&#39;") in (tmp_path / "card" / "card.html").read_text()
-    assert "line 2 (0.png) in train and line 82 (0.png) in test show one exposure" in str(caught.value)
+
+
+def test_a_film_in_two_parts_is_shown_and_stops_training_where_the_recipe_says_so(images: Path, tmp_path: Path) -> None:
+    manifest = written(tmp_path, [*sound_lines(), ["0.png", "normal", "other", "test", "A", "", "", "", ""]])
+    card = examine(manifest, images, DataSection())
+    assert card.faults == ()
+    assert card.duplicates.lines == (("line 2 (0.png)", "line 82 (0.png)", "1.00", "train, test"),)
+    assert "1 films are left out" in card.duplicates.title
+    strict = cast("Any", SimpleNamespace(**dict(DataSection()), near_duplicates="error"))
+    (fault,) = examine(manifest, images, strict).faults
+    assert "line 2 (0.png) in train and line 82 (0.png) in test show one exposure" in fault
 
 
 def test_a_manifest_of_files_alone_still_has_a_card(images: Path, tmp_path: Path) -> None:

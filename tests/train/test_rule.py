@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from train.recipe import RuleSection
+from train.rule import Lessons, fit_rule, held_out_logits
+
+
+def lessons(*, count: int = 400, source: int = 0) -> Lessons:
+    """Channel 0 says the label; channel 1 says it too, and differs between sources (`source` films) of one label."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, count)
+    means = random.normal(0, 1, (count, 6)) * [1, 1, 1, 3, 0.1, 10]
+    means[:, :2] += labels[:, None] * 1.5
+    others = random.normal(0, 1, (source, 6)) * [1, 1, 1, 3, 0.1, 10] + [0, 4, 0, 0, 0, 0]
+    groups = np.array([f"p{index // 2}" for index in range(count)])
+    return Lessons(means=means, labels=labels, groups=groups, others=((0, others),) if source else ())
+
+
+def test_without_a_penalty_it_is_scikit_learns_logistic_regression() -> None:
+    shown = lessons()
+    rule = fit_rule(shown, RuleSection(c=0.5))
+    standard = (shown.means - shown.means.mean(axis=0)) / (shown.means.std(axis=0) + 1e-6)
+    plain = LogisticRegression(C=0.5, max_iter=3000).fit(standard, shown.labels)
+    np.testing.assert_allclose(rule.logits(shown.means), plain.decision_function(standard), atol=1e-5)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.3, 100.0])
+def test_the_penalty_takes_away_what_differs_between_sources_of_one_label(penalty: float) -> None:
+    shown = lessons(source=200)
+    rule = fit_rule(shown, RuleSection(c=0.5, source_penalty=penalty))
+    here, there = rule.logits(shown.means[shown.labels == 0]), rule.logits(shown.others[0][1])
+    apart = abs(there.mean() - here.mean())
+    # Negative control: unpunished, the other source scores as if it were ill.
+    assert apart > 3 if penalty == 0 else apart < 3 / (1 + penalty)
+    assert rule.weights[0] > 0.5
+
+
+def test_held_out_logits_come_from_rules_that_did_not_see_the_patient() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 120)
+    nothing = Lessons(
+        means=random.normal(0, 1, (120, 100)), labels=labels, groups=np.array([f"p{i}" for i in range(120)])
+    )
+    section = RuleSection(c=10.0)
+    assert roc_auc_score(labels, fit_rule(nothing, section).logits(nothing.means)) > 0.95
+    assert roc_auc_score(labels, held_out_logits(nothing, section, 0)) < 0.65

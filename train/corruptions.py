@@ -1,0 +1,136 @@
+"""Corruptions: films come in; the same films as worse exposures would have made them go out.
+
+Twelve faults at three strengths, in the manner of Hendrycks and Dietterich (2019) and in the terms of radiography. Each
+is drawn from the seed and the film's own content, so that order and company of films change nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Film = NDArray[np.uint8]
+Grey = NDArray[np.float32]
+Fault = Callable[[Film, int, np.random.Generator], Grey]
+STRENGTHS = (1, 2, 3)
+DENSITY = np.log(50.0)
+"""Natural logarithm of the ratio of photons between the darkest and the brightest part of a film."""
+
+
+def corrupt(films: Film, name: str, strength: int, *, seed: int = 0) -> Film:
+    """Films uint8 (n, rows, columns) with fault `name` of CORRUPTIONS at strength 1, 2 or 3; the same shape."""
+    fault = CORRUPTIONS[name]
+    return np.stack([_grey(fault(film, strength - 1, _random(film, name, seed))) for film in films])
+
+
+def _random(film: Film, name: str, seed: int) -> np.random.Generator:
+    """The strength is not in it: a stronger fault of a film is the same fault, stronger."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(film.tobytes())])
+
+
+def _grey(film: Grey) -> Film:
+    return np.clip(np.rint(film), 0, 255).astype(np.uint8)
+
+
+def _sign(random: np.random.Generator) -> int:
+    return 1 if random.random() < 0.5 else -1
+
+
+def exposure(film: Film, level: int, random: np.random.Generator) -> Grey:
+    """Window centre too low or too high by 15, 30, 45 grey values."""
+    return film.astype(np.float32) + _sign(random) * (15, 30, 45)[level]
+
+
+def gamma(film: Film, level: int, random: np.random.Generator) -> Grey:
+    """Another look-up table: exponent 1.25, 1.6, 2.0 or its inverse."""
+    exponent = np.float32((1.25, 1.6, 2.0)[level] ** _sign(random))
+    return np.asarray(255 * (film.astype(np.float32) / 255) ** exponent, np.float32)
+
+
+def contrast(film: Film, level: int, _random: np.random.Generator) -> Grey:
+    """Window too wide: contrast 0.8, 0.6, 0.4 about the film's mean."""
+    mean = np.float32(film.mean())
+    return mean + (0.8, 0.6, 0.4)[level] * (film.astype(np.float32) - mean)
+
+
+def quantum_noise(film: Film, level: int, random: np.random.Generator) -> Grey:
+    """Too little dose: 8000, 2500, 800 photons a pixel at the darkest, fewer where the film is brighter.
+
+    Grey is the logarithm of photons, so its noise is 255 / DENSITY / sqrt(photons).
+    """
+    photons = (8000, 2500, 800)[level] * np.exp(-film.astype(np.float32) / 255 * DENSITY)
+    noise = random.standard_normal(film.shape).astype(np.float32)
+    return film + noise * np.float32(255 / DENSITY) / np.sqrt(photons).astype(np.float32)
+
+
+def blur(film: Film, level: int, _random: np.random.Generator) -> Grey:
+    """Detector or focal spot: Gaussian of sigma 0.8, 1.5, 2.5 pixels."""
+    return cv2.GaussianBlur(film.astype(np.float32), (0, 0), (0.8, 1.5, 2.5)[level]).astype(np.float32)
+
+
+def sharpening(film: Film, level: int, _random: np.random.Generator) -> Grey:
+    """Edge enhancement of the modality: unsharp mask of sigma 2 pixels by 1, 2, 4."""
+    grey = film.astype(np.float32)
+    return grey + (1, 2, 4)[level] * (grey - cv2.GaussianBlur(grey, (0, 0), 2.0))
+
+
+def collimation(film: Film, level: int, random: np.random.Generator) -> Grey:
+    """Shutters left in the film: two sides black over 5, 10, 15 % of it."""
+    out = film.astype(np.float32)
+    for side in random.permutation(4)[:2]:
+        turned = np.rot90(out, side)
+        turned[: int((0.05, 0.10, 0.15)[level] * len(turned))] = 0
+    return out
+
+
+def rotation(film: Film, level: int, random: np.random.Generator) -> Grey:
+    """Patient or plate turned by 5, 10, 20 degrees."""
+    return _warped(film, _sign(random) * (5, 10, 20)[level], 1.0)
+
+
+def scale(film: Film, level: int, random: np.random.Generator) -> Grey:
+    """Another distance or crop: 1.1, 1.2, 1.35 times larger or smaller."""
+    return _warped(film, 0, (1.1, 1.2, 1.35)[level] ** _sign(random))
+
+
+def motion(film: Film, level: int, random: np.random.Generator) -> Grey:
+    """Breath during the exposure: every point drawn out over 3, 6, 10 pixels, mostly up and down."""
+    length = (3, 6, 10)[level]
+    kernel = np.zeros((2 * length + 1, 2 * length + 1), np.float32)
+    slant = random.uniform(-0.3, 0.3)
+    for step in np.linspace(-length / 2, length / 2, 4 * length + 1):
+        kernel[round(length + step), round(length + slant * step)] += 1
+    return cv2.filter2D(film.astype(np.float32), -1, kernel / kernel.sum()).astype(np.float32)
+
+
+def marker(film: Film, level: int, random: np.random.Generator) -> Grey:
+    """Side letter and line of text, burnt in white, 14, 22, 32 pixels high, in an upper corner."""
+    out, height = film.copy(), (14, 22, 32)[level]
+    letter = "R" if random.random() < 0.5 else "L"
+    left = 6 if letter == "R" else film.shape[1] - 6 - 2 * height
+    cv2.putText(out, letter, (left, 8 + height), cv2.FONT_HERSHEY_SIMPLEX, height / 21, 255, 1 + height // 10)
+    cv2.putText(out, "AP ERECT", (left, 14 + height + height // 2), cv2.FONT_HERSHEY_SIMPLEX, height / 50, 255, 1)
+    return out.astype(np.float32)
+
+
+def jpeg(film: Film, level: int, _random: np.random.Generator) -> Grey:
+    """JPEG compression of quality 40, 20, 8."""
+    _, coded = cv2.imencode(".jpg", film, [cv2.IMWRITE_JPEG_QUALITY, (40, 20, 8)[level]])
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.float32)
+
+
+def _warped(film: Film, degrees: float, factor: float) -> Grey:
+    rows, columns = film.shape
+    matrix = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), degrees, factor)
+    return cv2.warpAffine(film, matrix, (columns, rows), flags=cv2.INTER_LINEAR).astype(np.float32)
+
+
+CORRUPTIONS: Mapping[str, Fault] = {
+    "exposure": exposure, "gamma": gamma, "contrast": contrast, "quantum noise": quantum_noise, "blur": blur,
+    "sharpening": sharpening, "collimation": collimation, "rotation": rotation, "scale": scale, "motion": motion,
+    "marker": marker, "jpeg": jpeg,
+}  # fmt: skip
