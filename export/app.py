@@ -12,7 +12,16 @@ import typer
 from train.quiet import quiet
 
 EPILOG = "Exit codes: 0 done, 1 failed (also: the network is not fit for a box), 2 wrong usage, run, key or bundle."
-USAGE_ERRORS = {"KeyFileError", "RunError", "RecipeError", "ManifestError", "NotABundle", "ValidationError"}
+USAGE_ERRORS = {
+    "KeyFileError",
+    "RunError",
+    "RecipeError",
+    "ManifestError",
+    "NotABundle",
+    "ValidationError",
+    "ReadsError",
+    "AimError",
+}
 app = typer.Typer(no_args_is_help=True, add_completion=False, epilog=EPILOG, pretty_exceptions_enable=False)
 
 
@@ -62,6 +71,30 @@ def build(
     build_bundle(
         run=run, out=out, key=key, seed=seed, name=name, version=version, released=released, expires=expires,
         images=images, notes=notes, also=also or [],
+    )  # fmt: skip
+
+
+@app.command(epilog=EPILOG)
+def reoperate(
+    bundle: Annotated[Path, typer.Argument(help="the bundle whose operating point is chosen anew")],
+    results: Annotated[Path, typer.Option(help="what `pneumoflag-device classify` wrote, or the collector's results")],
+    reads: Annotated[Path, typer.Option(help="CSV: label (0 or 1), reader, and exposure_id, source_path or file")],
+    key: Annotated[Path, typer.Option(help="private key of `keygen`; boxes must trust it")],
+    out: Annotated[Path, typer.Option(help="NAME.bundle for one file, any other name for a folder")],
+    aim: Annotated[
+        list[str] | None, typer.Option(help="sensitivity=0.97 or specificity=0.9, at the lower 95 % bound; repeatable")
+    ] = None,
+    flag_at: Annotated[float | None, typer.Option(help="probability from which on the flag is pneumonia")] = None,
+    clear_below: Annotated[float | None, typer.Option(help="probability below which the flag is clear")] = None,
+    recalibrate: Annotated[bool, typer.Option(help="fit the probabilities to these reads, too")] = False,
+    trusted_key: Annotated[list[Path] | None, typer.Option(help="public key to trust besides; repeatable")] = None,
+) -> None:
+    """Choose a bundle's operating point anew on your own reads: the same network, one version higher, signed by you."""
+    from export.work import reoperate_bundle
+
+    reoperate_bundle(
+        bundle=bundle, results=results, reads=reads, key=key, out=out, aims=aim or [], flag_at=flag_at,
+        clear_below=clear_below, recalibrate=recalibrate, trusted=trusted_key or [],
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def network_facts(run: SeedRun, network: Int8) -> dict[str, Any]:
     operating, release = run.operating, run.recipe.release
     return {
         "schema": 1,
-        "created": _now(),
+        "created": now(),
         "input": _input(engine.input, run.trained),
         "outputs": network.outputs,
         "preprocess_version": run.environment["preprocess_version"],
@@ -76,7 +76,7 @@ def _outliers(run: SeedRun) -> dict[str, Any] | None:
     return {"threshold": threshold, "chosen_on": words}
 
 
-def _now() -> datetime:
+def now() -> datetime:
     """SOURCE_DATE_EPOCH (reproducible-builds.org) makes the same run give the same bundle, byte by byte."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC).replace(microsecond=0)
