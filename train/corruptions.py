@@ -19,6 +19,8 @@ Fault = Callable[[Film, int, np.random.Generator], Grey]
 STRENGTHS = (1, 2, 3)
 DENSITY = np.log(50.0)
 """Natural logarithm of the ratio of photons between the darkest and the brightest part of a film."""
+MARGIN = 6
+"""Pixels between the film's side and what is written on it."""
 
 
 def corrupt(films: Film, name: str, strength: int, *, seed: int = 0) -> Film:
@@ -109,11 +111,16 @@ def motion(film: Film, level: int, random: np.random.Generator) -> Grey:
 
 def marker(film: Film, level: int, random: np.random.Generator) -> Grey:
     """Side letter and line of text, burnt in white, 14, 22, 32 pixels high, in an upper corner."""
-    out, height = film.copy(), (14, 22, 32)[level]
+    out, height, font = film.copy(), (14, 22, 32)[level], cv2.FONT_HERSHEY_SIMPLEX
     letter = "R" if random.random() < 0.5 else "L"
-    left = 6 if letter == "R" else film.shape[1] - 6 - 2 * height
-    cv2.putText(out, letter, (left, 8 + height), cv2.FONT_HERSHEY_SIMPLEX, height / 21, 255, 1 + height // 10)
-    cv2.putText(out, "AP ERECT", (left, 14 + height + height // 2), cv2.FONT_HERSHEY_SIMPLEX, height / 50, 255, 1)
+    lines = (
+        (letter, height / 21, 1 + height // 10, 8 + height),
+        ("AP ERECT", height / 50, 1, 14 + height + height // 2),
+    )
+    for words, size, thickness, bottom in lines:
+        (width, _), _ = cv2.getTextSize(words, font, size, thickness)
+        left = MARGIN if letter == "R" else film.shape[1] - MARGIN - width
+        cv2.putText(out, words, (left, bottom), font, size, 255, thickness)
     return out.astype(np.float32)
 
 

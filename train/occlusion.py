@@ -89,7 +89,7 @@ def _hidden_all(films: Film, masks: NDArray[np.bool_]) -> Film:
 
 
 def _shifted(masks: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.bool_]:
-    """Each mask moved round by a step of its own, never by none."""
+    """Each mask moved round by a step of its own, never by none; what overlaps is hidden in both."""
     side = masks.shape[1] * masks.shape[2]
     moves = [np.unravel_index(random.integers(1, side), masks.shape[1:]) for _ in masks]
     return np.stack([np.roll(mask, move, axis=(0, 1)) for mask, move in zip(masks, moves, strict=True)])

@@ -68,7 +68,7 @@ def width_edges(count: int = BINS) -> Floats:
 def mass_edges(probabilities: Floats, count: int = BINS) -> Floats:
     """Edges of at most `count` bins that hold equally many films; equal probabilities stay together."""
     inner = np.unique(np.quantile(probabilities, np.linspace(0, 1, count + 1)[1:-1], method="higher"))
-    return np.concatenate([[0.0], inner[(inner > 0) & (inner < 1)], [1.0]])
+    return np.concatenate([[0.0], inner[inner > 0], [1.0]])
 
 
 def ece(probabilities: Floats, labels: Labels, edges: Floats) -> float:
