@@ -54,6 +54,21 @@ def report(run: Annotated[Path, typer.Argument(help="folder that `fit --out` wro
 
 
 @app.command(epilog=EPILOG)
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="two or more folders that `fit --out` wrote")],
+    out: Annotated[Path | None, typer.Option(help="folder for compare.md, compare.json and a figure")] = None,
+) -> None:
+    """Show runs side by side; where their test films are the same, test whether their networks differ.
+
+    Example: pneumoflag-train compare runs/baseline-adult runs/edge-adult --out runs/adults
+    """
+    with quiet():
+        from train.compare_tables import compare_runs
+
+    compare_runs(runs, out)
+
+
+@app.command(epilog=EPILOG)
 def data(
     manifest: Annotated[Path, typer.Argument(help="CSV: file, label, patient_id or cluster_id, split")],
     images: Annotated[Path, typer.Option(help="folder that the manifest's file column counts from")],
