@@ -7,7 +7,7 @@ logit is linear in means over positions, so each position's share of it is exact
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from train.head import at_224, evidence_network
 from train.known import fit_known, outlier_threshold
 from train.lite0 import BLOCKS, backbone, block_output, load_imagenet
 from train.progress import Step
-from train.recipe import EdgeNetwork, Recipe
+from train.recipe import Recipe, edge_network
 from train.rule import Lessons, fit_rule, held_out_logits
+from train.soup import Mean, mean_of
 from train.taught import kinds, only, taught, teaching, together
 from train.trained import Trained, answers, network_input
 
@@ -69,12 +70,22 @@ def _tuned(  # noqa: PLR0917 - what train_edge was given
     checkpoints: Path | None,
 ) -> Edge:
     found = fine_tune(recipe, lessons, seed, on_step=on_step, checkpoints=checkpoints)
-    trained = _assembled(recipe, _plain(recipe, found.body), {BLOCKS: found.weight}, found.bias, films["train"], seed)
+    mean = Mean(body=_plain(recipe, found.body), weight=found.weight, bias=found.bias)
+    return _settled(recipe, films, mean, seed, found.history)
+
+
+def blend_edge(recipe: Recipe, films: Mapping[str, Films], networks: Sequence[Trained]) -> Edge:
+    """The mean of fine-tuned networks of several seeds, with rules of its own. See `train.soup`."""
+    return _settled(recipe, films, mean_of(recipe, networks, taught(recipe, films["train"])), 0, [])
+
+
+def _settled(recipe: Recipe, films: Mapping[str, Films], found: Mean, seed: int, history: list[Step]) -> Edge:
+    trained = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, films["train"], seed)
     operating = taught(recipe, films["operating"])
     return Edge(
         trained=trained, operating=operating, operating_logits=answers(trained, operating.images).logits,
         outlier_threshold=_threshold(recipe, trained, films["operating"]), evidence_blocks=(BLOCKS,),
-        history=found.history,
+        history=history,
     )  # fmt: skip
 
 
@@ -115,13 +126,6 @@ def _lessons(recipe: Recipe, films: Films, means: Floats) -> Lessons:
         means=means[teach], labels=films.labels[teach], groups=np.array(films.patients)[teach],
         others=tuple((label, theirs) for label, theirs in others if len(theirs)),
     )  # fmt: skip
-
-
-def edge_network(recipe: Recipe) -> EdgeNetwork:
-    """The recipe's network section. Raises TypeError for another kind of network."""
-    if not isinstance(recipe.network, EdgeNetwork):
-        raise TypeError(f"{recipe.network.kind}: lite0 expected")
-    return recipe.network
 
 
 def imagenet_body(recipe: Recipe) -> keras.Model:

@@ -22,7 +22,7 @@ from train.data import Films
 from train.devices import strategy
 from train.lite0 import BLOCKS, backbone, load_imagenet
 from train.progress import Recorder, Step
-from train.recipe import EdgeNetwork, Recipe
+from train.recipe import Recipe, edge_network
 from train.style import sampling_weights, style_chances
 
 MEAN = 127.0
@@ -48,8 +48,7 @@ def fine_tune(
     """Train on `films`. On a machine with several GPUs each takes a share of every batch."""
     section = recipe.fine_tune
     steps = steps_per_epoch(recipe, len(films))
-    chances = style_chances(films.images, films.labels, films.patients, seed) if section.style_power else None
-    draws = Draws(films=films, weights=sampling_weights(films.labels, chances, section.style_power), seed=seed)
+    draws = _draws(recipe, films, seed)
     with strategy().scope():
         network = classifier(recipe, steps * section.epochs)
     average, begun = _Average(network, section.average, section.average_every), 0
@@ -68,6 +67,12 @@ def fine_tune(
     return Tuned(body=network.get_layer("body"), weight=weight[:, 0], bias=float(bias[0]), history=recorder.history)
 
 
+def _draws(recipe: Recipe, films: Films, seed: int) -> Draws:
+    power = recipe.fine_tune.style_power
+    chances = style_chances(films.images, films.labels, films.patients, seed) if power else None
+    return Draws(films=films, weights=sampling_weights(films.labels, chances, power), seed=seed)
+
+
 def steps_per_epoch(recipe: Recipe, count: int) -> int:
     """Batches of one epoch."""
     return -(-count // recipe.batch_size)
@@ -75,13 +80,11 @@ def steps_per_epoch(recipe: Recipe, count: int) -> int:
 
 def classifier(recipe: Recipe, steps: int) -> keras.Model:
     """Film (n, 224, 224, 1) to one logit, with ImageNet's weights and the optimizer ready to train."""
-    section, network = recipe.fine_tune, recipe.network
-    if not isinstance(network, EdgeNetwork):
-        raise TypeError(f"{network.kind}: only lite0 is fine-tuned")
+    section, network = recipe.fine_tune, edge_network(recipe)
     body = backbone(size=network.side, drop_path=section.drop_path)
     load_imagenet(body)
     body.name = "body"
-    _freeze(body, section.frozen_blocks)
+    freeze(body, section.frozen_blocks)
     film = keras.Input((224, 224, 1), name="film")
     x = keras.layers.Resizing(network.side, network.side, interpolation="bilinear", name="resize")(film)
     x = keras.layers.GlobalAveragePooling2D(name="means")(body(x))
@@ -103,7 +106,7 @@ def _right(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.cast((targets > 0.5) == (logits > 0), tf.float32)
 
 
-def _freeze(body: keras.Model, blocks: int) -> None:
+def freeze(body: keras.Model, blocks: int) -> None:
     """The stem and so many blocks keep weights and batch statistics."""
     kept = ("stem", *(f"block{index}_" for index in range(min(blocks, BLOCKS))))
     for layer in body.layers:
@@ -137,6 +140,11 @@ class Draws:
         drawn = random.choice(len(self.films), (count, 2), p=self.weights)
         seeds = random.integers(0, 2**31, count)
         yield from zip(drawn[:, 0].tolist(), drawn[:, 1].tolist(), seeds.tolist(), strict=True)
+
+
+def batches_of(recipe: Recipe, films: Films, epoch: int, steps: int, *, seed: int) -> tf.data.Dataset:
+    """What `fine_tune` would show in one epoch: (float32 films, float32 targets (n, 1)), changed, mixed, in tone."""
+    return _batches(recipe, _draws(recipe, films, seed), epoch, steps)
 
 
 def _batches(recipe: Recipe, draws: Draws, epoch: int, steps: int) -> tf.data.Dataset:

@@ -46,6 +46,14 @@ def _share(body: keras.Model, block: int, weight: Floats32, side: int) -> keras.
     return out
 
 
+def share_weight(network: keras.Model, block: int) -> Floats32:
+    """The weight, (channels,), that `evidence_network` was given for a block of the last map's side."""
+    (kernel,) = network.get_layer(f"{block_name(network, block)}_share").get_weights()
+    positions = network.outputs[0].shape[1] * network.outputs[0].shape[2]
+    weight: Floats32 = kernel[0, 0, :, 0] * positions
+    return weight
+
+
 def _standard_means(body: keras.Model, block: int, mean: Floats32, spread: Floats32) -> keras.KerasTensor:
     """(mean over positions - mean) / spread of every channel, in one depthwise convolution with a scale of its own."""
     x = block_output(body, block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from train.data import Films
 from train.devices import settle
-from train.edge import train_edge
+from train.edge import Edge, blend_edge, train_edge
 from train.fine_tune import steps_per_epoch as tuning_steps
 from train.fit import fit, steps_per_epoch
 from train.operating import OperatingPoint, operating_point
@@ -53,7 +53,16 @@ def learn(
     settle(seed, mixed_precision=recipe.mixed_precision)
     if isinstance(recipe.network, StudyNetwork):
         return _study(recipe, films, seed, on_step)
-    edge = train_edge(recipe, films, seed, on_step=on_step, checkpoints=checkpoints)
+    return _with_point(recipe, train_edge(recipe, films, seed, on_step=on_step, checkpoints=checkpoints))
+
+
+def blended(recipe: Recipe, films: Mapping[str, Films], networks: Sequence[Trained]) -> Learned:
+    """The mean of the networks of several seeds, with an operating point of its own."""
+    settle(0, mixed_precision=recipe.mixed_precision)
+    return _with_point(recipe, blend_edge(recipe, films, networks))
+
+
+def _with_point(recipe: Recipe, edge: Edge) -> Learned:
     point = operating_point(recipe.operating_point, edge.operating_logits, edge.operating.labels)
     return Learned(
         trained=edge.trained, point=point, operating=edge.operating, operating_logits=edge.operating_logits,

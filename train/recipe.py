@@ -84,6 +84,7 @@ class FineTuneSection(Section):
     smoothing: float = Field(0.05, ge=0, lt=0.5, description="labels are that far from 0 and 1")
     mixup: float = Field(0.2, ge=0, description="Beta(a, a) shares of a second film (Zhang et al. 2018); 0: none")
     style_power: float = Field(0.5, ge=0, le=1, description="how much films count whose style hides their label")
+    soup: bool = Field(True, description="the mean of all seeds' weights is a network of its own, and is released")
     average: float = Field(0.95, ge=0, lt=1, description="weights are averaged over steps with this memory")
     average_every: int = Field(4, ge=1, description="steps between two additions to the average")
 
@@ -191,6 +192,13 @@ class Recipe(Section):
     def digest(self) -> str:
         """SHA-256 over all settings, hex."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def edge_network(recipe: Recipe) -> EdgeNetwork:
+    """The recipe's network section. Raises TypeError for another kind of network."""
+    if not isinstance(recipe.network, EdgeNetwork):
+        raise TypeError(f"{recipe.network.kind}: lite0 expected")
+    return recipe.network
 
 
 def find_recipe(name: str) -> Path:

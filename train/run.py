@@ -1,8 +1,8 @@
 """Run: a recipe and films come in; a run's folder with weights, history, scores and measures goes out.
 
 RUN/recipe.yaml films.csv data.json calibration.npz
-RUN/seed-1/model.weights.h5 outliers.npz history.json scores.csv decisions.csv operating_scores.csv operating.json
-           metrics.json environment.json
+RUN/seed-1/ and RUN/soup/: model.weights.h5 outliers.npz history.json scores.csv decisions.csv operating_scores.csv
+    operating.json metrics.json environment.json
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from train.trained import Answers, Trained, answers
 
 WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoints"
 FILM_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
+SOUP = 0
+"""Stands for a seed where the mean of all seeds' weights is meant. See `train.soup`."""
 CALIBRATION_FILMS = 200
 """Training films kept with the run; they set the int8 ranges when a bundle is built."""
 
@@ -99,9 +101,15 @@ def train_seed(
     out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int, *, on_step: Callable[[Step], None]
 ) -> None:
     """Train one network, choose its operating point, measure it on the test films, write it all down."""
-    folder = seed_folder(out, seed)
-    checkpoints = folder / CHECKPOINTS
+    checkpoints = seed_folder(out, seed) / CHECKPOINTS
     learned = learn(recipe, films, seed, on_step=on_step, checkpoints=checkpoints)
+    write_seed(out, recipe, films, seed, learned)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def write_seed(out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int, learned: Learned) -> Path:
+    """A trained network with its rules, and what it says of the test films; the folder."""
+    folder = seed_folder(out, seed)
     folder.mkdir(exist_ok=True)
     learned.trained.network.save_weights(folder / WEIGHTS)
     if learned.trained.outliers is not None:
@@ -112,7 +120,7 @@ def train_seed(
     write_json(folder / "operating.json", operating_facts(learned))
     write_scores(folder / "operating_scores.csv", learned.operating, Answers(logits=learned.operating_logits))
     write_measures(folder, recipe, films["test"], learned)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    return folder
 
 
 def operating_facts(learned: Learned) -> dict[str, Any]:
@@ -183,8 +191,8 @@ def _tensorflow_version() -> str:
 
 
 def seed_folder(run: Path, seed: int) -> Path:
-    """Where one seed's files stand."""
-    return run / f"seed-{seed}"
+    """Where one seed's files stand; those of SOUP, the mean of all seeds, beside them."""
+    return run / ("soup" if seed == SOUP else f"seed-{seed}")
 
 
 def seeds_of(run: Path) -> list[int]:
@@ -198,10 +206,15 @@ def _finished(run: Path) -> list[int]:
     return [int(path.parent.name.removeprefix("seed-")) for path in run.glob("seed-*/metrics.json")]
 
 
+def is_finished(run: Path, seed: int) -> bool:
+    """Whether all of it is written: the measures come last."""
+    return (seed_folder(run, seed) / "metrics.json").is_file()
+
+
 def load_seed(run: Path, seed: int) -> SeedRun:
     """One trained network with all that was written beside it. Raises RunError, RecipeError."""
     folder, recipe = seed_folder(run, seed), load_recipe(run / "recipe.yaml")
-    if not (folder / "metrics.json").is_file():
+    if not is_finished(run, seed):
         raise RunError(f"{run}: seed {seed} is not in it; finished are {', '.join(map(str, seeds_of(run)))}")
     operating = read_json(folder / "operating.json")
     return SeedRun(
