@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from device.contract import IdKind, content_id, load_site_key, pseudonym
+from export.site_results import KEYED, PATHS, Film, SiteResults, site_results
+from export.site_table import ReadsError, Row, read_text, rows_of
+
+__all__ = ["ReadsError", "SiteReads", "site_reads"]
+
 LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "normal": 0, "pneumonia": 1}
-KEYS = ("exposure_id", "source_path", "file", "case_id")
-"""By what a read names its film: the first of these columns that the file has."""
-RESULT_FIELDS = ("exposure_id", "source_path", "flag", "score")
+RAW = {
+    "sop_instance_uid": ("exposure_id", IdKind.EXPOSURE),
+    "study_instance_uid": ("study_id", IdKind.STUDY),
+    "accession_number": ("accession_id", IdKind.ACCESSION),
+}
+"""The collector's columns of raw identifiers; see docs/collector.md."""
+CONTENT = "content_sha256"
+ORDER = ("exposure_id", *PATHS, "study_id", "accession_id")
+"""A read that names an exposure belongs to it or to none; then a file, a study, an accession number."""
+COLUMNS = (*ORDER, *RAW, CONTENT)
 SMALLEST = 1e-12
 """A score that was rounded to 0 or 1 has no finite logit."""
 
 
-class ReadsError(Exception):
-    """Results and reads cannot be used; the words name file, line and remedy."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteReads:
-    """Of n films with a score and a reference: `logits` float64 (n,), `labels` int64 (n,).
+    """Of n films with a score and a reference: `logits` float64 (n,), `labels` int64 (n,), whose films they are.
 
     `left_out` says how many were left out, by reason.
     """
 
     logits: NDArray[np.float64]
     labels: NDArray[np.int64]
+    patients: tuple[str, ...]
     left_out: Mapping[str, int]
 
     def count(self, label: int) -> int:
@@ -46,23 +53,48 @@ class SiteReads:
         return f"{self.count(0)} normal and {self.count(1)} pneumonia films by the site's own reads"
 
 
-def site_reads(results: Path, reads: Path, *, digest: str) -> SiteReads:
-    """Results of the network with this SHA-256, and their reads. Raises ReadsError."""
-    scores, foreign = _of_network(results, digest)
-    key, labels, ties = _references(reads)
-    found = _matched(scores, key, labels, reads, results)
-    judged = {case: score for case, score in found.items() if score is not None}
-    named = sorted(judged)
+@dataclass(slots=True, kw_only=True)
+class _Votes:
+    """What readers said: label and line by film and reader, and the reads that no film could be found for."""
+
+    films: dict[str, dict[str, tuple[int, str]]] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+    ambiguous: set[str] = field(default_factory=set)
+
+    def labels(self) -> dict[str, int]:
+        """Each film's majority; a tie is no reference."""
+        shares = {film: float(np.mean([label for label, _ in said.values()])) for film, said in self.films.items()}
+        return {film: int(share > 0.5) for film, share in shares.items() if share != 0.5}
+
+
+def site_reads(results: Path, reads: Path, *, digest: str, site_key: Path | None = None) -> SiteReads:
+    """Results of the network with this SHA-256, and their reads.
+
+    `site_key`: for reads that name films by raw DICOM identifiers. Raises ReadsError, ContractError.
+    """
+    key = None if site_key is None else load_site_key(site_key)
+    known = site_results(results, digest=digest)
+    votes = _votes(reads, known, key)
+    labels = votes.labels()
+    if not votes.films:
+        raise ReadsError(f"{reads}: none of its films is in {results}; compare how both name films")
+    films = [known.films[film] for film in sorted(labels)]
+    judged = [(film, film.score) for film in films if film.score is not None]
     site = SiteReads(
-        logits=logit(np.clip([judged[case] for case in named], SMALLEST, 1 - SMALLEST)),
-        labels=np.array([labels[case] for case in named], np.int64),
+        logits=logit(np.clip(np.array([score for _, score in judged]), SMALLEST, 1 - SMALLEST)),
+        labels=np.array([labels[film.exposure] for film, _ in judged], np.int64),
+        patients=tuple(film.patient for film, _ in judged),
         left_out={
-            "results of another network": foreign,
-            "reads that tie": ties,
-            "reads without a result": len(labels) - len(found),
-            "films that the network did not judge": len(found) - len(judged),
+            "results of another network": known.foreign,
+            "films with a result and no read": len(known.films) - len(votes.films),
+            "reads without a result": len(votes.unknown),
+            "reads that fit several films": len(votes.ambiguous),
+            "films whose reads tie": len(votes.films) - len(labels),
+            "films that the network did not judge": len(films) - len(judged),
         },
     )
+    if films and not judged:
+        raise ReadsError(f"{results}: the network judged none of the films with a read; their gate says why")
     return _both_classes(site, reads)
 
 
@@ -73,100 +105,59 @@ def _both_classes(site: SiteReads, reads: Path) -> SiteReads:
     return site
 
 
-def _of_network(path: Path, digest: str) -> tuple[pd.DataFrame, int]:
-    """Columns of RESULT_FIELDS, the last result of each film, and how many are of other networks."""
-    table = _results(path)
-    if missing := [name for name in ("score", "model_digest") if name not in table]:
-        raise ReadsError(f"{path}: no {' and no '.join(missing)} in the results; name what `classify` wrote")
-    ours = table[table["model_digest"] == digest]
-    if ours.empty:
-        others = ", ".join(sorted({str(found)[:12] for found in table["model_digest"]})) or "none"
-        raise ReadsError(
-            f"{path}: no result of this bundle's network {digest[:12]}…, but of {others}; classify the films with it"
-        )
-    return ours, len(table) - len(ours)
+def _votes(reads: Path, known: SiteResults, key: bytes | None) -> _Votes:
+    votes = _Votes()
+    for row in _rows(reads):
+        reader, label = _reader(row), _label(row)
+        column, value = _name(row, key)
+        found = known.find(column, value)
+        if len(found) == 1:
+            _count(votes, found[0], reader, label, row.where)
+        else:
+            (votes.ambiguous if found else votes.unknown).add(value)
+    return votes
 
 
-def _results(path: Path) -> pd.DataFrame:
-    text = _text(path)
-    if text.lstrip().startswith("{"):
-        return pd.DataFrame(list(_json_lines(path, text)))
-    return _table(path)
+def _rows(reads: Path) -> Iterator[Row]:
+    for row in rows_of(reads, read_text(reads)):
+        if "label" not in row.cells or not set(COLUMNS) & set(row.cells):
+            names = ", ".join(COLUMNS)
+            raise ReadsError(f"{reads}: columns label and one of {names} expected, with commas between; add them")
+        yield row
 
 
-def _json_lines(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                result = json.loads(line)
-                yield {**{name: result.get(name) for name in RESULT_FIELDS}, "model_digest": result["model"]["digest"]}
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise ReadsError(f"{path}: line {number} is no result; name what `classify` wrote") from None
+def _count(votes: _Votes, film: Film, reader: str, label: int, where: str) -> None:
+    before, line = votes.films.setdefault(film.exposure, {}).setdefault(reader, (label, where))
+    if before != label:
+        remedy = "keep one" if reader else "keep one, or name the readers in a column reader"
+        raise ReadsError(f"{where}: another label for the film of {line.rpartition(', ')[2]}; {remedy}")
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ReadsError(f"{path}: cannot be read ({error.strerror}); name a file") from None
-    except UnicodeDecodeError:
-        raise ReadsError(f"{path}: not UTF-8 text; export it as UTF-8") from None
+def _reader(row: Row) -> str:
+    reader = row.cells.get("reader", "")
+    if "reader" in row.cells and not reader:
+        raise ReadsError(f"{row.where}: reader: empty; name the reader in every row, or leave the column out")
+    return reader
 
 
-def _table(path: Path) -> pd.DataFrame:
-    _text(path)
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ReadsError(
-            f"{path}: not a CSV table ({error}); a header line and a line for each film expected"
-        ) from None
-    return table.apply(lambda column: column.str.strip())
-
-
-def _references(path: Path) -> tuple[str, dict[str, int], int]:
-    """By which column films are named, each film's majority label, and how many tie."""
-    table = _table(path)
-    key = next((name for name in KEYS if name in table), None)
-    if key is None or "label" not in table:
-        raise ReadsError(f"{path}: columns label and one of {', '.join(KEYS)} expected; add them")
-    votes: dict[str, list[int]] = {}
-    for line, (case, label) in enumerate(zip(table[key], table["label"], strict=True), start=2):
-        if label.lower() not in LABELS or not case:
-            raise ReadsError(f"{path}: line {line}: {key} and a label 0, 1, normal or pneumonia expected; correct it")
-        votes.setdefault(case, []).append(LABELS[label.lower()])
-    labels = {case: int(np.mean(found) > 0.5) for case, found in votes.items() if np.mean(found) != 0.5}
-    return key, labels, len(votes) - len(labels)
-
-
-def _matched(
-    scores: pd.DataFrame, key: str, labels: Mapping[str, int], reads: Path, results: Path
-) -> dict[str, float | None]:
-    """The score of each film with a read; None where the network did not judge it."""
-    column = key if key in scores else "source_path"
-    if column not in scores:
-        raise ReadsError(f"{reads}: films are named by {key}, which {results} does not have; name them as it does")
-    known = {str(name): _score(score) for name, score in zip(scores[column], scores["score"], strict=True)}
-    if column == "source_path":
-        known = _by_ending(known) | known
-    found = {case: known[case] for case in labels if case in known}
-    if not found:
-        raise ReadsError(f"{reads}: none of the {len(labels)} films is in {results}; compare how both name films")
+def _label(row: Row) -> int:
+    found = LABELS.get(row.cells["label"].lower())
+    if found is None:
+        raise ReadsError(f"{row.where}: label: 0, 1, normal or pneumonia expected; correct it")
     return found
 
 
-def _score(value: Any) -> float | None:
-    return None if value is None or value in {"", "null"} or pd.isna(value) else float(value)
-
-
-def _by_ending(known: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Paths also by their ends, `b/c.png` for `a/b/c.png`, where only one path ends so."""
-    endings: dict[str, list[str]] = {}
-    for name in known:
-        parts = Path(name).parts
-        for start in range(1, len(parts)):
-            endings.setdefault("/".join(parts[start:]), []).append(name)
-    return {ending: known[names[0]] for ending, names in endings.items() if len(names) == 1}
-
-
-__all__ = ["ReadsError", "SiteReads", "site_reads"]
+def _name(row: Row, key: bytes | None) -> tuple[str, str]:
+    """The best of a read's names, and its column among those of results; raw identifiers keyed."""
+    cells = dict(row.cells)
+    for raw, (column, kind) in RAW.items():
+        if value := cells.get(raw):
+            if key is None:
+                raise ReadsError(f"{row.where}: {raw}: name the key of the results with --site-key")
+            cells[column] = cells.get(column) or pseudonym(key, kind, value) or ""
+    if value := cells.get(CONTENT):
+        cells["exposure_id"] = cells.get("exposure_id") or content_id(key or b"", value.lower())
+    for column in ORDER:
+        if value := cells.get(column):
+            return column, value.lower() if column in KEYED else value
+    raise ReadsError(f"{row.where}: names no film; fill in one of {', '.join(COLUMNS)}")

@@ -1,0 +1,63 @@
+"""Site table: a CSV file that a site wrote comes in; its rows by column name, with their lines, go out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class ReadsError(Exception):
+    """Results and reads cannot be used; the words name file, line and remedy, and never a film's identifier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One record. `where` names file and line for messages."""
+
+    where: str
+    cells: Mapping[str, str]
+
+
+def read_text(path: Path) -> str:
+    """UTF-8 without its byte order mark. Raises ReadsError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ReadsError(f"{path}: cannot be read ({error.strerror}); name a file") from None
+    except UnicodeDecodeError:
+        raise ReadsError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+
+
+def rows_of(path: Path, text: str) -> Iterator[Row]:
+    """Rows under a header line; names in lower case, cells stripped, blank rows left out. Raises ReadsError."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        _, header = next(_filled(reader), (0, []))
+        names = _names(path, header)
+        for line, cells in _filled(reader):
+            where = f"{path}, line {line}"
+            if len(cells) > len(names):
+                raise ReadsError(f"{where}: {len(cells)} cells under {len(names)} columns; quote cells with commas")
+            yield Row(where=where, cells=dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=True)))
+    except csv.Error as error:
+        raise ReadsError(f"{path}, line {reader.line_num}: not CSV ({error}); correct it") from None
+
+
+def _filled(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    for cells in reader:
+        stripped = [cell.strip() for cell in cells]
+        if any(stripped):
+            yield reader.line_num, stripped
+
+
+def _names(path: Path, header: list[str]) -> list[str]:
+    names = [name.lower() for name in header]
+    if not names:
+        raise ReadsError(f"{path}: empty; a header line and a line for each film expected")
+    if len({name for name in names if name}) < len([name for name in names if name]):
+        raise ReadsError(f"{path}, line 1: two columns have the same name; is there a header line?")
+    return names
