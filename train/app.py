@@ -32,6 +32,9 @@ def fit(
     population: Annotated[str, typer.Option(help="one of the recipe's populations, as adult or paediatric")] = "",
     seeds: Annotated[str, typer.Option(help="seeds to train, as 1,2,3; default: those of the recipe")] = "",
     resume: Annotated[bool, typer.Option(help="go on with an interrupted run: finished seeds and epochs stay")] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(file_okay=False, help="folder for TensorBoard's event files, DIR/RUN/seed-N")
+    ] = None,
 ) -> None:
     """Train one network for each seed, choose its operating point on held-out patients, and write the report."""
     with quiet():  # --help must not wait for TensorFlow, nor a person read what it says on import
@@ -39,7 +42,7 @@ def fit(
 
     task = Task(
         recipe=recipe, manifest=manifest, images=images, out=out, population=population, seeds=_numbers(seeds),
-        resume=resume,
+        resume=resume, tensorboard=tensorboard,
     )  # fmt: skip
     fit_all(task)
 

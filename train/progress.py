@@ -11,13 +11,17 @@ import keras
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One batch: `epoch` from 1, `done` of `steps` batches of the whole run, and the batch's own figures."""
+    """One batch: `epoch` from 1, `done` of `steps` batches of the whole run, and the batch's own figures.
+
+    `learning_rate` is the one that the batch moved the weights with.
+    """
 
     epoch: int
     done: int
     steps: int
     loss: float
     accuracy: float
+    learning_rate: float
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -32,11 +36,17 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._epoch = 0
         self._in_epoch = 0
         self._sums = (0.0, 0.0)
+        self._learning_rate = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keras counts epochs from 0."""
         del logs
         self._epoch, self._in_epoch, self._sums = epoch + 1, 0, (0.0, 0.0)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Asked before the step: a schedule moves on with it."""
+        del batch, logs
+        self._learning_rate = float(self.model.optimizer.learning_rate)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Keras reports running means over the epoch; the batch's own value is their increment."""
@@ -51,6 +61,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             steps=self._steps,
             loss=self._sums[0] - before[0],
             accuracy=self._sums[1] - before[1],
+            learning_rate=self._learning_rate,
         )
         self.history.append(step)
         self._on_step(step)

@@ -9,19 +9,24 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from train.blend import blend, has_soup
 from train.data import Films, load_films
 from train.learn import steps_of
 from train.progress import Step
 from train.recipe import Recipe, find_recipe, load_recipe
 from train.report import report, table
 from train.run import seed_folder, start_run, train_seed
+from train.tensorboard import event_log
 
 STEPS_BETWEEN_LINES = 56
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What `fit` was asked for. `population` "" where the recipe is for any; no `seeds`: the recipe's."""
+    """What `fit` was asked for. `population` "" where the recipe is for any; no `seeds`: the recipe's.
+
+    `tensorboard` is a folder for event files, in TENSORBOARD/RUN/seed-N, so that runs can share it.
+    """
 
     recipe: str
     manifest: Path
@@ -30,6 +35,7 @@ class Task:
     population: str = ""
     seeds: tuple[int, ...] = ()
     resume: bool = False
+    tensorboard: Path | None = None
 
     @property
     def settings(self) -> Recipe:
@@ -45,7 +51,8 @@ def fit_all(task: Task) -> None:
     with _progress(console) as progress:
         films = _load(progress, settings, task.manifest, task.images)
         finished = start_run(task.out, settings, films, images=task.images, resume=task.resume)
-        _train_all(progress, settings, films, task.out, finished)
+        _train_all(progress, settings, films, task, finished)
+        _blend(progress, settings, films, task.out)
     report_run(task.out)
 
 
@@ -67,15 +74,30 @@ def _load(progress: Progress, recipe: Recipe, manifest: Path, images: Path) -> M
 
 
 def _train_all(
-    progress: Progress, recipe: Recipe, films: Mapping[str, Films], out: Path, finished: tuple[int, ...]
+    progress: Progress, recipe: Recipe, films: Mapping[str, Films], task: Task, finished: tuple[int, ...]
 ) -> None:
     steps, left = steps_of(recipe, films), [seed for seed in recipe.seeds if seed not in finished]
-    task = progress.add_task("training", total=steps * len(left), words="")
+    bar = progress.add_task("training", total=steps * len(left), words="")
     for index, seed in enumerate(left):
-        show = _shower(progress, task, seed, index * steps)
-        train_seed(out, recipe, films, seed, on_step=show)
+        show, events = _shower(progress, bar, seed, index * steps), task.tensorboard
+        with event_log(None if events is None else seed_folder(events / task.out.resolve().name, seed)) as log:
+            train_seed(task.out, recipe, films, seed, on_step=_both(show, log))
         if not progress.console.is_terminal:
-            progress.console.print(f"seed {seed}: written to {seed_folder(out, seed)}")
+            progress.console.print(f"seed {seed}: written to {seed_folder(task.out, seed)}")
+
+
+def _blend(progress: Progress, recipe: Recipe, films: Mapping[str, Films], out: Path) -> None:
+    if has_soup(recipe, films):
+        progress.add_task("mean of all seeds", total=None, words="")
+        blend(out, recipe, films)
+
+
+def _both(first: Callable[[Step], None], second: Callable[[Step], None]) -> Callable[[Step], None]:
+    def tell(step: Step) -> None:
+        first(step)
+        second(step)
+
+    return tell
 
 
 def _shower(progress: Progress, task: object, seed: int, before: int) -> Callable[[Step], None]:
