@@ -6,9 +6,11 @@ and out, per-channel convolutions and per-tensor dense layers: what the Edge TPU
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,10 +24,21 @@ GREY_MAX = 255.0
 
 def to_int8(network: keras.Model, films: NDArray[np.uint8], *, mean: float) -> bytes:
     """`films` uint8 (n, rows, columns) set the ranges of the layers. `mean` is the grey value that is zero inside."""
-    rows, columns = films.shape[1:]
+    with int8_converter(network, films, mean=mean) as converter:
+        converted: bytes = converter.convert()
+    return converted
+
+
+@contextlib.contextmanager
+def int8_converter(network: keras.Model | Path, films: NDArray[np.uint8], *, mean: float) -> Iterator[Any]:
+    """TensorFlow's converter with all that a box needs set; it may be used until the block ends.
+
+    `network` may be the folder of a SavedModel that takes float32 (1, rows, columns, 1).
+    """
     with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder, quiet():
-        _save(network, (1, rows, columns, 1), Path(folder))
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if not isinstance(network, Path):
+            _save(network, (1, *films.shape[1:], 1), Path(folder))
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(network) if isinstance(network, Path) else folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: _calibration(films, mean)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -33,11 +46,10 @@ def to_int8(network: keras.Model, films: NDArray[np.uint8], *, mean: float) -> b
         converter.inference_output_type = tf.int8
         # Per-channel dense layers need a newer op than tflite-runtime 2.14 and the Edge TPU have.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # noqa: SLF001  no public name
-        converted: bytes = converter.convert()
-    return converted
+        yield converter
 
 
-def _save(network: keras.Model, shape: tuple[int, int, int, int], folder: Path) -> None:
+def _save(network: keras.Model, shape: tuple[int, ...], folder: Path) -> None:
     """A SavedModel with a static batch: a concrete function of a Keras 3 model would be written without its weights."""
     film = keras.Input(batch_shape=shape, name="film")
     static = keras.Model(film, network(film, training=False))
