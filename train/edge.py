@@ -7,6 +7,7 @@ logit is linear in means over positions, so each position's share of it is exact
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,12 @@ from train.fine_tune import MEAN, fine_tune
 from train.head import at_224, evidence_network
 from train.known import fit_known, outlier_threshold
 from train.lite0 import BLOCKS, backbone, block_output, load_imagenet
+from train.operating import NONE_HELD, Held
 from train.progress import Step
 from train.recipe import Recipe, edge_network
 from train.rule import Lessons, fit_rule, held_out_logits
 from train.soup import Mean, mean_of
+from train.stress import worse_exposures
 from train.taught import kinds, only, taught, teaching, together
 from train.trained import Trained, answers, network_input
 
@@ -36,11 +39,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """A trained network. `operating_logits` (n,) of the films in `operating` choose calibration and thresholds."""
+    """A trained network. `operating_logits` (n,) of the films in `operating` choose calibration and thresholds.
+
+    `stressed` are the same films as worse exposures; none where only rules that saw some of them could judge them.
+    """
 
     trained: Trained
     operating: Films
     operating_logits: Floats
+    stressed: Held
     outlier_threshold: float
     evidence_blocks: tuple[int, ...]
     history: list[Step]
@@ -71,19 +78,23 @@ def _tuned(  # noqa: PLR0917 - what train_edge was given
 ) -> Edge:
     found = fine_tune(recipe, lessons, seed, on_step=on_step, checkpoints=checkpoints)
     mean = Mean(body=_plain(recipe, found.body), weight=found.weight, bias=found.bias)
-    return _settled(recipe, films, mean, seed, found.history)
+    return _settled(recipe, films, mean, found.history)
 
 
 def blend_edge(recipe: Recipe, films: Mapping[str, Films], networks: Sequence[Trained]) -> Edge:
     """The mean of fine-tuned networks of several seeds, with rules of its own. See `train.soup`."""
-    return _settled(recipe, films, mean_of(recipe, networks, taught(recipe, films["train"])), 0, [])
+    return _settled(recipe, films, mean_of(recipe, networks, taught(recipe, films["train"])), [])
 
 
-def _settled(recipe: Recipe, films: Mapping[str, Films], found: Mean, seed: int, history: list[Step]) -> Edge:
-    trained = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, films["train"], seed)
+def _settled(recipe: Recipe, films: Mapping[str, Films], found: Mean, history: list[Step]) -> Edge:
+    trained = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, films["train"])
     operating = taught(recipe, films["operating"])
+    worse, whose = worse_exposures(operating.images, recipe.operating_point.stress_copies)
+    logits = answers(trained, np.concatenate([operating.images, worse])).logits
+    clean = len(operating)
     return Edge(
-        trained=trained, operating=operating, operating_logits=answers(trained, operating.images).logits,
+        trained=trained, operating=operating, operating_logits=logits[:clean],
+        stressed=Held(logits=logits[clean:], labels=operating.labels[whose]),
         outlier_threshold=_threshold(recipe, trained, films["operating"]), evidence_blocks=(BLOCKS,),
         history=history,
     )  # fmt: skip
@@ -101,16 +112,16 @@ def _ruled(recipe: Recipe, films: Mapping[str, Films], seed: int) -> Edge:
     both = together(films["train"], films["operating"])
     body = imagenet_body(recipe)
     blocks = recipe.rule.blocks
-    means = block_means(body, blocks, both.images, recipe)
+    means = block_means(body, blocks, both.images, recipe, untrained=True)
     wide = np.concatenate([means[block] for block in blocks], axis=1).astype(np.float64)
     lessons = _lessons(recipe, both, wide)
     rule = fit_rule(lessons, recipe.rule)
     ends = np.cumsum([0, *(means[block].shape[1] for block in blocks)])
     weights = {block: rule.weights[a:b].astype(np.float32) for block, a, b in zip(blocks, ends, ends[1:], strict=False)}
-    trained = _assembled(recipe, body, weights, rule.bias, films["train"], seed)
+    trained = _assembled(recipe, body, weights, rule.bias, films["train"], untrained=True)
     return Edge(
         trained=trained, operating=only(both, teaching(recipe, both)),
-        operating_logits=held_out_logits(lessons, recipe.rule, seed),
+        operating_logits=held_out_logits(lessons, recipe.rule, seed), stressed=NONE_HELD,
         outlier_threshold=_threshold(recipe, trained, films["operating"]), evidence_blocks=blocks, history=[],
     )  # fmt: skip
 
@@ -135,10 +146,27 @@ def imagenet_body(recipe: Recipe) -> keras.Model:
     return body
 
 
+Means = dict[int, NDArray[np.float32]]
+_REMEMBERED: dict[str, Means] = {}
+"""What the untrained features say of films does not depend on the seed; reading a film costs more than all else."""
+
+
 def block_means(
-    body: keras.Model, blocks: tuple[int, ...], films: NDArray[np.uint8], recipe: Recipe
-) -> dict[int, NDArray[np.float32]]:
-    """Each block's channel means (n, channels) of `films` uint8 (n, 224, 224) as preprocessed."""
+    body: keras.Model, blocks: tuple[int, ...], films: NDArray[np.uint8], recipe: Recipe, *, untrained: bool = False
+) -> Means:
+    """Each block's channel means (n, channels) of `films` uint8 (n, 224, 224) as preprocessed.
+
+    `untrained`: the body has ImageNet's weights, and what it says is remembered from seed to seed.
+    """
+    if not untrained:
+        return _block_means(body, blocks, films, recipe)
+    asked = f"{edge_network(recipe).side} {recipe.tone} {blocks} {films.shape} {hashlib.sha256(films.tobytes()).hexdigest()}"
+    if asked not in _REMEMBERED:
+        _REMEMBERED[asked] = _block_means(body, blocks, films, recipe)
+    return _REMEMBERED[asked]
+
+
+def _block_means(body: keras.Model, blocks: tuple[int, ...], films: NDArray[np.uint8], recipe: Recipe) -> Means:
     side = edge_network(recipe).side
     taps = keras.Model(body.input, [keras.ops.mean(block_output(body, k), axis=(1, 2)) for k in blocks])
     film = keras.Input((224, 224, 1))
@@ -151,17 +179,18 @@ def block_means(
     return {block: np.concatenate(parts) for block, parts in zip(blocks, zip(*found, strict=True), strict=True)}
 
 
-def _assembled(  # noqa: PLR0917 - what the network is made of
+def _assembled(
     recipe: Recipe,
     body: keras.Model,
     weights: Mapping[int, NDArray[np.float32]],
     bias: float,
     films: Films,
-    seed: int,
+    *,
+    untrained: bool = False,
 ) -> Trained:
     """Body, evidence and features in one network, and the rule that knows the training films."""
-    known, whose = known_films(recipe, films, seed)
-    means = block_means(body, edge_network(recipe).outlier_blocks, known, recipe)
+    known, whose = known_films(recipe, films)
+    means = block_means(body, edge_network(recipe).outlier_blocks, known, recipe, untrained=untrained)
     features = {block: (found.mean(axis=0), found.std(axis=0) + LEAST_SPREAD) for block, found in means.items()}
     standard = [(means[block] - mean) / spread for block, (mean, spread) in features.items()]
     outliers = fit_known(np.concatenate(standard, axis=1), whose)
@@ -188,9 +217,9 @@ def skeleton(recipe: Recipe, evidence_blocks: tuple[int, ...]) -> keras.Model:
     return assemble(body, {block: nothing[block] for block in evidence_blocks}, features)
 
 
-def known_films(recipe: Recipe, films: Films, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
+def known_films(recipe: Recipe, films: Films) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     """Films and their changed copies, uint8 (m, 224, 224), and the kind of each (m,)."""
-    random = np.random.default_rng((seed, 7))
+    random = np.random.default_rng(7)
     copies = [
         np.stack(
             [changed(recipe.augment, film, films.images[random.integers(len(films))], random) for film in films.images]

@@ -50,7 +50,7 @@ def learn(
     checkpoints: Path | None = None,
 ) -> Learned:
     """Train on films["train"]; the test films are not looked at. Same recipe, seed and films, same network."""
-    settle(seed, mixed_precision=recipe.mixed_precision)
+    settle(seed)
     if isinstance(recipe.network, StudyNetwork):
         return _study(recipe, films, seed, on_step)
     return _with_point(recipe, train_edge(recipe, films, seed, on_step=on_step, checkpoints=checkpoints))
@@ -58,12 +58,12 @@ def learn(
 
 def blended(recipe: Recipe, films: Mapping[str, Films], networks: Sequence[Trained]) -> Learned:
     """The mean of the networks of several seeds, with an operating point of its own."""
-    settle(0, mixed_precision=recipe.mixed_precision)
+    settle(0)
     return _with_point(recipe, blend_edge(recipe, films, networks))
 
 
 def _with_point(recipe: Recipe, edge: Edge) -> Learned:
-    point = operating_point(recipe.operating_point, edge.operating_logits, edge.operating.labels)
+    point = operating_point(recipe.operating_point, edge.operating_logits, edge.operating.labels, edge.stressed)
     return Learned(
         trained=edge.trained, point=point, operating=edge.operating, operating_logits=edge.operating_logits,
         outlier_threshold=edge.outlier_threshold, evidence_blocks=edge.evidence_blocks, history=edge.history,

@@ -37,17 +37,35 @@ class OperatingPoint:
     anchor: float | None = None
 
 
-def operating_point(section: OperatingPointSection, logits: Floats, labels: NDArray[np.int64]) -> OperatingPoint:
-    """From `logits` (n,) and `labels` (n,) of films that no weight was fitted on."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Logits (n,) and labels (n,) of films that no weight was fitted on."""
+
+    logits: Floats
+    labels: NDArray[np.int64]
+
+
+NONE_HELD = Held(logits=np.zeros(0), labels=np.zeros(0, np.int64))
+
+
+def operating_point(
+    section: OperatingPointSection, logits: Floats, labels: NDArray[np.int64], stressed: Held = NONE_HELD
+) -> OperatingPoint:
+    """From `logits` (n,) and `labels` (n,) of films that no weight was fitted on.
+
+    An anchored point takes the slope and the review band from these and from the same films as worse exposures, so
+    that probabilities and band still hold on films of another making.
+    """
     if section.calibration != "anchored":
         calibration = fit_calibration(section.calibration, logits, labels, section.prevalence)
         return OperatingPoint(
             calibration=calibration, thresholds=choose(apply_calibration(calibration, logits), labels, section)
         )
-    platt = fit_calibration("platt", logits, labels, section.prevalence)
+    all_logits, all_labels = np.concatenate([logits, stressed.logits]), np.concatenate([labels, stressed.labels])
+    platt = fit_calibration("platt", all_logits, all_labels, section.prevalence)
     anchor = sensitive_logit(np.sort(logits[labels == 1]), section.anchor_sensitivity)
     calibration = anchored(platt["a"], platt["b"], anchor)
-    low, high = review_band(logits, labels, anchor, section.review_share)
+    low, high = review_band(all_logits, all_labels, anchor, section.review_share)
     clear_below, flag_at = apply_calibration(calibration, np.array([low, high]))
     return OperatingPoint(
         calibration=calibration, anchor=anchor,

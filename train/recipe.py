@@ -128,6 +128,9 @@ class OperatingPointSection(Section):
     review_share: float = Field(
         0.135, ge=0, lt=1, description="for anchored: at most this share of films, classes weighed alike, is review"
     )
+    stress_copies: int = Field(
+        4, ge=0, description="for anchored: so many worse exposures of each film help to choose slope and review band"
+    )
     prevalence: float | None = Field(
         0.5, gt=0, lt=1, description="share of pneumonia that probabilities refer to; null: that of the operating films"
     )
@@ -151,6 +154,14 @@ class ReleaseSection(Section):
     limits: str = Field("", description="what the training films cannot teach; stands in the model card")
 
 
+class PopulationSection(ReleaseSection):
+    """What a bundle for one population says, and the operating point that its films suffice for."""
+
+    anchor_sensitivity: float | None = Field(
+        None, gt=0, lt=1, description="instead of the operating point's; null: as there"
+    )
+
+
 class Recipe(Section):
     """A whole training."""
 
@@ -172,7 +183,7 @@ class Recipe(Section):
     mixed_precision: bool = Field(False, description="float16 on GPUs that gain by it; float32 sums and logits")
     operating_point: OperatingPointSection = Field(OperatingPointSection(), description="calibration and thresholds")
     release: ReleaseSection = Field(description="what a bundle says of itself")
-    populations: dict[str, ReleaseSection] = Field({}, description="what it says instead, for each population's films")
+    populations: dict[str, PopulationSection] = Field({}, description="what it says instead, for each population")
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:
@@ -185,8 +196,13 @@ class Recipe(Section):
         if population not in self.populations:
             known = ", ".join(sorted(self.populations)) or "none"
             raise RecipeError(f"{self.name}: no population {population!r}; it has {known}")
-        release = self.populations[population]
-        return self.model_copy(update={"name": f"{self.name}-{population}", "release": release, "populations": {}})
+        said = self.populations[population].model_dump()
+        anchor, point = said.pop("anchor_sensitivity"), self.operating_point
+        changes = {
+            "name": f"{self.name}-{population}", "release": ReleaseSection(**said), "populations": {},
+            "operating_point": point if anchor is None else point.model_copy(update={"anchor_sensitivity": anchor}),
+        }  # fmt: skip
+        return self.model_copy(update=changes)
 
     @property
     def digest(self) -> str:
