@@ -160,7 +160,8 @@ def block_means(
     """
     if not untrained:
         return _block_means(body, blocks, films, recipe)
-    asked = f"{edge_network(recipe).side} {recipe.tone} {blocks} {films.shape} {hashlib.sha256(films.tobytes()).hexdigest()}"
+    content = hashlib.sha256(films.tobytes()).hexdigest()
+    asked = f"{edge_network(recipe).side} {recipe.tone} {blocks} {films.shape} {content}"
     if asked not in _REMEMBERED:
         _REMEMBERED[asked] = _block_means(body, blocks, films, recipe)
     return _REMEMBERED[asked]
