@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from export.held_out import Extra, load_extra, load_held_out
 from export.judged import judged
 from export.network import Int8, quantized
 from export.parity import Parity, compare
+from export.spoilt import spoilt_layers
 from train.data import Films
 from train.report import summarise
 from train.run import RunError, SeedRun, load_seed
@@ -87,7 +88,7 @@ def build(order: Order) -> Built:
     parts["calibration_films.json"] = _json({"sha256": digests})
     classifier = _on_trial(order, facts, parts)
     proofs = _proofs(order, run, classifier)
-    parity = _parity(proofs, classifier)
+    parity = _parity(proofs, classifier, lambda: spoilt_layers(run, films, proofs["test"].films.images, order.out))
     if parity is not None:
         parts["parity.json"] = _json(parity.to_dict())
     facts |= (
@@ -158,7 +159,8 @@ def _proofs(order: Order, run: SeedRun, classifier: Classifier) -> dict[str, Pro
     }
 
 
-def _parity(proofs: Mapping[str, Proof], classifier: Classifier) -> Parity | None:
+def _parity(proofs: Mapping[str, Proof], classifier: Classifier, blame: Callable[[], str]) -> Parity | None:
+    """Raises ExportError, with the words of `blame`."""
     if not proofs:
         return None
     keras, int8 = ([getattr(proof, side).logits for proof in proofs.values()] for side in ("keras", "int8"))
@@ -166,7 +168,7 @@ def _parity(proofs: Mapping[str, Proof], classifier: Classifier) -> Parity | Non
     if not parity.passed:
         raise ExportError(
             f"int8 flips {parity.label_flips} of {parity.films} labels, at most 0.5 % expected; train with more films "
-            "or another seed, and look at the ranges of the calibration films"
+            f"or another seed, and look at the ranges of the calibration films. {blame()}"
         )
     return parity
 
