@@ -1,4 +1,4 @@
-"""Bundles: this installation comes in; the newest released model bundle goes out."""
+"""Bundles: this installation comes in; the newest released model bundle for adults goes out."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class NoBundle(Exception):
 
 
 def newest_bundle(folder: Path = FOLDER) -> Path:
-    """The `.bundle` file with the highest number in its name. Raises NoBundle."""
-    found = sorted(folder.glob("*.bundle"), key=_order)
+    """The `.bundle` file of adults with the highest number in its name. Raises NoBundle."""
+    found = sorted(folder.glob("*adult*.bundle"), key=_order)
     if not found:
-        raise NoBundle(f"{folder}: holds no released bundle; name one with --bundle")
+        raise NoBundle(f"{folder}: holds no released bundle for adults; name one with --bundle")
     return found[-1]
 
 

@@ -62,10 +62,10 @@ def test_help_names_every_command(monkeypatch, capsys):
     assert {"phantom", "phantom-check", "modality", "vendors", "demo"} <= set(capsys.readouterr().out.split())
 
 
-def test_the_newest_bundle_is_the_one_with_the_highest_number(tmp_path):
-    for name in ("pneumoflag-2.bundle", "pneumoflag-10.bundle", "pneumoflag-9.bundle"):
+def test_the_newest_bundle_is_that_of_adults_with_the_highest_number(tmp_path):
+    for name in ("edge-adult-2.bundle", "edge-adult-10.bundle", "edge-adult-9.bundle", "edge-paediatric-11.bundle"):
         (tmp_path / name).touch()
-    assert newest_bundle(tmp_path).name == "pneumoflag-10.bundle"
+    assert newest_bundle(tmp_path).name == "edge-adult-10.bundle"
 
 
 def test_without_a_bundle_it_says_how_to_name_one(tmp_path):
