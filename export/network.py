@@ -9,14 +9,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from device.backends.engine import build_engine
 from device.tone import Tone, in_tone
+from export.equalise import correct_offsets, equalise
 from export.quantize import output_order, to_int8
+from train.edge import skeleton
 from train.model import folded
 from train.recipe import StudyNetwork
 from train.run import SeedRun
-from train.trained import Trained
+from train.trained import Trained, answers, network_input
 
 Films = NDArray[np.uint8]
+EQUALISED_BY = 64
+"""Calibration films that tell the ranges of channels."""
 STUDY_OUTPUTS = {"kind": "logits2", "logit": 0}
 
 
@@ -30,18 +35,35 @@ class Int8:
 
 def quantized(run: SeedRun, films: Films) -> Int8:
     """`films` uint8 (n, 224, 224), as preprocessed, set the ranges of the layers."""
-    trained = run.trained
-    tflite = to_int8(unquantized(run, films), toned(films, trained.tone), mean=trained.mean)
+    trained, shown = run.trained, toned(films, run.trained.tone)
+    tflite = to_int8(unquantized(run, films), shown, mean=trained.mean)
     if isinstance(run.recipe.network, StudyNetwork):
         return Int8(tflite=tflite, outputs=STUDY_OUTPUTS)
-    return Int8(tflite=tflite, outputs=evidence_outputs(trained, output_order(tflite)))
+    outputs = evidence_outputs(trained, output_order(tflite))
+    outputs["bias"] += float((answers(trained, films).logits - trained.bias - _sums(tflite, outputs, shown)).mean())
+    return Int8(tflite=tflite, outputs=outputs)
 
 
-def unquantized(run: SeedRun, _films: Films) -> keras.Model:
-    """The trained network in the form that is quantized."""
+def unquantized(run: SeedRun, films: Films) -> keras.Model:
+    """The trained network in the form that is quantized; calibration `films` tell an edge network's ranges."""
     if isinstance(run.recipe.network, StudyNetwork):
         return folded(run.trained.network, run.recipe.network, run.recipe.optimizer)
-    return run.trained.network
+    network = skeleton(run.recipe, tuple(run.operating["evidence_blocks"]))
+    network.set_weights(run.trained.network.get_weights())
+    inside = network.get_layer("edge_small")
+    some = films[:: max(1, len(films) // EQUALISED_BY)]
+    shown = network_input(some, mean=run.trained.mean, tone=run.trained.tone)
+    small = np.asarray(network.get_layer("resize")(shown), np.float32)
+    equalise(inside, small)
+    correct_offsets(inside, small)
+    return network
+
+
+def _sums(tflite: bytes, outputs: dict[str, Any], shown: Films) -> NDArray[np.float64]:
+    """Sums (n,) of the int8 network's evidence maps. One grey value is one step of its input."""
+    engine = build_engine(tflite, threads=1, backend="cpu")
+    films = (shown.astype(np.int16) - 128).astype(np.int8)[..., None]
+    return np.array([engine.run(film[None])[outputs["evidence"]].sum(dtype=np.float64) for film in films])
 
 
 def toned(films: Films, tone: Tone) -> Films:
