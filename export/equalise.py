@@ -30,20 +30,28 @@ DEPTHWISE, ORDINARY = (0, 1, 3), (0, 1, 2)
 
 
 def equalise(network: keras.Model, films: Floats32) -> None:
-    """Scale channels of `network` (see `train.head.evidence_network`) in place. `films` as it takes them."""
+    """Scale channels of `network` (see `train.head.evidence_network`) in place. `films` as it takes them.
+
+    Blocks that nothing reads are not in the network.
+    """
     pairs = [("stem_bn", ["block0_depthwise_conv"])]
     for index in range(BLOCKS):
         inner = [f"block{index}_depthwise_conv"]
         pairs += [(f"block{index}_bn0", inner)] if index else []
         pairs.append((f"block{index}_bn1", [f"block{index}_project_conv"]))
     pairs.append(("head_bn", _taps(network, BLOCKS)))
-    _fill_clipped(network, pairs, films)
+    names = _names(network)
+    _fill_clipped(network, [(norm, readers) for norm, readers in pairs if norm in names], films)
     _fill_linear(network, films)
+
+
+def _names(network: keras.Model) -> set[str]:
+    return {layer.name for layer in network.layers}
 
 
 def _taps(network: keras.Model, block: int) -> list[str]:
     """The layers of the head that read a block."""
-    names = {layer.name for layer in network.layers}
+    names = _names(network)
     return [name for end in ("share", "pool") if (name := f"{block_name(network, block)}_{end}") in names]
 
 
@@ -55,12 +63,15 @@ def _fill_clipped(network: keras.Model, pairs: Sequence[tuple[str, list[str]]], 
 
 def _fill_linear(network: keras.Model, films: Floats32) -> None:
     """Blocks of a stage are added to each other, so they share their channels' scales."""
+    names = _names(network)
     starts = np.cumsum([0, *(stage[0] for stage in STAGES)]).tolist()
     for first, end in itertools.pairwise(starts):
-        blocks = range(first, end)
+        blocks = [index for index in range(first, end) if f"block{index}_bn2" in names]
+        if not blocks:
+            continue
         norms = [f"block{index}_bn2" for index in blocks]
         convs = [f"block{index}_expand_conv" for index in range(first + 1, min(end + 1, BLOCKS))]
-        readers = [*convs, *(["head_conv"] if end == BLOCKS else [])]
+        readers = [name for name in [*convs, *(["head_conv"] if end == BLOCKS else [])] if name in names]
         readers += [name for index in blocks for name in _taps(network, index)]
         sums = [block_name(network, index) for index in blocks]
         top = np.maximum.reduce(_ranges(network, list(dict.fromkeys([*norms, *sums])), films)) + LEAST_RANGE

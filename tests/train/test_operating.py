@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from device.manifest import Calibration
 from train.calibrate import apply_calibration
-from train.operating import anchored, operating_point, review_band, sensitive_logit
+from train.operating import Held, anchored, operating_point, review_band, sensitive_logit
 from train.recipe import OperatingPointSection
 
 SECTION = OperatingPointSection(calibration="anchored", anchor_sensitivity=0.96, review_share=0.15)
@@ -71,3 +71,12 @@ def test_no_other_band_of_that_size_around_the_anchor_holds_more_errors() -> Non
     edges = [*np.sort(logits), logits.max() + 1e-6, anchor]
     best = max(errors(a, b) for a in edges for b in edges if a <= anchor <= b)
     assert errors(low, high) == pytest.approx(best)
+
+
+def test_worse_exposures_make_probabilities_less_sure_and_leave_the_anchor() -> None:
+    logits, labels = films()
+    plain = operating_point(SECTION, 4 * logits, labels)
+    stressed = operating_point(SECTION, 4 * logits, labels, Held(logits=logits, labels=labels))
+    assert stressed.anchor == plain.anchor
+    far = np.array([plain.anchor + 12.0])
+    assert apply_calibration(stressed.calibration, far)[0] < apply_calibration(plain.calibration, far)[0]
