@@ -110,7 +110,7 @@ class Isotonic(Part):
             return self.probabilities[0]
         for (x0, x1), (y0, y1) in zip(pairwise(self.logits), pairwise(self.probabilities), strict=True):
             if logit <= x1:
-                return y0 + (y1 - y0) * (logit - x0) / (x1 - x0)
+                return y1 - (y1 - y0) * (x1 - logit) / (x1 - x0)  # at a point itself exactly its probability
         return self.probabilities[-1]
 
 
