@@ -15,11 +15,13 @@ from device.backends.engine import Engine, TensorFacts, build_engine
 from device.manifest import InputSpec, OutputSpec
 from device.reading import input_tensor, level_table, read_outputs
 from export.network import Int8
+from export.proof import Proof
 from train.calibrate import apply_calibration
 from train.data import Films
 from train.evaluate import MEASURES, evaluate
+from train.known import outlier_threshold
 from train.run import SeedRun
-from train.taught import only, teaching
+from train.taught import kinds, only, teaching
 from train.trained import Trained
 
 GOLDEN_STEPS = 4
@@ -74,6 +76,17 @@ def _outliers(run: SeedRun) -> dict[str, Any] | None:
     margin = "" if section.margin == 1 else f", times {section.margin:g}"
     words = f"operating films: {section.false_alarms:.1%} of the source that lies farthest are beyond it{margin}"
     return {"threshold": threshold, "chosen_on": words}
+
+
+def int8_outliers(run: SeedRun, rule: dict[str, Any] | None, operating: Proof) -> dict[str, Any] | None:
+    """The rule with its threshold chosen anew on what the box says: int8 moves every film away from the centres."""
+    if rule is None or operating.int8.distances is None:
+        return rule
+    section = run.recipe.outliers
+    threshold = outlier_threshold(
+        operating.int8.distances, kinds(operating.films), section.false_alarms, section.margin
+    )
+    return {**rule, "threshold": threshold, "chosen_on": f"{rule['chosen_on']}; int8 on the device's own code"}
 
 
 def now() -> datetime:
@@ -132,8 +145,14 @@ def int8_metrics(run: SeedRun, facts: Mapping[str, Any], films: Films, logits: N
 
 def decided(run: SeedRun, logits: NDArray[np.float64]) -> NDArray[np.bool_]:
     """What the network calls pneumonia, (n,): at its anchor, where probability is one half, or where likelier."""
+    return logits >= decision_logit(run)
+
+
+def decision_logit(run: SeedRun) -> float:
+    """From this logit up a film is called pneumonia: the anchor, or without one the first number above 0."""
     anchor = run.operating.get("anchor")
-    return logits > 0 if anchor is None else logits >= anchor
+    # Numbers below the least normal one are 0 to a processor that TensorFlow has told to flush them.
+    return float(np.finfo(np.float64).tiny) if anchor is None else float(anchor)
 
 
 def words(films: Films) -> str:
