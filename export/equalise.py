@@ -81,7 +81,7 @@ def _fill_linear(network: keras.Model, films: Floats32) -> None:
 def _ranges(network: keras.Model, names: Sequence[str], films: Floats32) -> list[Floats32]:
     """Largest absolute value of every channel of each layer."""
     tops = [keras.ops.max(keras.ops.abs(network.get_layer(name).output), axis=(1, 2)) for name in names]
-    found = keras.Model(network.input, tops).predict_on_batch(films)
+    found = keras.Model(network.input, tops)(films, training=False)  # once each: no graph is worth its tracing
     return [np.asarray(part).max(axis=0) for part in (found if isinstance(found, list | tuple) else [found])]
 
 
