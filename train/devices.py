@@ -1,20 +1,43 @@
-"""Devices: the machine's processors come in; how a training is spread over them goes out."""
+"""Devices: the machine's processors come in; how a training is spread over them, and in which precision, goes out."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 
 import keras
 import tensorflow as tf
 
 
-def strategy() -> tf.distribute.Strategy:
-    """All GPUs of the machine, or its one device. Written for several GPUs; run by the authors on CPUs only."""
-    if len(tf.config.list_physical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
+def strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
+    """Each of `devices`, of several, takes a share of every batch. None: all GPUs of the machine, or its one device.
+
+    Tested on two logical processors; the authors had no GPU.
+    """
+    if devices is None:
+        devices = [device.name for device in tf.config.list_logical_devices("GPU")]
+    return _mirrored(tuple(devices)) if len(devices) > 1 else tf.distribute.get_strategy()
 
 
-def settle(seed: int, *, mixed_precision: bool) -> None:
+@cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """One for the whole process: of two, each takes the other's sums over devices for its own, and training ends."""
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def settle(seed: int) -> None:
     """Same seed, same network: deterministic operations, every random generator from `seed`."""
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy("mixed_float16" if mixed_precision else "float32")
+
+
+@contextmanager
+def precision(*, mixed: bool) -> Iterator[None]:
+    """Networks that are built meanwhile compute in float16 if `mixed`; what is measured and released is float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

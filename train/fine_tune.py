@@ -5,7 +5,6 @@ Interrupted trainings go on after the last whole epoch, if a folder for checkpoi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from device.tone import in_tone
 from train.augment import changed
 from train.data import Films
-from train.devices import strategy
+from train.devices import precision, strategy
 from train.lite0 import BLOCKS, backbone, load_imagenet
 from train.progress import Recorder, Step
 from train.recipe import Recipe, edge_network
@@ -49,11 +48,10 @@ def fine_tune(
     section = recipe.fine_tune
     steps = steps_per_epoch(recipe, len(films))
     draws = _draws(recipe, films, seed)
-    with strategy().scope():
+    with precision(mixed=recipe.mixed_precision), strategy().scope():
         network = classifier(recipe, steps * section.epochs)
-    average, begun = _Average(network, section.average, section.average_every), 0
-    if checkpoints is not None:
-        network, begun = _resumed(checkpoints, network, average)
+    average = _Average(network, section.average, section.average_every)
+    begun = 0 if checkpoints is None else _resumed(checkpoints, network, average)
     recorder = Recorder(section.epochs * steps, on_step, done=begun * steps)
     for epoch in range(begun, section.epochs):
         batches = _batches(recipe, draws, epoch, steps)
@@ -214,22 +212,37 @@ def _keep(folder: Path, network: keras.Model, average: _Average, epochs: int) ->
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / f"partial-{CHECKPOINT}")
     values = {f"value{index:04d}": value for index, value in enumerate(average.values)}
-    np.savez(folder / f"partial-{AVERAGE}", epochs=np.array(epochs), steps=np.array(average.steps), **values)  # type: ignore[arg-type]  # numpy's stubs take the names for options
+    values |= {f"drops{index:04d}": state.numpy() for index, state in enumerate(_drops(network))}
+    np.savez(folder / f"partial-{AVERAGE}", epochs=epochs, steps=average.steps, taken=_taken(network), **values)  # type: ignore[arg-type]  # numpy's stubs take the names for options
     for name in (CHECKPOINT, AVERAGE):
         (folder / f"partial-{name}").replace(folder / name)
 
 
-def _resumed(folder: Path, network: keras.Model, average: _Average) -> tuple[keras.Model, int]:
-    """The network as it was after its last whole epoch, and how many epochs that were."""
+def _resumed(folder: Path, network: keras.Model, average: _Average) -> int:
+    """Bring the network to where it was after its last whole epoch; how many epochs that were."""
     if not (folder / AVERAGE).is_file() or not (folder / CHECKPOINT).is_file():
-        return network, 0
-    with strategy().scope():
-        network = keras.saving.load_model(folder / CHECKPOINT)
+        return 0
+    # Into the network as it was built anew: a whole model read back forgets which weights must not decay.
+    network.optimizer.build(network.trainable_variables)
+    network.load_weights(folder / CHECKPOINT)
     with np.load(folder / AVERAGE) as kept:
-        average.network, average.steps, epochs = network, int(kept["steps"]), int(kept["epochs"])
+        average.steps, epochs, step = int(kept["steps"]), int(kept["epochs"]), int(kept.get("taken", kept["steps"]))
         average.values = [kept[name] for name in sorted(kept.files) if name.startswith("value")]
+        drops = [kept[name] for name in sorted(kept.files) if name.startswith("drops")]
+    for state, value in zip(_drops(network), drops, strict=False):
+        state.assign(value)
     # Steps that the optimizer took tell whether both files are of one epoch.
-    taken = int(network.optimizer.iterations.numpy())
-    if not math.isclose(taken, average.steps):
-        raise RuntimeError(f"{folder}: checkpoint of step {taken} beside an average of step {average.steps}; delete it")
-    return network, epochs
+    if _taken(network) != step:
+        words = f"checkpoint of step {_taken(network)} beside an average of step {step}; delete it"
+        raise RuntimeError(f"{folder}: {words}")
+    return epochs
+
+
+def _drops(network: keras.Model) -> list[keras.Variable]:
+    """What tells each dropout layer which outputs to leave out next; Keras saves it with no layer."""
+    return [state for state in network.non_trainable_variables if state.name == "seed_generator_state"]
+
+
+def _taken(network: keras.Model) -> int:
+    """Steps that moved the weights: with float16 those whose gradients overflow do not."""
+    return int(network.optimizer.iterations.numpy())

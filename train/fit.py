@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from device.tone import in_tone
 from train.augment import changed
 from train.data import Films
-from train.devices import settle, strategy
+from train.devices import precision, settle, strategy
 from train.model import GREY_MAX, build, sgdm
 from train.progress import Recorder, Step
 from train.recipe import Recipe, StudyNetwork
@@ -34,10 +34,10 @@ class Fitted:
 
 def fit(recipe: Recipe, films: Films, seed: int, *, on_step: Callable[[Step], None] = lambda _: None) -> Fitted:
     """Train one network from scratch. On a machine with several GPUs each takes a share of every batch."""
-    settle(seed, mixed_precision=recipe.mixed_precision)
-    mean = grey_mean(films.images)
-    with strategy().scope():
-        network = build(study_network(recipe), recipe.optimizer, shape=(*films.images.shape[1:], 1))
+    settle(seed)
+    mean, shape = grey_mean(films.images), (*films.images.shape[1:], 1)
+    with precision(mixed=recipe.mixed_precision), strategy().scope():
+        network = build(study_network(recipe), recipe.optimizer, shape=shape)
         network.compile(
             optimizer=sgdm(recipe.optimizer),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -46,7 +46,10 @@ def fit(recipe: Recipe, films: Films, seed: int, *, on_step: Callable[[Step], No
     recorder = Recorder(recipe.epochs * steps_per_epoch(recipe, len(films)), on_step)
     batches = training_batches(recipe, films, seed, mean)
     network.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[recorder])
-    return Fitted(network=network, mean=mean, history=recorder.history)
+    # On one device and in float32 again: a network spread over several answers every film once on each.
+    plain = build(study_network(recipe), recipe.optimizer, shape=shape)
+    plain.set_weights(network.get_weights())
+    return Fitted(network=plain, mean=mean, history=recorder.history)
 
 
 def study_network(recipe: Recipe) -> StudyNetwork:

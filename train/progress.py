@@ -46,7 +46,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Asked before the step: a schedule moves on with it."""
         del batch, logs
-        self._learning_rate = float(self.model.optimizer.learning_rate)
+        # An array, because a rate that several devices share is no number to float().
+        self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Keras reports running means over the epoch; the batch's own value is their increment."""
