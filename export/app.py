@@ -21,6 +21,7 @@ USAGE_ERRORS = {
     "ValidationError",
     "ReadsError",
     "AimError",
+    "NoCard",
     "PlaceError",
 }
 FAILURES = {"ExportError", "CompileError", "GoldenMismatch"}
@@ -66,6 +67,10 @@ def build(
     also: Annotated[
         list[str] | None, typer.Option(help="MANIFEST.csv:FOLDER, further films to hold int8 against; repeatable")
     ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="another run on the same test films, to be compared film by film in the card")
+    ] = None,
+    most_flips: Annotated[float, typer.Option(help="share of labels that int8 may call otherwise than Keras")] = 0.005,
 ) -> None:
     """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes."""
     with quiet():
@@ -73,7 +78,7 @@ def build(
 
     build_bundle(
         run=run, out=out, key=key, seed=seed, name=name, version=version, released=released, expires=expires,
-        images=images, notes=notes, also=also or [],
+        images=images, notes=notes, also=also or [], baseline=baseline, most_flips=most_flips,
     )  # fmt: skip
 
 
@@ -112,13 +117,18 @@ def inspect(
     bundle: Annotated[Path, typer.Argument(help="a bundle, file or folder")],
     trusted_key: Annotated[list[Path] | None, typer.Option(help="public key to trust besides; repeatable")] = None,
     card: Annotated[bool, typer.Option(help="print the model card instead")] = False,
+    html: Annotated[Path | None, typer.Option(help="write the model card with its pictures to this file")] = None,
 ) -> None:
     """Show what is in a bundle: signer, model, thresholds, figures, audit, parity."""
-    from device.bundle import read_members
+    from export.inspect import card_of, page_of
     from export.inspect import inspect as lines_of
 
+    if html is not None:
+        html.write_bytes(page_of(bundle))
+        print(f"{html}: model card of {bundle}; open it in a browser")
     if card:
-        print(dict(read_members(bundle)).get("model_card.md", b"no model card in it").decode())
+        print(card_of(bundle).decode(), end="")
+    if card or html is not None:
         return
     for line in lines_of(bundle, trusted_key or []):
         print(line)

@@ -1,109 +1,129 @@
-"""Card: a bundle's facts and figures come in; its model card in Markdown goes out."""
+"""Card: all that is known of a bundle comes in; its model card, as Markdown and as a page with pictures, goes out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from export.audit import Audit
-from export.parity import Parity
-from train.run import SeedRun
+import jinja2
+from markupsafe import Markup, escape
 
-SHOWN = {
-    "roc_auc": "ROC AUC",
-    "sensitivity": "sensitivity, decided at probability 0.5 of the network itself",
-    "specificity": "specificity, the same",
-    "accuracy": "accuracy, the same",
-    "balanced_accuracy": "balanced accuracy, the same (the study prints this as its AUC)",
-    "sensitivity_at_flag": "sensitivity of the flag `pneumonia`",
-    "specificity_at_flag": "specificity of the flag `pneumonia`",
-    "sensitivity_at_clear": "sensitivity of not being `clear`",
-    "specificity_at_clear": "specificity: normal films that are `clear`",
-}
+from export.card_sections import sections
+from export.inspect import CARD, PAGE
+from export.operating_curve import complement
+from export.page import Section, Tile, figure_tile, share_tile
+from export.story import Story
+from train.intervals import Interval
+
+__all__ = ["CARD", "PAGE", "Story", "card_parts"]
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-def model_card(
-    facts: Mapping[str, Any],
-    run: SeedRun,
-    summary: Mapping[str, Any],
-    audit: Audit,
-    parity: Parity | None,
-    *,
-    notes: str,
-) -> str:
-    """The card of a network made from `run`."""
-    sections = [
-        f"# {facts['name']} version {facts['version']}\n\n{run.recipe.description}",
-        _use(facts),
-        _training(facts, run, summary),
-        _figures(facts),
-        *([f"## Notes\n\n{notes.strip()}"] if notes.strip() else []),
-        _thresholds(facts, run.recipe.operating_point.prevalence),
-        _network(facts, audit, parity),
-    ]
-    return "\n\n".join(sections) + "\n"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What both forms show."""
+
+    title: str
+    state: str
+    description: str
+    created: str
+    uses: tuple[str, ...]
+    not_uses: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+    measured_on: str
+    sections: tuple[Section, ...]
 
 
-def _use(facts: Mapping[str, Any]) -> str:
-    ages = facts["ages"]
+def card_parts(story: Story) -> dict[str, bytes]:
+    """The parts of a bundle that people read. The page needs nothing from elsewhere and prints."""
+    facts = story.facts
+    card = Card(
+        title=f"{facts['name']} version {facts['version']}",
+        state="released" if facts["released"] else "a trial, not released",
+        description=story.recipe.description, created=f"{facts['created']:%Y-%m-%d}",
+        uses=_uses(story), not_uses=_not_uses(story), tiles=tuple(_tiles(story)),
+        measured_on=str(facts["measured_on"]), sections=tuple(sections(story)),
+    )  # fmt: skip
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    pages = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    pages.filters |= {"words": _html_words, "cell": _html_cell}
+    plain = jinja2.Environment(loader=loader, autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701  Markdown
+    plain.filters["cell"] = _cell
+    return {
+        CARD: plain.get_template(CARD).render(card=card, page=PAGE).encode(),
+        PAGE: pages.get_template(PAGE).render(card=card).encode(),
+    }
+
+
+def _uses(story: Story) -> tuple[str, ...]:
+    return (
+        story.facts["intended_use"],
+        (f"It marks frontal chest films of {_ages(story.facts['ages'])} as `pneumonia`, `review` or `clear` while the "
+        "patient is still in the room, and keeps what it said, to be compared with vendors' AI and with reads."),
+        ("The ages are those of the population that the box is for; it does not follow that the network was trained on "
+        "them: see Training."),
+    )  # fmt: skip
+
+
+def _ages(ages: Mapping[str, Any]) -> str:
     oldest = "" if ages["max_years"] is None else f" to {ages['max_years']}"
+    return f"patients from {ages['min_years']}{oldest} years"
+
+
+def _not_uses(story: Story) -> tuple[str, ...]:
+    unknown = (
+        "Not for pictures unlike those it learnt. It refuses what lies far from them, and may miss some."
+        if story.facts["outliers"] is not None
+        else "Not for other pictures: it has no out-of-distribution check and answers anything with a number."
+    )
+    limits = story.recipe.release.limits
     return (
-        f"## Use\n\n{facts['intended_use']}\n\n"
-        f"The gate lets it judge patients from {ages['min_years']}{oldest} years: the population that the study, and "
-        "so the box, is for. It does not follow that the network was trained on them: see the next section. It has no "
-        "out-of-distribution check yet: it answers any picture with a number."
+        "Not a diagnosis. No decision on a patient may rest on it, and no film may wait unread because it is `clear`.",
+        "Not for other findings: a `clear` film can show a nodule, a fracture, or air where none should be.",
+        unknown,
+        *((limits,) if limits else ()),
     )
 
 
-def _training(facts: Mapping[str, Any], run: SeedRun, summary: Mapping[str, Any]) -> str:
-    parts = summary["data"]
-    rows = [f"| {part} | {n['normal']} | {n['pneumonia']} | {n['patients']} |" for part, n in parts.items()]
-    table = "\n".join(["| part | normal | pneumonia | patients |", "|---|---|---|---|", *rows])
-    return (
-        f"## Training\n\nRecipe `{run.recipe.name}`, seed {run.seed} of {summary['seeds']} (by default the one with "
-        "the median ROC AUC on the operating films; the test has no say). Parts by patient:\n\n"
-        f"{table}\n\n{run.recipe.release.limits}\n\n"
-        f"Digest of the training films: `{facts['training']['data_digest']}`."
-    )
-
-
-def _figures(facts: Mapping[str, Any]) -> str:
-    rows = [_row(words, facts["metrics"][name]) for name, words in SHOWN.items() if name in facts["metrics"]]
-    table = "\n".join(["| measure | value | 95 % interval | method |", "|---|---|---|---|", *rows])
-    return f"## Figures\n\nOn {facts['measured_on']}.\n\n{table}"
-
-
-def _row(words: str, metric: Mapping[str, Any]) -> str:
-    if metric["value"] is None:
-        return f"| {words} | not defined | | {metric['method']} |"
-    return f"| {words} | {metric['value']:.4f} | {metric['low']:.4f} to {metric['high']:.4f} | {metric['method']} |"
-
-
-def _thresholds(facts: Mapping[str, Any], prevalence: float | None) -> str:
-    point, calibration = facts["thresholds"], facts["calibration"]
-    share = "as many as there" if prevalence is None else f"{prevalence:.0%}"
-    return (
-        f"## Thresholds\n\n`flag_at` {point['flag_at']:.4f}, `clear_below` {point['clear_below']:.4f}, on the "
-        f"probability calibrated by `{calibration['method']}`. Chosen with the calibration on {point['chosen_on']}; "
-        f"never on the test films. Aim: {point['aim']}.\n\nProbabilities refer to films of which "
-        f"{share} show pneumonia, not to your wards. "
-        "Elsewhere, with other patients or another modality, these thresholds will not hold what they did here."
-    )
-
-
-def _network(facts: Mapping[str, Any], audit: Audit, parity: Parity | None) -> str:
-    lines = [
-        f"{index}. {op.name} version {op.version} → {', '.join(op.outputs)}"
-        for index, op in enumerate(audit.operators, 1)
-    ]
-    objections = "none" if audit.passed else "see audit.json"
-    against = "not measured: the films were not at hand when the bundle was built"
-    if parity is not None:
-        against = (
-            f"{parity.label_flips} of {parity.films} labels and {parity.flag_flips} flags flip, largest difference of "
-            f"a score {parity.largest_score_difference:.4f} ({parity.interpreter})"
+def _tiles(story: Story) -> Iterator[Tile]:
+    metrics, found = story.facts["metrics"], story.evaluation
+    yield share_tile(_interval(metrics, "sensitivity_at_clear"), "of pneumonia films are not called clear")
+    alarms = complement(_interval(metrics, "specificity_at_flag"))
+    yield share_tile(alarms, "of normal films are flagged pneumonia: false alarms")
+    yield share_tile(_interval(metrics, "specificity_at_clear"), "of normal films are called clear")
+    if found is not None:
+        review = found.test.operating.review
+        words = (
+            f"of all films are left to review, with {review.errors_inside} of {review.errors} wrong calls among them"
         )
-    return (
-        f"## Network\n\nFull {facts['quantization']}, {audit.bytes} bytes; objections of the audit by the Edge TPU's "
-        f"published rules: {objections}.\n\nint8 against Keras on the test films: {against}.\n\n" + "\n".join(lines)
+        yield share_tile(review.share, words)
+    yield figure_tile(_interval(metrics, "roc_auc"), "ROC AUC: how well scores order films, at any threshold")
+    yield share_tile(
+        _interval(metrics, "balanced_accuracy"), "balanced accuracy at one threshold; the study prints this as its AUC"
     )
+    yield share_tile(_interval(metrics, "accuracy"), "accuracy at that threshold")
+    if found is not None and found.test.refused is not None:
+        yield share_tile(found.test.refused, "of these films are refused as unlike those it knows: false alarms")
+
+
+def _interval(metrics: Mapping[str, Any], name: str) -> Interval:
+    return Interval(**metrics[name])
+
+
+def _html_words(text: str) -> Markup:
+    """Escaped, with `code` as such."""
+    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped just here
+
+
+def _html_cell(text: str) -> Markup:
+    """The same, with an interval in brackets on a line of its own."""
+    return Markup(re.sub(r" (\([^()]* to [^()]*\))", r"<small>\1</small>", str(_html_words(text))))  # noqa: S704
+
+
+def _cell(text: str) -> str:
+    """A bar in a word is none of the table's."""
+    return text.replace("|", "\\|").replace("\n", " ")

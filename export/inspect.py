@@ -11,6 +11,29 @@ from typing import Any
 from device.bundle import MANIFEST, BundleError, load_bundle, read_members, trusted_keys
 from device.manifest import Manifest
 
+CARD, PAGE = "model_card.md", "model_card.html"
+
+
+class NoCard(Exception):
+    """The bundle carries no card of that form; the words say what would help."""
+
+
+def card_of(bundle: Path) -> bytes:
+    """The model card in Markdown. Raises BundleError, NoCard."""
+    return _part(bundle, CARD)
+
+
+def page_of(bundle: Path) -> bytes:
+    """The model card as a page with pictures. Raises BundleError, NoCard."""
+    return _part(bundle, PAGE)
+
+
+def _part(bundle: Path, name: str) -> bytes:
+    members = dict(read_members(bundle))
+    if name not in members:
+        raise NoCard(f"{bundle}: has no {name}; build it anew with `pneumoflag-export build`")
+    return members[name]
+
 
 def inspect(path: Path, trusted: list[Path]) -> Iterator[str]:
     """Lines. Raises BundleError for what is no bundle; a bad signature is said and the rest still shown."""

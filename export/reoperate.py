@@ -21,13 +21,14 @@ from device.manifest import Manifest
 from export.bundle import SigningKey, signed_parts, write_bundle
 from export.moment import now
 from export.operating_point import Aim, Point, chosen
+from export.point_notice import noted_page, noted_text
 from export.point_plot import draw_point
-from export.point_table import expected, table_lines
+from export.point_table import expected
 from export.site_reads import SiteReads, site_reads
 from train.evaluate import MEASURES, evaluate
 
 OPERATING_POINT, PICTURE = "operating_point.json", "operating_point.svg"
-CARD = "model_card.md"
+CARD, PAGE = "model_card.md", "model_card.html"
 
 
 class PlaceError(Exception):
@@ -76,7 +77,9 @@ def reoperate(request: Request) -> Reoperated:
     members = _members(bundle)
     members[OPERATING_POINT] = _json(_record(bundle.manifest, before, after, site, rows))
     members[PICTURE] = draw_point(before, after, site)
-    members[CARD] = _notice(facts, rows).encode() + members.get(CARD, b"")
+    members[CARD] = noted_text(members.get(CARD, b""), facts, rows)
+    if PAGE in members:
+        members[PAGE] = noted_page(members[PAGE], facts, rows)
     picture = _write(request, signed_parts(facts, members, request.key))
     return Reoperated(
         out=request.out, picture=picture, version=facts["version"], before=before, after=after, site=site, rows=rows
@@ -186,18 +189,6 @@ def _record(
         "films": {"normal": site.count(0), "pneumonia": site.count(1), "left_out": dict(site.left_out)},
         "expected": list(rows),
     }  # fmt: skip
-
-
-def _notice(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Stands before the card of the bundle that it was made from."""
-    point, table = facts["thresholds"], "\n".join(table_lines(rows))
-    return (
-        f"# {facts['name']} version {facts['version']}: a site's own operating point\n\n"
-        f"`flag_at` {point['flag_at']:.4f}, `clear_below` {point['clear_below']:.4f}; {point['aim']}. Chosen on "
-        f"{point['chosen_on']}. The films below chose the thresholds, so on new films expect somewhat less.\n\n"
-        f"{table}\n\nThe network is the same. What follows is the card that it came with: its thresholds, and figures "
-        "at them, hold no more.\n\n---\n\n"
-    )
 
 
 def _json(value: Any) -> bytes:

@@ -16,10 +16,11 @@ from export.build import Built, ExportError, Order, build
 from export.bundle import make_key, read_signing_key
 from export.golden import golden_inputs
 from export.parity import MAX_FLIPPED_SHARE, Parity
+from tests.bundle_factory import make_bundle
 from train.data import load_films
 from train.recipe import load_recipe
 from train.run import RunError, load_seed
-from train.trained import answers
+from train.trained import Answers, answers
 
 EPOCH = "1767225600"
 
@@ -33,12 +34,12 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(toy_run: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    baseline = tmp_path_factory.mktemp("older") / "run"
+    shutil.copytree(toy_run, baseline)
     order = Order(
-        run=toy_run,
-        out=tmp_path_factory.mktemp("out") / "toy.bundle",
-        key=read_signing_key(key),
-        notes="Seen elsewhere.",
-    )
+        run=toy_run, out=tmp_path_factory.mktemp("out") / "toy.bundle", key=read_signing_key(key), name="newer",
+        notes="Seen elsewhere.", baseline=baseline,
+    )  # fmt: skip
     return build(order)
 
 
@@ -72,7 +73,7 @@ def test_the_bundle_carries_its_evidence(built: Built) -> None:
     assert len(json.loads(parts["calibration_films.json"])["sha256"]) == 16
     card = parts["model_card.md"].decode()
     for words in (
-        "## Use",
+        "## What it is for",
         "tests",
         "out-of-distribution",
         "95 % interval",
@@ -80,6 +81,10 @@ def test_the_bundle_carries_its_evidence(built: Built) -> None:
         "never on the test films",
     ):
         assert words in card
+    assert b"<svg" in parts["model_card.html"]
+    evaluation, manifest = (json.loads(parts[name]) for name in ("evaluation.json", "manifest.json"))
+    assert evaluation["test"]["ours"]["figures"]["roc_auc"] == manifest["metrics"]["roc_auc"]
+    assert evaluation["test"]["operating"]["flag_at"]["sensitivity"] == manifest["metrics"]["sensitivity_at_flag"]
 
 
 def test_the_manifest_says_what_chose_the_thresholds_and_what_was_measured(built: Built, key: Path) -> None:
@@ -128,9 +133,10 @@ def test_films_that_changed_since_the_training_are_refused(toy_run: Path, key: P
 def test_a_network_that_int8_changes_too_much_is_not_written(
     toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.build.device_logits", lambda _, films: np.where(np.arange(len(films)) % 2, -9.0, 9.0))
+    turned = "export.proof.judged", lambda _, films: Answers(logits=np.where(np.arange(len(films)) % 2, -9.0, 9.0))
+    monkeypatch.setattr(*turned)
     order = Order(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))
-    with pytest.raises(ExportError, match=r"flips \d+ of 12 labels"):
+    with pytest.raises(ExportError, match=r"flips \d+ of 24 labels"):
         build(order)
     assert not order.out.exists()
 
@@ -168,7 +174,7 @@ def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
     assert told(["inspect", str(built.out), "--trusted-key", f"{key}.pub"], monkeypatch) == 0
     said = capsys.readouterr().out
     for words in (
-        "toy version 1 (a trial",
+        "newer version 1 (a trial",
         "signature and digests good",
         "roc_auc",
         "audit passed",
@@ -180,6 +186,32 @@ def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
     assert "NOT VERIFIED" in capsys.readouterr().out
     assert told(["inspect", str(built.out), "--card"], monkeypatch) == 0
     assert "## Thresholds" in capsys.readouterr().out
+
+
+def test_inspect_writes_the_page_out_and_says_when_a_bundle_has_none(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(["inspect", str(built.out), "--html", str(tmp_path / "card.html")], monkeypatch) == 0
+    assert (tmp_path / "card.html").read_bytes() == dict(read_members(built.out))["model_card.html"]
+    assert "open it in a browser" in capsys.readouterr().out
+    older, _ = make_bundle(tmp_path)
+    assert told(["inspect", str(older), "--html", str(tmp_path / "none.html")], monkeypatch) == 2
+    assert "has no model_card.html" in capsys.readouterr().err
+
+
+def test_a_baseline_stands_beside_the_network_in_its_card(built: Built) -> None:
+    found = json.loads(dict(read_members(built.out))["evaluation.json"])["versus"]
+    assert (found["films"], found["ours"]["name"], found["theirs"]["name"]) == (12, "newer", "toy")
+    assert found["auc"]["difference"]["value"] == pytest.approx(0, abs=0.05)
+
+
+def test_a_baseline_without_the_films_is_a_fault_of_use(toy_run: Path, key: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(toy_run, moved)
+    facts = json.loads((moved / "data.json").read_text())
+    (moved / "data.json").write_text(json.dumps({**facts, "images": "/nowhere"}))
+    with pytest.raises(RunError, match="--images"):
+        build(Order(run=moved, out=tmp_path / "x.bundle", key=read_signing_key(key), baseline=toy_run))
 
 
 @pytest.mark.parametrize(

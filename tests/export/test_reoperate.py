@@ -18,8 +18,21 @@ from device.decide import decide
 from device.keys import read_public_key
 from device.update import install
 from export.reoperate import PICTURE, reoperate
-from tests.bundle_factory import make_evidence_bundle
-from tests.hospital import AIMS, Command, Site, classified, command, flags, labelled, make_site, public, record, site
+from tests.bundle_factory import make_bundle, make_evidence_bundle
+from tests.hospital import (
+    AIMS,
+    CALIBRATION,
+    Command,
+    Site,
+    classified,
+    command,
+    flags,
+    labelled,
+    make_site,
+    public,
+    record,
+    site,
+)
 
 __all__ = ["command", "site"]
 
@@ -88,6 +101,22 @@ def test_the_new_bundle_says_what_was_asked_what_chose_it_and_what_to_expect(sit
         "version": 3,
         "network": hashlib.sha256(parts[MODEL]).hexdigest(),
     }
+
+
+def test_a_card_with_pictures_has_the_notice_on_top_and_later_ones_above_it(site: Site, tmp_path: Path) -> None:
+    parts = dict(read_members(site.bundle))
+    own = {name: parts[name] for name in ("model.tflite", "golden.npz", "model_card.md")}
+    page = {"model_card.html": b"<body><!-- notice --><h1>tiny</h1></body>"}
+    bundle, _ = make_bundle(
+        tmp_path, key=site.vendor_key.with_suffix(""), parts=own | page, calibration=CALIBRATION, version=3
+    )
+    first = reoperate(replace(site.request(tmp_path / "a.bundle", flag_at=0.8), bundle=bundle))
+    second = reoperate(replace(site.request(tmp_path / "b.bundle", flag_at=0.9), bundle=first.out))
+    text = dict(read_members(second.out))["model_card.html"].decode()
+    order = ["tiny version 5: a site", "flag_at 0.9000", "tiny version 4: a site", "flag_at 0.8000", "<h1>tiny</h1>"]
+    assert re.findall("|".join(order), text) == order
+    pneumonia = sum(row["after"] for row in first.rows if row["label"] == "pneumonia")
+    assert f"Of {pneumonia} films read as pneumonia: " in text
 
 
 def test_a_bundle_may_be_chosen_anew_again(site: Site, tmp_path: Path) -> None:
