@@ -32,7 +32,8 @@ def wilson(successes: float, trials: int) -> Interval:
     share, z2 = successes / trials, Z95 * Z95
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z95 * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
-    return Interval(value=share, low=float(middle - half), high=float(middle + half), method="wilson")
+    low, high = max(float(middle - half), 0.0), min(float(middle + half), 1.0)  # rounding makes -0.0 % of none
+    return Interval(value=share, low=low, high=high, method="wilson")
 
 
 def delong(labels: Labels, scores: Floats) -> Interval:
