@@ -13,7 +13,7 @@ from export.spoilt import spoilt_layers, table_beside
 from train.run import load_seed
 
 
-def flipped(keras_logits: np.ndarray, *_: object) -> Parity:
+def flipped(keras_logits: np.ndarray, *_: object, **_named: object) -> Parity:
     """Half of the labels."""
     differences = {"largest_score_difference": 1.0, "largest_logit_difference": 9.0}
     return Parity(

@@ -37,7 +37,7 @@ def test_both_classes_weigh_the_same_and_films_that_speak_against_their_style_we
     labels = np.array([0, 0, 0, 1])
     weights = sampling_weights(labels, np.array([0.9, 0.9, 0.1, 0.5]), 0.5)
     assert weights[labels == 0].sum() == weights[labels == 1].sum() == 0.5
-    assert weights[2] / weights[0] == np.sqrt(9.0)
+    np.testing.assert_allclose(weights[2] / weights[0], np.sqrt(9.0))
 
 
 def test_without_power_only_the_classes_are_balanced() -> None:
