@@ -223,8 +223,9 @@ def _resumed(folder: Path, network: keras.Model, average: _Average) -> int:
     if not (folder / AVERAGE).is_file() or not (folder / CHECKPOINT).is_file():
         return 0
     # Into the network as it was built anew: a whole model read back forgets which weights must not decay.
-    network.optimizer.build(network.trainable_variables)
-    network.load_weights(folder / CHECKPOINT)
+    with strategy().scope():
+        network.optimizer.build(network.trainable_variables)
+        network.load_weights(folder / CHECKPOINT)
     with np.load(folder / AVERAGE) as kept:
         average.steps, epochs, step = int(kept["steps"]), int(kept["epochs"]), int(kept.get("taken", kept["steps"]))
         average.values = [kept[name] for name in sorted(kept.files) if name.startswith("value")]
