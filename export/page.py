@@ -114,4 +114,6 @@ def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) ->
 def _pair(interval: Interval, times: float, digits: int) -> str:
     if interval.low is None or interval.high is None:
         return "no interval"
-    return f"{times * interval.low:.{digits}f} to {times * interval.high:.{digits}f}"
+    # A bound may lie below 0 by the last bit: no "-0.0".
+    low, high = (round(times * end, digits) + 0.0 for end in (interval.low, interval.high))
+    return f"{low:.{digits}f} to {high:.{digits}f}"

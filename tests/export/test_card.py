@@ -181,6 +181,7 @@ def test_a_notice_stands_on_top_and_later_ones_above_it(page: str) -> None:
 
 def test_figures_read_as_a_person_would_write_them() -> None:
     assert share(wilson(1, 2)) == "50.0 % (9.5 to 90.5)"
+    assert share(Interval(value=0.0, low=-1e-17, high=0.2, method="")) == "0.0 % (0.0 to 20.0)"
     assert share(None) == share(wilson(0, 0)) == "-"
     assert change(Interval(value=-0.02, low=-0.04, high=0.001, method="")) == "-0.020 (-0.040 to +0.001)"
     assert (p_value(0.0004), p_value(0.04)) == ("p < 0.001", "p = 0.040")
