@@ -12,9 +12,10 @@ import jinja2
 from markupsafe import Markup, escape
 
 from export.card_sections import sections
+from export.evaluation import EVERY_SOURCE, Flags
 from export.inspect import CARD, PAGE
 from export.operating_curve import complement
-from export.page import Section, Tile, figure_tile, share_tile
+from export.page import Section, Tile, figure_tile, percent, share_tile
 from export.story import Story
 from train.intervals import Interval
 
@@ -35,6 +36,7 @@ class Card:
     not_uses: tuple[str, ...]
     tiles: tuple[Tile, ...]
     measured_on: str
+    elsewhere: tuple[str, ...]
     sections: tuple[Section, ...]
 
 
@@ -46,7 +48,7 @@ def card_parts(story: Story) -> dict[str, bytes]:
         state="released" if facts["released"] else "a trial, not released",
         description=story.recipe.description, created=f"{facts['created']:%Y-%m-%d}",
         uses=_uses(story), not_uses=_not_uses(story), tiles=tuple(_tiles(story)),
-        measured_on=str(facts["measured_on"]), sections=tuple(sections(story)),
+        measured_on=str(facts["measured_on"]), elsewhere=tuple(_elsewhere(story)), sections=tuple(sections(story)),
     )  # fmt: skip
     loader = jinja2.FileSystemLoader(TEMPLATES)
     pages = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -108,6 +110,25 @@ def _tiles(story: Story) -> Iterator[Tile]:
     yield share_tile(_interval(metrics, "accuracy"), "accuracy at that threshold")
     if found is not None and found.test.refused is not None:
         yield share_tile(found.test.refused, "of these films are refused as unlike those it knows: false alarms")
+
+
+def _elsewhere(story: Story) -> Iterator[str]:
+    """A line for every source beside those of the main figures: figures of one hospital say little of another."""
+    beside = () if story.evaluation is None else story.evaluation.elsewhere
+    own = set(story.recipe.data.taught_by or ())
+    for part in beside:
+        for source, flags in part.flags.items():
+            if part.name != EVERY_SOURCE or source not in own:
+                yield f"{source or part.name}: {_flagged(flags)}."
+
+
+def _flagged(flags: Flags) -> str:
+    said = []
+    for label in ("normal", "pneumonia"):
+        if of := sum(counts[label] for counts in flags.values()):
+            flagged, cleared = (percent(flags[flag][label] / of) for flag in ("pneumonia", "clear"))
+            said.append(f"of {of} {label} films {flagged} are flagged `pneumonia` and {cleared} are `clear`")
+    return "; ".join(said)
 
 
 def _interval(metrics: Mapping[str, Any], name: str) -> Interval:

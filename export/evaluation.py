@@ -33,6 +33,7 @@ from train.threshold import Thresholds
 
 Flags = Mapping[str, Mapping[str, int]]
 """Films by flag and label."""
+EVERY_SOURCE = "test films of every source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,7 @@ def _elsewhere(subject: Subject, counted: NDArray[np.bool_]) -> tuple[Elsewhere,
     further = [
         _beside(subject, name, proof) for name, proof in subject.proofs.items() if name not in {"test", "operating"}
     ]
-    every = () if counted.all() else (_beside(subject, "test films of every source", subject.proofs["test"]),)
+    every = () if counted.all() else (_beside(subject, EVERY_SOURCE, subject.proofs["test"]),)
     return (*every, *further)
 
 

@@ -14,7 +14,7 @@ from export.evaluation import Evaluation, Subject
 from export.notice import with_notice
 from export.operating_curve import operating_curve
 from export.operating_plot import operating_plot
-from export.page import change, p_value, share
+from export.page import change, p_value, percent, share
 from export.story import Story
 from export.versus import Versus
 from tests.export.evaluated import drawn_films, evaluated, story, subject
@@ -86,6 +86,17 @@ def test_the_first_screen_says_what_it_is_for_and_what_not_and_its_figures_with_
     ):  # fmt: skip
         assert words in first
     assert first.count(" to ") > 6
+
+
+def test_the_first_screen_says_how_films_of_other_sources_fare_and_names_none_of_its_own(
+    found: Evaluation, against: dict[str, str]
+) -> None:
+    (beside,) = found.elsewhere
+    flags = beside.flags["theirs"]
+    alarms = flags["pneumonia"]["normal"] / sum(counts["normal"] for counts in flags.values())
+    first = against[CARD][: against[CARD].index("## Thresholds")]
+    assert f"- theirs: of 20 normal films {percent(alarms)} are flagged `pneumonia`" in first
+    assert "- St. <Mary>" not in first
 
 
 def test_every_picture_is_an_svg_that_tells_what_it_shows(page: str) -> None:
