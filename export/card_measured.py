@@ -8,11 +8,12 @@ from export import card_tables as tables
 from export.card_forests import group_plot, stress_plot
 from export.card_plots import benefit_plot, confusion_plot, reliability_plot, roc_plot, training_plot
 from export.evaluation import Elsewhere, Evaluation, Measured
-from export.page import Section, Table, change, figure, p_value, percent, share
+from export.page import Section, change, figure, p_value, percent, share
 from export.published import WHERE, published
 from export.stress import Stress
 from export.versus import Side, Versus
 from train.occlusion import Occlusion
+from train.table import Table
 
 
 def measured_sections(found: Evaluation) -> Iterator[Section]:

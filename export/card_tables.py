@@ -7,7 +7,7 @@ from typing import Any
 
 from export.audit import Audit
 from export.operating_curve import OperatingCurve
-from export.page import NOTHING, Table, change, figure, measure, p_value, percent, share, table
+from export.page import NOTHING, change, figure, measure, p_value, percent, share, table
 from export.published import Published
 from export.stress import Stress
 from export.versus import Side, Versus
@@ -17,6 +17,7 @@ from train.groups import GroupRow, Separation
 from train.occlusion import Occlusion
 from train.reliability import Reliability
 from train.robustness import CLEAN
+from train.table import Table
 
 SHOWN = {
     "roc_auc": "ROC AUC",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from device.backends.engine import Engine, TensorFacts, build_engine
 from device.manifest import InputSpec, OutputSpec
 from device.reading import input_tensor, level_table, read_outputs
+from export.moment import now
 from export.network import Int8
 from export.proof import Proof
 from train.calibrate import apply_calibration
@@ -87,12 +86,6 @@ def int8_outliers(run: SeedRun, rule: dict[str, Any] | None, operating: Proof) -
         operating.int8.distances, kinds(operating.films), section.false_alarms, section.margin
     )
     return {**rule, "threshold": threshold, "chosen_on": f"{rule['chosen_on']}; int8 on the device's own code"}
-
-
-def now() -> datetime:
-    """SOURCE_DATE_EPOCH (reproducible-builds.org) makes the same run give the same bundle, byte by byte."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC).replace(microsecond=0)
 
 
 def _input(found: TensorFacts, trained: Trained) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 
-from export.quantize import as_input, int8_converter
+from export.quantize import int8_converter
+from train.trained import network_input
 
 MOST_FILMS = 32
 """Held-out films that are run: each layer's error is a mean over very many positions."""
@@ -123,7 +124,7 @@ def _run(instrumented: bytes, films: Films, mean: float) -> list[dict[str, str]]
 
 def _batches(films: Films, mean: float) -> Iterator[list[Values]]:
     for film in films:
-        yield [as_input(film[None], mean)]
+        yield [network_input(film[None], mean=mean, tone="none")]
 
 
 def noise(real: Values, quantized: Values, scale: float, zero_point: int) -> float:

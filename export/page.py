@@ -8,17 +8,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from train.intervals import Interval
+from train.table import Table
 
 NOTHING = "-"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """`lines` of as many cells as `columns`; the first cell names the line."""
-
-    title: str
-    columns: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

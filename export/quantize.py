@@ -18,8 +18,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from train.quiet import quiet
-
-GREY_MAX = 255.0
+from train.trained import network_input
 
 
 def to_int8(network: keras.Model, films: NDArray[np.uint8], *, mean: float) -> bytes:
@@ -63,15 +62,9 @@ def _save(network: keras.Model, shape: tuple[int, ...], folder: Path) -> None:
 def _calibration(films: NDArray[np.uint8], mean: float) -> Iterator[list[NDArray[np.float32]]]:
     """Each film, and before them black and white, so that the input's scale is one grey value exactly."""
     for grey in (0, 255):
-        yield [as_input(np.full((1, *films.shape[1:]), grey, np.uint8), mean)]
+        yield [network_input(np.full((1, *films.shape[1:]), grey, np.uint8), mean=mean, tone="none")]
     for film in films:
-        yield [as_input(film[None], mean)]
-
-
-def as_input(films: NDArray[np.uint8], mean: float) -> NDArray[np.float32]:
-    """uint8 (n, rows, columns) to float32 (n, rows, columns, 1), `(grey - mean) / 255`."""
-    scaled: NDArray[np.float32] = (films.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
-    return scaled
+        yield [network_input(film[None], mean=mean, tone="none")]
 
 
 def output_order(tflite: bytes) -> tuple[int, ...]:

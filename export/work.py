@@ -5,14 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-
 from export.build import Extra, Order, build
 from export.bundle import read_signing_key
 from export.inspect import audit_lines, parity_line
-from export.proof import Progress
+from train.bars import bars, teller
 from train.run import RunError
 
 
@@ -40,8 +36,8 @@ def build_bundle(
         baseline=baseline, most_flips=most_flips,
     )  # fmt: skip
     print(f"quantizing and proving {run} …", flush=True)
-    with _bars() as bars:
-        built = build(order, on_progress=_teller(bars))
+    with bars() as shown:
+        built = build(order, on_progress=teller(shown))
     for line in audit_lines(built.audit.to_dict()):
         print(line)
     if built.parity is None:
@@ -51,26 +47,6 @@ def build_bundle(
     if not built.on_coral:
         print("not compiled for Coral: edgetpu_compiler is not on the PATH")
     print(f"{built.out}: seed {built.seed}, network {built.digest}, signed by {order.key.public.key_id}")
-
-
-def _bars() -> Bars:
-    """On the standard error, where somebody watches."""
-    console = Console(stderr=True)
-    return Bars(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(), console=console, disable=not console.is_terminal,
-    )  # fmt: skip
-
-
-def _teller(bars: Bars) -> Progress:
-    tasks: dict[str, TaskID] = {}
-
-    def tell(what: str, done: int, of: int) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what, total=of)
-        bars.update(tasks[what], completed=done, total=of)
-
-    return tell
 
 
 def _extra(words: str) -> Extra:

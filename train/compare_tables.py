@@ -11,10 +11,10 @@ from rich.table import Table as Grid
 
 from train.compare import Comparison, Mean, Pair, RunFigures, compare
 from train.compare_plots import draw_runs
-from train.dataset_facts import Table
 from train.evaluate import MEASURES
 from train.intervals import Interval
 from train.run import write_json
+from train.table import Table
 
 PARTS = ("train", "operating", "test")
 SEEDS = "mean and standard deviation over the seeds; each network decides at its own operating point"

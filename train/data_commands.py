@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.table import Table as Grid
 
+from train.bars import bars, teller
 from train.dataset_card import Card, examine, write_card
-from train.dataset_facts import Table
 from train.manifest import ManifestError, raise_if
 from train.recipe import DataSection, find_recipe, load_recipe
 from train.split import SplitError, parse_shares, split_manifest
+from train.table import Table
 
 SHOWN_LINES = 20
 
@@ -23,8 +21,8 @@ def show_data(manifest: Path, images: Path, *, out: Path | None, recipe: str) ->
     """Print what the manifest holds; write the card where `out` is named. Raises ManifestError for what stops fit."""
     section = load_recipe(find_recipe(recipe)).data if recipe else DataSection()
     _need_folder(images)
-    with _progress() as progress:
-        card = examine(manifest, images, section, on_progress=_teller(progress))
+    with bars() as progress:
+        card = examine(manifest, images, section, on_progress=teller(progress))
         if out is not None:
             write_card(card, out)
     _print(card)
@@ -38,8 +36,8 @@ def split_data(manifest: Path, images: Path, *, out: Path, share: str, seed: int
     _need_folder(images)
     try:
         shares = parse_shares(share)
-        with _progress() as progress:
-            found = split_manifest(manifest, images, out, shares=shares, seed=seed, on_progress=_teller(progress))
+        with bars() as progress:
+            found = split_manifest(manifest, images, out, shares=shares, seed=seed, on_progress=teller(progress))
     except SplitError as error:
         raise ManifestError(str(error)) from None
     print(f"{out}: " + ", ".join(f"{part} {count}" for part, count in found.items()))
@@ -62,22 +60,3 @@ def _grid(table: Table) -> Grid:
     for line in table.lines[:SHOWN_LINES]:
         grid.add_row(*line)
     return grid
-
-
-def _teller(progress: Progress) -> Callable[[str, int, int], None]:
-    tasks: dict[str, TaskID] = {}
-
-    def tell(what: str, done: int, of: int) -> None:
-        if what not in tasks:
-            tasks[what] = progress.add_task(what, total=of)
-        progress.update(tasks[what], completed=done, total=of)
-
-    return tell
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeLeftColumn(), console=console, disable=not console.is_terminal,
-    )  # fmt: skip

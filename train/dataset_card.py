@@ -18,11 +18,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from train.data import copies_left_out, duplicate_faults, duplicates_stop, try_films
-from train.dataset_facts import Table, count_tables, grey_table, people, short_cut_table, short_cuts
+from train.dataset_facts import count_tables, grey_table, people, short_cut_table, short_cuts
 from train.dataset_plots import draw_ages, draw_greys, draw_short_cuts
 from train.duplicates import Pair, find_pairs
 from train.manifest import Row, age_faults, manifest_faults, needed_columns, read_table, table_rows, too_young
 from train.recipe import DataSection
+from train.table import Table
 
 Progress = Callable[[str, int, int], None]
 TEMPLATES = Path(__file__).parent / "templates"

@@ -21,6 +21,7 @@ from train.duplicates import clusters, same_value
 from train.intervals import Interval, delong
 from train.manifest import Row
 from train.style import style_numbers
+from train.table import Table
 
 Floats = NDArray[np.float64]
 SILENT = "(not said)"
@@ -35,15 +36,6 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("sex", lambda row: row.sex or SILENT),
     ("age", lambda row: age_band(row.age)),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A table as a card shows it."""
-
-    title: str
-    columns: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from train.dataset_facts import SILENT, Table
+from train.dataset_facts import SILENT
 from train.manifest import Row
+from train.table import Table
 
 STYLE: Any = {"svg.hashsalt": "pneumoflag", "svg.fonttype": "none", "font.size": 9.0}
 DPI = 150
