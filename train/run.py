@@ -105,6 +105,8 @@ def train_seed(
     learned = learn(recipe, films, seed, on_step=on_step, checkpoints=checkpoints)
     write_seed(out, recipe, films, seed, learned)
     shutil.rmtree(checkpoints, ignore_errors=True)
+    # A mean without this seed is no longer the run's.
+    shutil.rmtree(seed_folder(out, SOUP), ignore_errors=True)
 
 
 def write_seed(out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int, learned: Learned) -> Path:

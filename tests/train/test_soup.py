@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from tests.train.test_edge import EDGE, trained_run
 from train.blend import blend, has_soup
 from train.data import load_films
-from train.run import SOUP, is_finished, load_seed, read_json, seed_folder, seeds_of
+from train.run import SOUP, is_finished, load_seed, read_json, seed_folder, seeds_of, train_seed
 from train.soup import mean_of
 
 
@@ -55,3 +56,15 @@ def test_one_seed_or_a_rule_over_untrained_features_makes_no_soup(run: Path) -> 
     ruled = recipe.fine_tune.model_copy(update={"at_least_films": 1000})
     assert not has_soup(recipe.model_copy(update={"fine_tune": ruled}), films)
     assert blend(run, recipe, films) is None
+
+
+def test_a_further_seed_makes_the_mean_anew(run: Path, tmp_path: Path) -> None:
+    begun = shutil.copytree(run, tmp_path / "run")
+    recipe = load_seed(begun, 1).recipe
+    films = load_films(run.parent / "films" / "manifest.csv", run.parent / "films", recipe.data)
+    train_seed(begun, recipe, films, 3, on_step=lambda _: None)
+    assert not is_finished(begun, SOUP)
+    assert blend(begun, recipe, films) == begun / "soup"
+    name = "block14_project_conv"
+    mean = np.mean([kernels(begun, seed)[name] for seed in (1, 2, 3)], axis=0)
+    np.testing.assert_allclose(kernels(begun, SOUP)[name], mean, atol=1e-6)
