@@ -37,8 +37,8 @@ from export.parity import MAX_FLIPPED_SHARE, Parity, compare
 from export.proof import Progress, Proof, proven, silent
 from export.spoilt import spoilt_layers
 from export.story import Story
-from train.report import summarise
-from train.run import SOUP, RunError, SeedRun, is_finished, load_seed
+from train.report import network_of, summarise
+from train.run import RunError, SeedRun, load_seed
 
 __all__ = ["Built", "ExportError", "Extra", "Order", "build"]
 
@@ -118,7 +118,7 @@ def _seed(order: Order, summary: Mapping[str, Any]) -> int:
     """The one asked for; else the mean of all, where there is one; else the typical one."""
     if order.seed is not None:
         return order.seed
-    return SOUP if is_finished(order.run, SOUP) else int(summary["representative_seed"])
+    return network_of(order.run, summary)
 
 
 def _told(

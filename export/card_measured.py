@@ -15,6 +15,11 @@ from export.versus import Side, Versus
 from train.occlusion import Occlusion
 from train.table import Table
 
+ANCHORED = (
+    "`anchored` is `platt` with one half moved to the score that reaches the sensitivity asked for, so that a film "
+    "from there up reads one half or more. What that costs in calibration is the difference between the two lines."
+)
+
 
 def measured_sections(found: Evaluation) -> Iterator[Section]:
     """In the order of the page."""
@@ -92,7 +97,8 @@ def _trust(test: Measured) -> Section:
             ),
         ),
         drawings=(reliability_plot(found), benefit_plot(test.net_benefit)),
-        tables=(tables.reliability_table(found),),
+        tables=(tables.reliability_table(found), tables.calibrations_table(test.calibrations)),
+        after=(ANCHORED,) if any(row.method == "anchored" for row in test.calibrations) else (),
     )
 
 

@@ -93,12 +93,13 @@ def _unknown(story: Story) -> Section:
 
 def _seeds(story: Story) -> Section:
     count = len(story.summary["seeds"])
+    released = " The bundle's network is the mean of their weights." * (story.facts["training"]["seed"] == SOUP)
     return Section(
         title="Seeds",
         before=(
             (
                 f"{count} training{'s' * (count > 1)} on the same films, each begun by another seed, measured in Keras "
-                "on the run's test films before quantization: how far figures move by chance alone."
+                f"on the run's test films before quantization: how far figures move by chance alone.{released}"
             ),
         ),
         drawings=(seed_plot(story.summary, tables.SPREAD),),

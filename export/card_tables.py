@@ -11,11 +11,13 @@ from export.page import NOTHING, change, figure, measure, p_value, percent, shar
 from export.published import Published
 from export.stress import Stress
 from export.versus import Side, Versus
+from train.calibrations import Calibrated
 from train.corruptions import STRENGTHS
 from train.evaluate import Evaluation
 from train.groups import GroupRow, Separation
 from train.occlusion import Occlusion
 from train.reliability import Reliability
+from train.report import MEAN
 from train.robustness import CLEAN
 from train.table import Table
 
@@ -139,6 +141,16 @@ def reliability_table(found: Reliability) -> Table:
     return table("", ("measure", "value (95 % interval)"), lines)
 
 
+def calibrations_table(rows: Sequence[Calibrated]) -> Table:
+    """A line for every way of making probabilities of scores."""
+    lines = [
+        (f"{row.method}, in force" if row.in_force else row.method, measure(row.ece), measure(row.brier))
+        for row in rows
+    ]
+    title = "Ways of making probabilities, fitted on the films that chose the thresholds, judged on these"
+    return table(title, ("calibration", "expected calibration error", "Brier score"), lines)
+
+
 def groups_table(title: str, rows: Sequence[GroupRow]) -> Table:
     """A line a group; what rests on too few films is not stated."""
     refusing = any(row.refused is not None for row in rows)
@@ -197,15 +209,19 @@ def occlusion_table(found: Occlusion) -> Table:
 
 def seeds_table(seeds: Mapping[str, Any]) -> Table:
     """Mean, spread and every seed."""
-    measures = seeds["measures"]
+    measures, soup = seeds["measures"], seeds["soup"]
     lines = [
         (
             words, figure(measures[name]["mean"]), figure(measures[name]["sd"]),
-            *(figure(value) for value in measures[name]["values"]),
+            *(figure(value) for value in measures[name]["values"]), *([figure(soup["measures"][name])] if soup else ()),
         )
         for name, words in SPREAD.items()
     ]  # fmt: skip
-    return table("", ("measure", "mean", "sd", *(f"seed {seed}" for seed in seeds["seeds"])), lines)
+    return table(
+        "",
+        ("measure", "mean", "sd", *(f"seed {seed}" for seed in seeds["seeds"]), *([MEAN] if soup else ())),
+        lines,
+    )
 
 
 def parts_table(parts: Mapping[str, Mapping[str, int]]) -> Table:

@@ -21,13 +21,16 @@ from export.proof import Progress, Proof, Proofs, refused, silent
 from export.stress import Stress, hidden_evidence, stress
 from export.versus import INT8, Called, Side, Versus, side, versus
 from train.calibrate import apply_calibration
+from train.calibrations import Calibrated, calibrations
 from train.data import Films
 from train.decision_curve import NetBenefit, decision_curve
 from train.groups import GroupRow, Judged, Separation, age_bands, by_group, source_separation
 from train.intervals import Interval, wilson
 from train.occlusion import Occlusion
+from train.operating import Held
 from train.reliability import Reliability, reliability
 from train.run import RunError, SeedRun, flag_counts
+from train.scores import operating_held
 from train.taught import only, teaching
 from train.threshold import Thresholds
 
@@ -70,6 +73,7 @@ class Measured:
     ours: Side
     operating: OperatingCurve
     reliability: Reliability
+    calibrations: tuple[Calibrated, ...]
     prevalence: float | None
     net_benefit: tuple[NetBenefit, ...]
     refused: Interval | None
@@ -125,7 +129,7 @@ def evaluated(subject: Subject, *, on_progress: Progress = silent) -> Evaluation
             on_progress=on_progress,
         ),
         occlusion=hidden_evidence(subject.classifier, films, maps, called.decided, on_progress=on_progress),
-        seeds={name: subject.summary[name] for name in ("seeds", "representative_seed", "measures")},
+        seeds={name: subject.summary[name] for name in ("seeds", "representative_seed", "measures", "soup")},
         versus=against,
     )  # fmt: skip
 
@@ -148,9 +152,18 @@ def _measured(subject: Subject, counted: NDArray[np.bool_]) -> Measured:
         operating=operating_curve(
             probabilities, labels, flag_at=point["flag_at"], clear_below=point["clear_below"]
         ),
-        reliability=reliability(probabilities, labels, patients), prevalence=prevalence,
+        reliability=reliability(probabilities, labels, patients), calibrations=_calibrations(subject, films, found),
+        prevalence=prevalence,
         net_benefit=decision_curve(probabilities, labels, patients, prevalence=prevalence),
         refused=_share(found.refused), groups=by_group(found, columns(films)),
+    )  # fmt: skip
+
+
+def _calibrations(subject: Subject, films: Films, found: Judged) -> tuple[Calibrated, ...]:
+    section = subject.run.recipe.operating_point
+    return calibrations(
+        operating_held(subject.run.folder), Held(logits=found.logits, labels=films.labels), films.patients,
+        prevalence=section.prevalence, in_force=(section.calibration, subject.facts["calibration"]),
     )  # fmt: skip
 
 

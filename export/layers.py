@@ -22,7 +22,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 
-from export.quantize import int8_converter
+from train.quantize import int8_converter
 from train.trained import network_input
 
 MOST_FILMS = 32

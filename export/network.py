@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.backends.engine import build_engine
-from device.tone import Tone, in_tone
-from export.equalise import correct_offsets, equalise
-from export.quantize import output_order, to_int8
 from train.edge import skeleton
+from train.equalise import equalised
+from train.int8 import toned
 from train.model import folded
+from train.quantize import output_order, to_int8
 from train.recipe import StudyNetwork
 from train.run import SeedRun
 from train.trained import Trained, answers, network_input
@@ -50,12 +50,13 @@ def unquantized(run: SeedRun, films: Films) -> keras.Model:
         return folded(run.trained.network, run.recipe.network, run.recipe.optimizer)
     network = skeleton(run.recipe, tuple(run.operating["evidence_blocks"]))
     network.set_weights(run.trained.network.get_weights())
+    if run.trained.on_grid:
+        return network
     inside = network.get_layer("edge_small")
     some = films[:: max(1, len(films) // EQUALISED_BY)]
     shown = network_input(some, mean=run.trained.mean, tone=run.trained.tone)
     small = np.asarray(network.get_layer("resize")(shown), np.float32)
-    equalise(inside, small)
-    correct_offsets(inside, small)
+    equalised(inside, small)
     return network
 
 
@@ -64,11 +65,6 @@ def _sums(tflite: bytes, outputs: dict[str, Any], shown: Films) -> NDArray[np.fl
     engine = build_engine(tflite, threads=1, backend="cpu")
     films = (shown.astype(np.int16) - 128).astype(np.int8)[..., None]
     return np.array([engine.run(film[None])[outputs["evidence"]].sum(dtype=np.float64) for film in films])
-
-
-def toned(films: Films, tone: Tone) -> Films:
-    """`films` uint8 (n, rows, columns) as the network is to see them."""
-    return np.stack([in_tone(film, tone) for film in films])
 
 
 def evidence_outputs(trained: Trained, order: tuple[int, ...]) -> dict[str, Any]:

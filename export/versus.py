@@ -15,8 +15,9 @@ from train.evaluate import Evaluation, evaluate
 from train.intervals import Floats, Interval
 from train.paired import McNemar, PairedAuc, delong_test, mcnemar, paired_bootstrap
 from train.recipe import load_recipe
-from train.report import summarise
-from train.run import RunError, counted_scores, seed_folder
+from train.report import network_of, summarise
+from train.run import RunError, seed_folder
+from train.scores import counted_scores
 from train.taught import only
 
 
@@ -101,8 +102,8 @@ def versus(name: str, films: Films, called: Called, run: Path, baseline: Path) -
 
 
 def _scores(run: Path) -> pd.DataFrame:
-    """By digest: label, logit and decided of the representative seed's test films whose labels count."""
-    folder = seed_folder(run, summarise(run)["representative_seed"])
+    """By digest: label, logit and decided of the test films whose labels count, by the network it would release."""
+    folder = seed_folder(run, network_of(run, summarise(run)))
     try:
         scores = counted_scores(folder).set_index("case_id")
         decisions = pd.read_csv(folder / "decisions.csv").set_index("case_id")["label"].rename("decided")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
 
 Floats = NDArray[np.float64]
 Calibration = Mapping[str, Any]
@@ -24,18 +25,29 @@ def fit_calibration(method: str, logits: Floats, labels: NDArray[np.int64], prev
     """Maximum likelihood on `logits` (n,) with labels 0 or 1.
 
     Films are weighted so that pneumonia has the share `prevalence`; None keeps the films' own share. Platt (1999) with
-    his target smoothing; Guo et al. (2017) for `temperature`.
+    his target smoothing; Guo et al. (2017) for `temperature`; Zadrozny and Elkan (2002) for `isotonic`.
     """
     weights = _weights(labels, prevalence)
     targets = _platt_targets(labels)
     if method == "none":
         return {"method": "none"}
+    if method == "isotonic":
+        return _isotonic(logits, labels, weights)
     if method == "temperature":
         (slope,) = _minimise(lambda p: _loss(p[0] * logits, targets, weights), [1.0], [(MIN_SLOPE, None)])
         return {"method": "temperature", "t": 1.0 / slope}
     bounds = [(MIN_SLOPE, None), (None, None)]
     slope, shift = _minimise(lambda p: _loss(p[0] * logits + p[1], targets, weights), [1.0, 0.0], bounds)
     return {"method": "platt", "a": slope, "b": shift}
+
+
+def _isotonic(logits: Floats, labels: NDArray[np.int64], weights: Floats) -> Calibration:
+    """Steps that never fall, joined by straight lines; beyond the outermost films their own probability."""
+    found = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(logits, labels, weights)
+    return {
+        "method": "isotonic", "logits": tuple(found.X_thresholds_.tolist()),
+        "probabilities": tuple(found.y_thresholds_.tolist()),
+    }  # fmt: skip
 
 
 def apply_calibration(calibration: Calibration, logits: Floats) -> Floats:

@@ -16,8 +16,9 @@ import pandas as pd
 from train.evaluate import MEASURES
 from train.intervals import Floats, Interval, Labels
 from train.paired import McNemar, PairedAuc, delong_test, mcnemar, paired_bootstrap
-from train.report import summarise
-from train.run import RunError, counted_scores, seed_folder
+from train.report import network_of, summarise
+from train.run import RunError, seed_folder
+from train.scores import counted_scores
 
 COUNTED = ("normal", "pneumonia", "patients")
 KEY = ["sha256", "copy"]
@@ -35,22 +36,25 @@ class Mean:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFigures:
-    """One run. `films` of each part by label and patients; `counted` those test films by label whose label counts."""
+    """One run. `films` of each part by label and patients; `counted` those test films by label whose label counts.
+
+    `compared` is the seed whose network is paired with others', or SOUP.
+    """
 
     name: str
     recipe: str
     films: Mapping[str, Mapping[str, int]]
     counted: Mapping[str, int]
     seeds: tuple[int, ...]
-    representative_seed: int
+    compared: int
     measures: Mapping[str, Mean]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two runs' representative networks on the films that both are measured on; differences are first minus second.
+    """Two runs' networks, chosen by `train.report.network_of`, on the films that both are measured on.
 
-    `auc` is None with fewer than two films of a class.
+    Differences are first minus second; `auc` is None with fewer than two films of a class.
     """
 
     first: str
@@ -72,7 +76,7 @@ class NotPaired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everything of some runs. `curves` holds labels and logits of each representative seed, by run."""
+    """Everything of some runs. `curves` holds labels and logits of each run's compared network, by run."""
 
     runs: tuple[RunFigures, ...]
     pairs: tuple[Pair, ...]
@@ -86,11 +90,12 @@ def compare(runs: Sequence[Path]) -> Comparison:
         raise RunError("two or more different runs are needed; name the folders that `fit --out` wrote")
     named = dict(zip(_names(runs), runs, strict=True))
     summaries = {name: summarise(run) for name, run in named.items()}
-    scores = {name: _scores(run, summaries[name]["representative_seed"]) for name, run in named.items()}
+    networks = {name: network_of(run, summaries[name]) for name, run in named.items()}
+    scores = {name: _scores(run, networks[name]) for name, run in named.items()}
     outcomes = [_pair(one, scores[one], other, scores[other]) for one, other in combinations(named, 2)]
     counted = {name: table[table["counted"] == 1] for name, table in scores.items()}
     return Comparison(
-        runs=tuple(_figures(name, summary, counted[name]) for name, summary in summaries.items()),
+        runs=tuple(_figures(name, summary, counted[name], networks[name]) for name, summary in summaries.items()),
         pairs=tuple(found for found in outcomes if isinstance(found, Pair)),
         not_paired=tuple(found for found in outcomes if isinstance(found, NotPaired)),
         curves={name: (table["label"].to_numpy(), table["logit"].to_numpy()) for name, table in counted.items()},
@@ -103,13 +108,13 @@ def _names(runs: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(run) for run in runs]
 
 
-def _figures(name: str, summary: Mapping[str, Any], counted: pd.DataFrame) -> RunFigures:
+def _figures(name: str, summary: Mapping[str, Any], counted: pd.DataFrame, compared: int) -> RunFigures:
     spread = {measure: summary["measures"][measure] for measure in MEASURES}
     films = {part: {kind: theirs[kind] for kind in COUNTED} for part, theirs in summary["data"].items()}
     return RunFigures(
         name=name, recipe=summary["recipe"], films=films, seeds=tuple(summary["seeds"]),
         counted={word: int((counted["label"] == label).sum()) for label, word in enumerate(COUNTED[:2])},
-        representative_seed=summary["representative_seed"],
+        compared=compared,
         measures={
             measure: Mean(mean=found["mean"], sd=found["sd"], values=tuple(found["values"]))
             for measure, found in spread.items()

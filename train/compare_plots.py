@@ -13,6 +13,7 @@ from sklearn.metrics import roc_curve
 
 from train.compare import Comparison, RunFigures
 from train.plots import DPI, STYLE
+from train.report import network_words
 
 SHOWN = ("sensitivity", "specificity", "balanced_accuracy", "roc_auc")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -21,7 +22,7 @@ SPREAD = 0.6
 
 
 def draw_runs(path: Path, found: Comparison) -> None:
-    """Left, every seed's measures and their mean; right, the ROC of each run's representative seed."""
+    """Left, every seed's measures and their mean; right, the ROC of each run's compared network."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 4.4), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -52,8 +53,8 @@ def _draw_measures(axes: Axes, runs: Sequence[RunFigures]) -> None:
 def _draw_curves(axes: Axes, found: Comparison) -> None:
     for index, run in enumerate(found.runs):
         false_positive, true_positive, _ = roc_curve(*found.curves[run.name])
-        words = f"{run.name}, seed {run.representative_seed}"
+        words = f"{run.name}, {network_words(run.compared)}"
         axes.plot(false_positive, true_positive, lw=1.2, color=COLOURS[index % len(COLOURS)], label=words)
     axes.plot([0, 1], [0, 1], ":", color="grey", lw=0.8)
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title="ROC of the representative seeds")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title="ROC of the networks compared")
     axes.legend(frameon=False, loc="lower right", fontsize=8)

@@ -13,14 +13,16 @@ from train.compare import Comparison, Mean, Pair, RunFigures, compare
 from train.compare_plots import draw_runs
 from train.evaluate import MEASURES
 from train.intervals import Interval
+from train.report import network_words
 from train.run import write_json
 from train.table import Table
 
 PARTS = ("train", "operating", "test")
 SEEDS = "mean and standard deviation over the seeds; each network decides at its own operating point"
 PAIRS = (
-    "first minus second, with 95 % intervals, of the networks of the seeds with the median ROC AUC on the operating "
-    "films: two networks are compared, not two ways to train. p-values are two-sided, each for itself"
+    "first minus second, with 95 % intervals, of each run's mean of all seeds' weights or else of the seed with the "
+    "median ROC AUC on the operating films: two networks are compared, not two ways to train. p-values are two-sided, "
+    "each for itself"
 )
 PAIR_COLUMNS = (
     "first, second", "films", "ROC AUC (DeLong)", "p", "rightly called by the first, the second only", "p (McNemar)",
@@ -69,7 +71,7 @@ def _run_lines(runs: Sequence[RunFigures]) -> list[tuple[str, ...]]:
     lines = [("recipe", *(run.recipe for run in runs))]
     lines += [(f"{part} films", *(_films(run, part) for run in runs)) for part in PARTS]
     lines.append(("test films whose label counts", *(_counts(run.counted) for run in runs)))
-    lines.append(("seeds (the representative one)", *(_seeds(run) for run in runs)))
+    lines.append(("seeds (the network compared)", *(_seeds(run) for run in runs)))
     return lines + [
         (measure.replace("_", " "), *(_mean(run.measures[measure]) for run in runs)) for measure in MEASURES
     ]
@@ -84,7 +86,7 @@ def _counts(films: object) -> str:
 
 
 def _seeds(run: RunFigures) -> str:
-    return f"{', '.join(map(str, run.seeds))} ({run.representative_seed})"
+    return f"{', '.join(map(str, run.seeds))} ({network_words(run.compared)})"
 
 
 def _mean(found: Mean) -> str:

@@ -7,9 +7,8 @@ logit is linear in means over positions, so each position's share of it is exact
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -18,10 +17,11 @@ from numpy.typing import NDArray
 
 from train.augment import changed
 from train.data import Films
+from train.features import LEAST_SPREAD, Means, Untrained, block_means
 from train.fine_tune import MEAN, fine_tune
 from train.head import at_224, evidence_network
 from train.known import fit_known, outlier_threshold
-from train.lite0 import BLOCKS, backbone, block_output, load_imagenet
+from train.lite0 import BLOCKS, backbone, block_output
 from train.operating import NONE_HELD, Held
 from train.progress import Step
 from train.recipe import Recipe, edge_network
@@ -29,12 +29,10 @@ from train.rule import Lessons, fit_rule, held_out_logits
 from train.soup import Mean, mean_of
 from train.stress import worse_exposures
 from train.taught import kinds, only, taught, teaching, together
-from train.trained import Trained, answers, network_input
+from train.trained import Trained, answers
 
-BATCH = 32
-LEAST_SPREAD = 1e-3
-"""A channel that hardly moves on known films tells nothing by moving a little more."""
 Floats = NDArray[np.float64]
+MeansOf = Callable[[tuple[int, ...], NDArray[np.uint8]], Means]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +85,10 @@ def blend_edge(recipe: Recipe, films: Mapping[str, Films], networks: Sequence[Tr
 
 
 def _settled(recipe: Recipe, films: Mapping[str, Films], found: Mean, history: list[Step]) -> Edge:
-    trained = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, films["train"])
+    def means_of(blocks: tuple[int, ...], images: NDArray[np.uint8]) -> Means:
+        return block_means(found.body, blocks, images, recipe)
+
+    trained = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, films["train"], means_of)
     operating = taught(recipe, films["operating"])
     worse, whose = worse_exposures(operating.images, recipe.operating_point.stress_copies)
     logits = answers(trained, np.concatenate([operating.images, worse])).logits
@@ -110,15 +111,14 @@ def _plain(recipe: Recipe, tuned: keras.Model) -> keras.Model:
 def _ruled(recipe: Recipe, films: Mapping[str, Films], seed: int) -> Edge:
     """The rule learns from both parts; its logits on them come from rules that saw none of the patient's films."""
     both = together(films["train"], films["operating"])
-    body = imagenet_body(recipe)
-    blocks = recipe.rule.blocks
-    means = block_means(body, blocks, both.images, recipe, untrained=True)
-    wide = np.concatenate([means[block] for block in blocks], axis=1).astype(np.float64)
-    lessons = _lessons(recipe, both, wide)
+    features, blocks = Untrained(recipe, films["train"]), recipe.rule.blocks
+    means = features.means(blocks, both.images)
+    lessons = _lessons(recipe, both, _wide(means), features.noise(blocks, both.images))
     rule = fit_rule(lessons, recipe.rule)
     ends = np.cumsum([0, *(means[block].shape[1] for block in blocks)])
     weights = {block: rule.weights[a:b].astype(np.float32) for block, a, b in zip(blocks, ends, ends[1:], strict=False)}
-    trained = _assembled(recipe, body, weights, rule.bias, films["train"], untrained=True)
+    trained = _assembled(recipe, features.body, weights, rule.bias, films["train"], features.means)
+    trained = replace(trained, on_grid=features.on_grid)
     return Edge(
         trained=trained, operating=only(both, teaching(recipe, both)),
         operating_logits=held_out_logits(lessons, recipe.rule, seed), stressed=NONE_HELD,
@@ -126,7 +126,11 @@ def _ruled(recipe: Recipe, films: Mapping[str, Films], seed: int) -> Edge:
     )  # fmt: skip
 
 
-def _lessons(recipe: Recipe, films: Films, means: Floats) -> Lessons:
+def _wide(means: Means) -> Floats:
+    return np.concatenate(list(means.values()), axis=1).astype(np.float64)
+
+
+def _lessons(recipe: Recipe, films: Films, means: Floats, noise: Means | None) -> Lessons:
     teach, source = teaching(recipe, films), kinds(films)
     others = [
         (label, means[~teach & (source == name) & (films.labels == label)])
@@ -136,62 +140,21 @@ def _lessons(recipe: Recipe, films: Films, means: Floats) -> Lessons:
     return Lessons(
         means=means[teach], labels=films.labels[teach], groups=np.array(films.patients)[teach],
         others=tuple((label, theirs) for label, theirs in others if len(theirs)),
+        noise=None if noise is None else _wide(noise),
     )  # fmt: skip
 
 
-def imagenet_body(recipe: Recipe) -> keras.Model:
-    """The network up to its last map, with ImageNet's weights."""
-    body = backbone(size=edge_network(recipe).side)
-    load_imagenet(body)
-    return body
-
-
-Means = dict[int, NDArray[np.float32]]
-_REMEMBERED: dict[str, Means] = {}
-"""What the untrained features say of films does not depend on the seed; reading a film costs more than all else."""
-
-
-def block_means(
-    body: keras.Model, blocks: tuple[int, ...], films: NDArray[np.uint8], recipe: Recipe, *, untrained: bool = False
-) -> Means:
-    """Each block's channel means (n, channels) of `films` uint8 (n, 224, 224) as preprocessed.
-
-    `untrained`: the body has ImageNet's weights, and what it says is remembered from seed to seed.
-    """
-    if not untrained:
-        return _block_means(body, blocks, films, recipe)
-    content = hashlib.sha256(films.tobytes()).hexdigest()
-    asked = f"{edge_network(recipe).side} {recipe.tone} {blocks} {films.shape} {content}"
-    if asked not in _REMEMBERED:
-        _REMEMBERED[asked] = _block_means(body, blocks, films, recipe)
-    return _REMEMBERED[asked]
-
-
-def _block_means(body: keras.Model, blocks: tuple[int, ...], films: NDArray[np.uint8], recipe: Recipe) -> Means:
-    side = edge_network(recipe).side
-    taps = keras.Model(body.input, [keras.ops.mean(block_output(body, k), axis=(1, 2)) for k in blocks])
-    film = keras.Input((224, 224, 1))
-    network = keras.Model(film, taps(keras.layers.Resizing(side, side, interpolation="bilinear")(film)))
-    found = []
-    for start in range(0, len(films), BATCH):
-        batch = network_input(films[start : start + BATCH], mean=MEAN, tone=recipe.tone)
-        out = network.predict_on_batch(batch)
-        found.append([np.asarray(part) for part in (out if isinstance(out, list | tuple) else [out])])
-    return {block: np.concatenate(parts) for block, parts in zip(blocks, zip(*found, strict=True), strict=True)}
-
-
-def _assembled(
+def _assembled(  # noqa: PLR0917 - what a network is made of
     recipe: Recipe,
     body: keras.Model,
     weights: Mapping[int, NDArray[np.float32]],
     bias: float,
     films: Films,
-    *,
-    untrained: bool = False,
+    means_of: MeansOf,
 ) -> Trained:
     """Body, evidence and features in one network, and the rule that knows the training films."""
     known, whose = known_films(recipe, films)
-    means = block_means(body, edge_network(recipe).outlier_blocks, known, recipe, untrained=untrained)
+    means = means_of(edge_network(recipe).outlier_blocks, known)
     features = {block: (found.mean(axis=0), found.std(axis=0) + LEAST_SPREAD) for block, found in means.items()}
     standard = [(means[block] - mean) / spread for block, (mean, spread) in features.items()]
     outliers = fit_known(np.concatenate(standard, axis=1), whose)

@@ -31,7 +31,7 @@ def evidence_network(
     side = body.output.shape[1]
     shares = [_share(body, block, weight, side) for block, weight in weights.items()]
     evidence = shares[0] if len(shares) == 1 else keras.layers.Add(name="evidence")(shares)
-    pools = [_standard_means(body, block, *stats) for block, stats in features.items()]
+    pools = [standard_means(body, block, *stats) for block, stats in features.items()]
     return keras.Model(body.input, [evidence, *pools], name="edge_small")
 
 
@@ -54,7 +54,7 @@ def share_weight(network: keras.Model, block: int) -> Floats32:
     return weight
 
 
-def _standard_means(body: keras.Model, block: int, mean: Floats32, spread: Floats32) -> keras.KerasTensor:
+def standard_means(body: keras.Model, block: int, mean: Floats32, spread: Floats32) -> keras.KerasTensor:
     """(mean over positions - mean) / spread of every channel, in one depthwise convolution with a scale of its own."""
     x = block_output(body, block)
     side = x.shape[1]

@@ -90,12 +90,17 @@ class FineTuneSection(Section):
 
 
 class RuleSection(Section):
-    """The linear rule over channel means, where the features are not trained: logistic regression, bagged."""
+    """The linear rule over channel means, where the features are not trained: logistic regression."""
 
     blocks: tuple[int, ...] = Field((4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14), min_length=1, description="blocks it reads")
     c: float = Field(0.01, gt=0, description="inverse strength of the ridge penalty, on standardised means")
     source_penalty: float = Field(
         0.0, ge=0, description="how much a difference between sources of one label costs; 0: nothing"
+    )
+    noise_penalty: float = Field(
+        0.0,
+        ge=0,
+        description="how much what int8 does to the means costs; 0: the rule is fitted without a look at int8",
     )
     folds: int = Field(5, ge=2, description="parts by patient for the logits that choose calibration and thresholds")
 
@@ -119,7 +124,7 @@ class OptimizerSection(Section):
 class OperatingPointSection(Section):
     """How calibration and thresholds are chosen from the operating films."""
 
-    calibration: Literal["none", "platt", "temperature", "anchored"] = Field(
+    calibration: Literal["none", "platt", "temperature", "isotonic", "anchored"] = Field(
         "platt", description="fitted on the logits; anchored: the operating logit becomes one half, the slope is fitted"
     )
     anchor_sensitivity: float = Field(

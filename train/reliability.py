@@ -53,8 +53,8 @@ def reliability(probabilities: Floats, labels: Labels, patients: Sequence[str]) 
         n=len(labels),
         prevalence=float(labels.mean()),
         bins=bins(probabilities, labels, width),
-        ece=_ece_interval(probabilities, labels, patients, width),
-        ece_equal_mass=_ece_interval(probabilities, labels, patients, mass),
+        ece=ece_interval(probabilities, labels, patients, width),
+        ece_equal_mass=ece_interval(probabilities, labels, patients, mass),
         ece_if_perfect=_if_perfect(probabilities, width),
         brier=brier(probabilities, labels, patients),
     )
@@ -97,7 +97,11 @@ def brier(probabilities: Floats, labels: Labels, patients: Sequence[str]) -> Int
     return percentile_interval(float(losses[:, 0].mean()), drawn[:, 0] / drawn[:, 1], METHOD)
 
 
-def _ece_interval(probabilities: Floats, labels: Labels, patients: Sequence[str], edges: Floats) -> Interval:
+def ece_interval(
+    probabilities: Floats, labels: Labels, patients: Sequence[str], edges: Floats | None = None
+) -> Interval:
+    """`ece` with its 95 % interval; bins of equal width unless `edges` says otherwise."""
+    edges = width_edges() if edges is None else edges
     gaps = np.concatenate([_gaps(probabilities, labels, edges), np.ones((len(labels), 1))], axis=1)
     drawn = resampled_sums(patient_sums(gaps, patients))
     return percentile_interval(ece(probabilities, labels, edges), _ece_of(drawn[:, :-1], drawn[:, -1]), METHOD)

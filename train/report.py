@@ -11,7 +11,8 @@ import numpy as np
 from train.evaluate import MEASURES
 from train.plots import draw_confusion, draw_roc, draw_training
 from train.recipe import load_recipe
-from train.run import counted_scores, read_json, seed_folder, seeds_of, write_json
+from train.run import SOUP, is_finished, read_json, seed_folder, seeds_of, write_json
+from train.scores import counted_scores
 
 COUNTS = ("tn", "fp", "fn", "tp")
 STUDY: Mapping[str, Any] = {
@@ -19,6 +20,9 @@ STUDY: Mapping[str, Any] = {
     "precision": 0.7615, "f1": 0.8609, "balanced_accuracy": 0.7937, "roc_auc": None,
 }  # fmt: skip
 """The study's own network on its own 531 films; what it prints as AUC is the balanced accuracy."""
+
+
+MEAN = "mean of their weights"
 
 
 def report(run: Path) -> dict[str, Any]:
@@ -40,6 +44,7 @@ def summarise(run: Path) -> dict[str, Any]:
         "data": read_json(run / "data.json")["parts"],
         "seeds": seeds,
         "representative_seed": representative(measured),
+        "soup": _soup(run),
         "confusion": {str(seed): {name: measured[seed]["test"][name] for name in COUNTS} for seed in seeds},
         "measures": {name: _spread(found) for name, found in values.items()},
     }
@@ -49,6 +54,27 @@ def representative(measured: Mapping[int, Mapping[str, Any]]) -> int:
     """The seed with the median ROC AUC on the operating films (the lower of two): typical, and blind to the test."""
     ranked = sorted(measured, key=lambda seed: (measured[seed]["operating"]["roc_auc"]["value"], seed))
     return ranked[(len(ranked) - 1) // 2]
+
+
+def _soup(run: Path) -> dict[str, Any] | None:
+    """Figures and counts of the mean of all seeds' weights; None where there is none."""
+    if not is_finished(run, SOUP):
+        return None
+    found = read_json(seed_folder(run, SOUP) / "metrics.json")["test"]
+    return {
+        "confusion": {name: found[name] for name in COUNTS},
+        "measures": {name: found[name]["value"] for name in MEASURES},
+    }
+
+
+def network_of(run: Path, summary: Mapping[str, Any]) -> int:
+    """The run's network that is released and compared: the mean of all seeds' weights, or the representative seed."""
+    return SOUP if is_finished(run, SOUP) else int(summary["representative_seed"])
+
+
+def network_words(seed: int) -> str:
+    """For people."""
+    return MEAN if seed == SOUP else f"seed {seed}"
 
 
 def _spread(values: list[float | None]) -> dict[str, Any]:
@@ -76,6 +102,9 @@ def table(summary: Mapping[str, Any]) -> str:
     blank, spread = [""] * len(COUNTS), summary["measures"]
     lines.append(_line("**mean**", blank + [f"**{_figure(spread[name]['mean'])}**" for name in MEASURES]))
     lines.append(_line("standard deviation", blank + [_figure(spread[name]["sd"]) for name in MEASURES]))
+    if (soup := summary["soup"]) is not None:
+        counts = [str(soup["confusion"][name]) for name in COUNTS]
+        lines.append(_line(MEAN, counts + [_figure(soup["measures"][name]) for name in MEASURES]))
     study = [str(STUDY[name]) for name in COUNTS] + [_figure(STUDY[name]) for name in MEASURES]
     lines.append(_line("the study, on its own films", study))
     return "\n".join(lines) + "\n"

@@ -2,12 +2,13 @@
 
 Logistic regression with a ridge penalty on standardised means. Films of other sources, whose labels do not teach, may
 say what must not matter: a difference between the means of two sources of one label costs `source_penalty` times its
-square, as a domain's first moment does in Tzeng et al. (2014, arXiv:1412.3474).
+square, as a domain's first moment does in Tzeng et al. (2014, arXiv:1412.3474). What int8 adds to the means costs
+`noise_penalty` times the mean square of what it adds to the logit, its own mean apart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,26 +38,26 @@ class Rule:
 class Lessons:
     """What a rule is fitted on: `means` (n, k), `labels` (n,), `groups` (n,) of patients, and films of other sources.
 
-    `others` holds, for each other source of one label, that label and its films' means (m, k).
+    `others` holds, for each other source of one label, that label and its films' means (m, k); `noise` (j, k) what int8
+    adds to the means of any films.
     """
 
     means: Floats
     labels: NDArray[np.int64]
     groups: NDArray[np.str_]
     others: tuple[tuple[int, Floats], ...] = ()
+    noise: Floats | None = None
 
     def among(self, chosen: NDArray[np.int64]) -> Lessons:
-        """The same with the chosen films; other sources stay."""
-        return Lessons(
-            means=self.means[chosen], labels=self.labels[chosen], groups=self.groups[chosen], others=self.others
-        )
+        """The same with the chosen films; other sources and noise stay."""
+        return replace(self, means=self.means[chosen], labels=self.labels[chosen], groups=self.groups[chosen])
 
 
 def fit_rule(lessons: Lessons, section: RuleSection) -> Rule:
     """On all of `lessons`."""
     mean, spread = lessons.means.mean(axis=0), lessons.means.std(axis=0) + LEAST_SPREAD
     standard = (lessons.means - mean) / spread
-    squeeze = _squeeze(lessons, mean, spread, section.source_penalty)
+    squeeze = _squeeze(lessons, spread, section)
     found = LogisticRegression(C=section.c, max_iter=3000).fit(squeeze.apply(standard), lessons.labels)
     weights = squeeze.apply(found.coef_.astype(np.float64))[0] / spread
     return Rule(weights=weights, bias=float(found.intercept_[0] - weights @ mean))
@@ -73,7 +74,7 @@ def held_out_logits(lessons: Lessons, section: RuleSection, seed: int) -> Floats
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Squeeze:
-    """Multiplication by (I + p D D')^(-1/2): a plain ridge penalty on its outcome is ridge plus p |D'w|^2 on w."""
+    """Multiplication by (I + D D')^(-1/2): a plain ridge penalty on its outcome is ridge plus |D'w|^2 on w."""
 
     axes: Floats
     shrink: Floats
@@ -83,13 +84,25 @@ class _Squeeze:
         return values + ((values @ self.axes) * self.shrink) @ self.axes.T
 
 
-def _squeeze(lessons: Lessons, mean: Floats, spread: Floats, penalty: float) -> _Squeeze:
-    differences = [
-        (others.mean(axis=0) - lessons.means[lessons.labels == label].mean(axis=0)) / spread
+def _squeeze(lessons: Lessons, spread: Floats, section: RuleSection) -> _Squeeze:
+    unwanted = np.concatenate([_source_differences(lessons, section), _noise(lessons, section)])
+    axes, sizes, _ = np.linalg.svd((unwanted / spread).T, full_matrices=False)
+    return _Squeeze(axes=axes, shrink=(1 + sizes**2) ** -0.5 - 1)
+
+
+def _source_differences(lessons: Lessons, section: RuleSection) -> Floats:
+    """What must not count, (sources, k)."""
+    found = [
+        others.mean(axis=0) - lessons.means[lessons.labels == label].mean(axis=0)
         for label, others in lessons.others
-        if penalty and len(others)
+        if len(others)
     ]
-    if not differences:
-        return _Squeeze(axes=np.zeros((len(mean), 0)), shrink=np.zeros(0))
-    axes, sizes, _ = np.linalg.svd(np.array(differences).T, full_matrices=False)
-    return _Squeeze(axes=axes, shrink=(1 + penalty * sizes**2) ** -0.5 - 1)
+    return section.source_penalty**0.5 * np.array(found).reshape(-1, lessons.means.shape[1])
+
+
+def _noise(lessons: Lessons, section: RuleSection) -> Floats:
+    """(films, k): its square is the noise's covariance."""
+    if lessons.noise is None:
+        return np.zeros((0, lessons.means.shape[1]))
+    noise = lessons.noise - lessons.noise.mean(axis=0)
+    return (section.noise_penalty / len(noise)) ** 0.5 * noise

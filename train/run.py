@@ -7,20 +7,17 @@ RUN/seed-1/ and RUN/soup/: model.weights.h5 outliers.npz history.json scores.csv
 
 from __future__ import annotations
 
-import csv
 import json
 import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from device.outliers import OutlierRule
 from device.preprocess import PREPROCESS_VERSION
@@ -28,10 +25,12 @@ from train.calibrate import apply_calibration
 from train.data import PARTS, Films
 from train.edge import skeleton
 from train.evaluate import evaluate
+from train.int8 import calibration_films
 from train.learn import Learned, learn
 from train.model import build
 from train.progress import Step
 from train.recipe import Recipe, StudyNetwork, load_recipe, write_recipe
+from train.scores import DECISIONS, OPERATING_SCORES, SCORES, write_csv, write_decisions, write_scores
 from train.taught import only, teaching
 from train.threshold import Thresholds
 from train.trained import Answers, Trained, answers
@@ -40,8 +39,6 @@ WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoint
 FILM_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
 SOUP = 0
 """Stands for a seed where the mean of all seeds' weights is meant. See `train.soup`."""
-CALIBRATION_FILMS = 200
-"""Training films kept with the run; they set the int8 ranges when a bundle is built."""
 
 
 class RunError(Exception):
@@ -74,7 +71,7 @@ def start_run(
     out.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, out / "recipe.yaml")
     write_json(out / "data.json", {"images": str(images.resolve()), "parts": facts})
-    _write_csv(out / "films.csv", FILM_COLUMNS, _film_lines(films))
+    write_csv(out / "films.csv", FILM_COLUMNS, _film_lines(films))
     inputs, digests = calibration_films(films["train"])
     np.savez_compressed(out / "calibration.npz", images=inputs, sha256=np.array(digests))
     return ()
@@ -87,14 +84,6 @@ def _same_run(out: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         raise RunError(f"{out}: was begun with another recipe; name another folder with --out")
     if read_json(out / "data.json")["parts"] != facts:
         raise RunError(f"{out}: was begun with other films; name another folder with --out")
-
-
-def calibration_films(films: Films) -> tuple[NDArray[np.uint8], list[str]]:
-    """A fixed choice of training films, as many of each class as there are, and their digests."""
-    random = np.random.default_rng(0)
-    groups = [random.permutation(np.flatnonzero(films.labels == label)) for label in (0, 1)]
-    chosen = np.sort(np.concatenate([group[: CALIBRATION_FILMS // 2] for group in groups]))
-    return films.images[chosen], [films.digests[index] for index in chosen]
 
 
 def train_seed(
@@ -120,7 +109,7 @@ def write_seed(out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int,
     write_json(folder / "history.json", [asdict(step) for step in learned.history])
     write_json(folder / "environment.json", environment(recipe, films["train"], seed))
     write_json(folder / "operating.json", operating_facts(learned))
-    write_scores(folder / "operating_scores.csv", learned.operating, Answers(logits=learned.operating_logits))
+    write_scores(folder / OPERATING_SCORES, learned.operating, Answers(logits=learned.operating_logits))
     write_measures(folder, recipe, films["test"], learned)
     return folder
 
@@ -129,7 +118,8 @@ def operating_facts(learned: Learned) -> dict[str, Any]:
     """What stands between the network and a flag, as JSON types."""
     trained, point, films = learned.trained, learned.point, learned.operating
     return {
-        "mean": trained.mean, "tone": trained.tone, "bias": trained.bias, "evidence_blocks": learned.evidence_blocks,
+        "mean": trained.mean, "tone": trained.tone, "bias": trained.bias, "on_grid": trained.on_grid,
+        "evidence_blocks": learned.evidence_blocks,
         "calibration": point.calibration, "anchor": point.anchor, "thresholds": asdict(point.thresholds),
         "outlier_threshold": learned.outlier_threshold, "films": films.counts(), "digest": films.digest,
     }  # fmt: skip
@@ -139,11 +129,11 @@ def write_measures(folder: Path, recipe: Recipe, films: Films, learned: Learned)
     """scores.csv of all test films; metrics.json and decisions.csv of those whose labels count."""
     found, point = answers(learned.trained, films.images), learned.point
     counted = teaching(recipe, films)
-    write_scores(folder / "scores.csv", films, found, counted)
+    write_scores(folder / SCORES, films, found, counted)
     test, logits = only(films, counted), found.logits[counted]
     probabilities = apply_calibration(point.calibration, logits)
     decided = learned.decided(logits)
-    write_decisions(folder / "decisions.csv", test, logits, decided)
+    write_decisions(folder / DECISIONS, test, logits, decided)
     held_out, held_logits = learned.operating, learned.operating_logits
     measures = {
         "operating": _measure(held_out, held_logits, learned.decided(held_logits)),
@@ -236,32 +226,9 @@ def _trained(folder: Path, recipe: Recipe, operating: Mapping[str, Any]) -> Trai
         with np.load(folder / OUTLIERS) as arrays:
             outliers = OutlierRule(centres=arrays["centres"], whiten=arrays["whiten"])
     return Trained(
-        network=network, mean=operating["mean"], tone=operating["tone"], bias=operating["bias"], outliers=outliers
-    )
-
-
-def write_scores(path: Path, films: Films, found: Answers, counted: NDArray[np.bool_] | None = None) -> None:
-    """case_id, true label, uncalibrated score, logit; distance from known films; whether the film's label counts.
-
-    Fits `compare-files --reads`.
-    """
-    far = [""] * len(films) if found.distances is None else [f"{distance:.6g}" for distance in found.distances]
-    counts = np.ones(len(films), int) if counted is None else counted.astype(int)
-    lines = zip(films.cases, films.labels, expit(found.logits), found.logits, far, counts, strict=True)
-    header = ("case_id", "label", "score", "logit", "distance", "counted")
-    _write_csv(path, header, [(c, int(y), f"{s:.9g}", f"{z:.9g}", d, n) for c, y, s, z, d, n in lines])
-
-
-def counted_scores(folder: Path) -> pd.DataFrame:
-    """A seed's scores.csv, the films whose labels count."""
-    table = pd.read_csv(folder / "scores.csv")
-    return table[table["counted"] == 1] if "counted" in table else table
-
-
-def write_decisions(path: Path, films: Films, logits: NDArray[np.float64], decided: NDArray[np.bool_]) -> None:
-    """case_id, what the network calls it, score. Fits `compare-files --system`."""
-    lines = zip(films.cases, decided, expit(logits), strict=True)
-    _write_csv(path, ("case_id", "label", "score"), [(c, int(d), f"{s:.9g}") for c, d, s in lines])
+        network=network, mean=operating["mean"], tone=operating["tone"], bias=operating["bias"], outliers=outliers,
+        on_grid=operating.get("on_grid", False),
+    )  # fmt: skip
 
 
 def _film_lines(films: Mapping[str, Films]) -> list[tuple[Any, ...]]:
@@ -272,11 +239,6 @@ def _film_lines(films: Mapping[str, Films]) -> list[tuple[Any, ...]]:
         for f in [films[part]]
         for i in range(len(f))
     ]  # fmt: skip
-
-
-def _write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([header, *lines])
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -25,6 +25,7 @@ class Trained:
     `network` takes float32 (n, 224, 224, 1), `(grey - mean) / 255` of films in `tone`. It answers either logits (n, 2),
     normal and pneumonia, or a list: evidence (n, side, side, 1), whose sum plus `bias` is the logit, and then
     features (n, 1, 1, channels), which `outliers` takes one after another.
+    `on_grid`: its kernels have int8's steps already, see `train.int8`.
     """
 
     network: keras.Model
@@ -32,6 +33,7 @@ class Trained:
     tone: Tone = "none"
     bias: float = 0.0
     outliers: OutlierRule | None = None
+    on_grid: bool = False
 
     @property
     def maps_evidence(self) -> bool:

@@ -20,6 +20,7 @@ from tests.toy_films import RECIPE
 from train.data import Films
 from train.recipe import Recipe
 from train.report import summarise
+from train.run import seed_folder
 
 BRIGHT = 128
 SIDE = 4
@@ -59,7 +60,9 @@ def recipe(**changes: Any) -> Recipe:
 
 def subject(run: Path, films: Films, **changes: Any) -> Subject:
     """`run` is a real run, for its seeds and histories; the network is the grey box."""
-    known = SimpleNamespace(recipe=recipe(**changes.pop("recipe", {})), operating={"anchor": 0.0}, seed=1)
+    known = SimpleNamespace(
+        recipe=recipe(**changes.pop("recipe", {})), operating={"anchor": 0.0}, seed=1, folder=seed_folder(run, 1)
+    )  # fmt: skip
     facts = {"name": "made-up", "calibration": {"method": "none"}, "thresholds": THRESHOLDS, "outliers": {
         "threshold": 134.0, "chosen_on": "operating films: 1.0% of the source that lies farthest are beyond it",
     }}  # fmt: skip

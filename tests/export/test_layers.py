@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from export.layers import UNSPOILT, LayerReport, layer_report, noise
-from export.quantize import _save, to_int8
+from train.quantize import _save, to_int8
 from train.quiet import quiet
 
 SIDE = 16

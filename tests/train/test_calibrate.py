@@ -40,7 +40,7 @@ def test_probabilities_refer_to_the_prevalence_asked_for() -> None:
     assert as_found[0] == pytest.approx(0.9, abs=0.03)
 
 
-@pytest.mark.parametrize("method", ["none", "platt", "temperature"])
+@pytest.mark.parametrize("method", ["none", "platt", "temperature", "isotonic"])
 def test_the_box_applies_the_very_same_map(method: str) -> None:
     logits, labels = simulated(0.7, -0.5, 500)
     found = fit_calibration(method, logits, labels, 0.5)

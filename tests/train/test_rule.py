@@ -49,3 +49,28 @@ def test_held_out_logits_come_from_rules_that_did_not_see_the_patient() -> None:
     section = RuleSection(c=10.0)
     assert roc_auc_score(labels, fit_rule(nothing, section).logits(nothing.means)) > 0.95
     assert roc_auc_score(labels, held_out_logits(nothing, section, 0)) < 0.65
+
+
+def test_the_penalty_on_noise_leaves_channels_that_int8_blurs() -> None:
+    """Two channels say the label equally well; int8 blurs the first."""
+    random = np.random.default_rng(4)
+    labels = random.integers(0, 2, 600)
+    said = labels[:, None] * 2.0 + random.normal(0, 1, (600, 1))
+    means = said + random.normal(0, 0.3, (600, 2))
+    noise = random.normal([3.0, 0.0], [0.5, 0.01], (600, 2))
+    shown = Lessons(means=means, labels=labels, groups=np.array([f"p{i}" for i in range(600)]), noise=noise)
+    deaf, told = (fit_rule(shown, RuleSection(c=0.5, noise_penalty=penalty)) for penalty in (0.0, 1000.0))
+    assert deaf.weights[0] > 0.5 * deaf.weights[1]
+    assert told.weights[0] < 0.1 * told.weights[1]
+    moved = [(noise @ rule.weights).std() / rule.logits(means).std() for rule in (deaf, told)]
+    assert moved[1] < 0.2 * moved[0]
+    assert roc_auc_score(labels, told.logits(means)) > roc_auc_score(labels, deaf.logits(means)) - 0.02
+
+
+def test_what_int8_adds_to_every_film_alike_costs_nothing() -> None:
+    shown = lessons()
+    steady = Lessons(
+        means=shown.means, labels=shown.labels, groups=shown.groups, noise=np.tile([5.0, 0, 0, 0, 0, 0], (10, 1))
+    )
+    section = RuleSection(c=0.5, noise_penalty=1000.0)
+    np.testing.assert_allclose(fit_rule(steady, section).weights, fit_rule(shown, section).weights, rtol=1e-6)

@@ -8,7 +8,9 @@ import pytest
 
 from tests.train.test_edge import EDGE, trained_run
 from train.blend import blend, has_soup
+from train.compare import compare
 from train.data import load_films
+from train.report import MEAN, network_of, summarise, table
 from train.run import SOUP, is_finished, load_seed, read_json, seed_folder, seeds_of, train_seed
 from train.soup import mean_of
 
@@ -39,6 +41,21 @@ def test_its_measures_are_its_own(run: Path) -> None:
     found = read_json(run / "soup" / "metrics.json")
     assert found["test"]["n"] == read_json(run / "seed-1" / "metrics.json")["test"]["n"]
     assert read_json(run / "soup" / "environment.json")["seed"] == SOUP
+
+
+def test_it_is_the_network_that_reports_and_comparisons_speak_of(run: Path, tmp_path: Path) -> None:
+    summary = summarise(run)
+    assert network_of(run, summary) == SOUP
+    assert (
+        summary["soup"]["measures"]["roc_auc"] == read_json(run / "soup" / "metrics.json")["test"]["roc_auc"]["value"]
+    )
+    assert MEAN in table(summary)
+    other = tmp_path / "without"
+    shutil.copytree(run, other)
+    shutil.rmtree(other / "soup")
+    assert network_of(other, summarise(other)) in {1, 2}
+    with_soup, without = compare([run, other]).runs
+    assert (with_soup.compared, without.compared) == (SOUP, network_of(other, summarise(other)))
 
 
 def test_one_network_has_no_mean(run: Path) -> None:

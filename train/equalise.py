@@ -29,6 +29,19 @@ DEPTHWISE, ORDINARY = (0, 1, 3), (0, 1, 2)
 """Axes of a kernel that share a step of int8: all but its outputs."""
 
 
+def equalised(network: keras.Model, films: Floats32) -> None:
+    """Both steps, in place."""
+    equalise(network, films)
+    correct_offsets(network, films)
+
+
+def on_grid(network: keras.Model) -> None:
+    """Round every kernel in place to int8's steps: quantizing the network then changes none."""
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+            layer.set_weights(_rounded(layer))
+
+
 def equalise(network: keras.Model, films: Floats32) -> None:
     """Scale channels of `network` (see `train.head.evidence_network`) in place. `films` as it takes them.
 
@@ -114,5 +127,6 @@ def correct_offsets(network: keras.Model, films: Floats32) -> None:
 def _rounded(layer: keras.layers.Layer) -> list[Floats32]:
     kernel, *rest = layer.get_weights()
     axes = DEPTHWISE if isinstance(layer, keras.layers.DepthwiseConv2D) else ORDINARY
-    step = np.abs(kernel).max(axis=axes, keepdims=True) / WEIGHT_STEPS + 1e-12
-    return [np.rint(kernel / step) * step, *rest]
+    largest = np.abs(kernel).max(axis=axes, keepdims=True)
+    step = np.where(largest > 0, largest, 1) / WEIGHT_STEPS
+    return [(np.rint(kernel / step) * step).astype(np.float32), *rest]

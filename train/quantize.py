@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from train.quiet import quiet
@@ -70,7 +71,7 @@ def _calibration(films: NDArray[np.uint8], mean: float) -> Iterator[list[NDArray
 def output_order(tflite: bytes) -> tuple[int, ...]:
     """Where the .tflite has each output of the Keras network: converters sort them as they like, by no stated rule."""
     with quiet():
-        interpreter = tf.lite.Interpreter(model_content=tflite)
+        interpreter = Interpreter(model_content=tflite)
     placed = [tensor["index"] for tensor in interpreter.get_output_details()]
     named = interpreter.get_signature_runner().get_output_details()
     # Keras' export names the outputs output_0, output_1 and so on, in the network's order.

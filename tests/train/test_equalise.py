@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from export.equalise import correct_offsets, equalise
+from train.equalise import correct_offsets, equalise
 from train.head import evidence_network
 from train.lite0 import backbone, block_output, load_imagenet
 
