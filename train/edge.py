@@ -114,6 +114,7 @@ def _ruled(recipe: Recipe, films: Mapping[str, Films], seed: int) -> Edge:
     features, blocks = Untrained(recipe, films["train"]), recipe.rule.blocks
     means = features.means(blocks, both.images)
     lessons = _lessons(recipe, both, _wide(means), features.noise(blocks, both.images))
+    lessons = replace(lessons, changes=_changes(recipe, features, taught(recipe, both)))
     rule = fit_rule(lessons, recipe.rule)
     ends = np.cumsum([0, *(means[block].shape[1] for block in blocks)])
     weights = {block: rule.weights[a:b].astype(np.float32) for block, a, b in zip(blocks, ends, ends[1:], strict=False)}
@@ -128,6 +129,16 @@ def _ruled(recipe: Recipe, films: Mapping[str, Films], seed: int) -> Edge:
 
 def _wide(means: Means) -> Floats:
     return np.concatenate(list(means.values()), axis=1).astype(np.float64)
+
+
+def _changes(recipe: Recipe, features: Untrained, films: Films) -> Floats | None:
+    """What other exposures of the same patients add to the means, (copies, n, k); None where the rule does not ask."""
+    if not recipe.rule.change_penalty:
+        return None
+    blocks, times = recipe.rule.blocks, recipe.rule.copies
+    copies = _copies(recipe, films, times, np.random.default_rng(11))
+    plain = _wide(features.means(blocks, films.images))
+    return _wide(features.means(blocks, copies)).reshape(times, *plain.shape) - plain
 
 
 def _lessons(recipe: Recipe, films: Films, means: Floats, noise: Means | None) -> Lessons:
@@ -183,14 +194,20 @@ def skeleton(recipe: Recipe, evidence_blocks: tuple[int, ...]) -> keras.Model:
 
 def known_films(recipe: Recipe, films: Films) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     """Films and their changed copies, uint8 (m, 224, 224), and the kind of each (m,)."""
-    random = np.random.default_rng(7)
-    copies = [
-        np.stack(
-            [changed(recipe.augment, film, films.images[random.integers(len(films))], random) for film in films.images]
-        )
-        for _ in range(recipe.outliers.copies)
+    times = recipe.outliers.copies
+    copies = _copies(recipe, films, times, np.random.default_rng(7))
+    return np.concatenate([films.images, copies]), np.tile(kinds(films), 1 + times)
+
+
+def _copies(recipe: Recipe, films: Films, times: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """All films changed, then all again: uint8 (times * n, 224, 224)."""
+    others = films.images
+    found = [
+        changed(recipe.augment, film, others[random.integers(len(films))], random)
+        for _ in range(times)
+        for film in films.images
     ]
-    return np.concatenate([films.images, *copies]), np.tile(kinds(films), 1 + recipe.outliers.copies)
+    return np.array(found, np.uint8).reshape(-1, *others.shape[1:])
 
 
 def _threshold(recipe: Recipe, trained: Trained, films: Films) -> float:

@@ -102,6 +102,12 @@ class RuleSection(Section):
         ge=0,
         description="how much what int8 does to the means costs; 0: the rule is fitted without a look at int8",
     )
+    change_penalty: float = Field(
+        0.0,
+        ge=0,
+        description="how much it costs that a changed copy of a film (`augment`) scores otherwise; 0: nothing",
+    )
+    copies: int = Field(2, ge=1, description="changed copies of each film that teaches, where `change_penalty` asks")
     folds: int = Field(5, ge=2, description="parts by patient for the logits that choose calibration and thresholds")
 
 

@@ -3,11 +3,13 @@
 Logistic regression with a ridge penalty on standardised means. Films of other sources, whose labels do not teach, may
 say what must not matter: a difference between the means of two sources of one label costs `source_penalty` times its
 square, as a domain's first moment does in Tzeng et al. (2014, arXiv:1412.3474). What int8 adds to the means costs
-`noise_penalty` times the mean square of what it adds to the logit, its own mean apart.
+`noise_penalty` times the mean square of what it adds to the logit, its own mean apart; what a change of the exposure
+adds to them, `change_penalty` times the mean square, after the tangents of Simard et al. (1992).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,7 +41,7 @@ class Lessons:
     """What a rule is fitted on: `means` (n, k), `labels` (n,), `groups` (n,) of patients, and films of other sources.
 
     `others` holds, for each other source of one label, that label and its films' means (m, k); `noise` (j, k) what int8
-    adds to the means of any films.
+    adds to the means of any films, `changes` (copies, n, k) what other exposures add to those of `means`.
     """
 
     means: Floats
@@ -47,10 +49,14 @@ class Lessons:
     groups: NDArray[np.str_]
     others: tuple[tuple[int, Floats], ...] = ()
     noise: Floats | None = None
+    changes: Floats | None = None
 
     def among(self, chosen: NDArray[np.int64]) -> Lessons:
-        """The same with the chosen films; other sources and noise stay."""
-        return replace(self, means=self.means[chosen], labels=self.labels[chosen], groups=self.groups[chosen])
+        """The same with the chosen films; other sources and noise, which knows no label, stay."""
+        changes = None if self.changes is None else self.changes[:, chosen]
+        return replace(
+            self, means=self.means[chosen], labels=self.labels[chosen], groups=self.groups[chosen], changes=changes
+        )
 
 
 def fit_rule(lessons: Lessons, section: RuleSection) -> Rule:
@@ -85,7 +91,7 @@ class _Squeeze:
 
 
 def _squeeze(lessons: Lessons, spread: Floats, section: RuleSection) -> _Squeeze:
-    unwanted = np.concatenate([_source_differences(lessons, section), _noise(lessons, section)])
+    unwanted = np.concatenate([_source_differences(lessons, section), *_unwanted(lessons, section)])
     axes, sizes, _ = np.linalg.svd((unwanted / spread).T, full_matrices=False)
     return _Squeeze(axes=axes, shrink=(1 + sizes**2) ** -0.5 - 1)
 
@@ -100,9 +106,11 @@ def _source_differences(lessons: Lessons, section: RuleSection) -> Floats:
     return section.source_penalty**0.5 * np.array(found).reshape(-1, lessons.means.shape[1])
 
 
-def _noise(lessons: Lessons, section: RuleSection) -> Floats:
-    """(films, k): its square is the noise's covariance."""
-    if lessons.noise is None:
-        return np.zeros((0, lessons.means.shape[1]))
-    noise = lessons.noise - lessons.noise.mean(axis=0)
-    return (section.noise_penalty / len(noise)) ** 0.5 * noise
+def _unwanted(lessons: Lessons, section: RuleSection) -> Iterator[Floats]:
+    """What films must not move by, (films, k) each: the sum of squares is the penalty."""
+    if lessons.noise is not None:
+        noise = lessons.noise - lessons.noise.mean(axis=0)
+        yield (section.noise_penalty / len(noise)) ** 0.5 * noise
+    if lessons.changes is not None:
+        changes = lessons.changes.reshape(-1, lessons.means.shape[1])
+        yield (section.change_penalty / len(changes)) ** 0.5 * changes

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -74,3 +76,24 @@ def test_what_int8_adds_to_every_film_alike_costs_nothing() -> None:
     )
     section = RuleSection(c=0.5, noise_penalty=1000.0)
     np.testing.assert_allclose(fit_rule(steady, section).weights, fit_rule(shown, section).weights, rtol=1e-6)
+
+
+def test_the_penalty_on_changes_leaves_channels_that_another_exposure_moves() -> None:
+    """Two channels say the label equally well; another exposure of the same patient moves the first, always up."""
+    random = np.random.default_rng(5)
+    labels = random.integers(0, 2, 600)
+    means = labels[:, None] * 2.0 + random.normal(0, 1, (600, 2))
+    changes = np.stack([np.full((1, 600), 2.0), random.normal(0, 0.1, (1, 600))], axis=2)
+    shown = Lessons(means=means, labels=labels, groups=np.array([f"p{i}" for i in range(600)]), changes=changes)
+    deaf, told = (fit_rule(shown, RuleSection(c=0.5, change_penalty=penalty)) for penalty in (0.0, 100.0))
+    moved = [abs((changes @ rule.weights).mean()) for rule in (deaf, told)]
+    assert moved[1] < 0.2 * moved[0]
+    assert told.weights[1] > 0.5
+
+
+def test_a_film_that_is_held_out_is_held_out_with_its_changed_copies() -> None:
+    shown = lessons(count=8)
+    changes = np.arange(2 * 8 * 6, dtype=np.float64).reshape(2, 8, 6)
+    some = replace(shown, changes=changes).among(np.array([1, 5]))
+    assert some.changes is not None
+    np.testing.assert_array_equal(some.changes, changes[:, [1, 5]])
