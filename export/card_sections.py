@@ -41,7 +41,7 @@ def sections(story: Story) -> Iterator[Section]:
 
 
 def _thresholds(story: Story, test: Measured | None) -> Section:
-    point, calibration = story.facts["thresholds"], story.facts["calibration"]
+    point, asked = story.facts["thresholds"], story.recipe.operating_point.calibration
     prevalence = story.recipe.operating_point.prevalence
     mixed = "as many as there" if prevalence is None else f"{prevalence:.0%}"
     before = (
@@ -50,7 +50,7 @@ def _thresholds(story: Story, test: Measured | None) -> Section:
             f"{point['clear_below']:.4f} it is `clear`, and between them is `review`: a person looks."
         ),
         (
-            f"Asked for: {point['aim']}. Chosen, with the calibration (`{calibration['method']}`), on "
+            f"Asked for: {point['aim']}. Chosen, with the calibration (`{asked}`), on "
             f"{point['chosen_on']}; never on the test films."
         ),
     )

@@ -85,8 +85,10 @@ def audit_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def parity_line(found: Mapping[str, Any]) -> str:
     """int8 against Keras in one line."""
+    with_others = found.get("measured_with")
+    whose = "" if with_others is None else f"; with the thresholds of version {with_others['version']}"
     return (
         f"parity {'passed' if found['passed'] else 'FAILED'}: {found['label_flips']} of {found['films']} labels flip "
         f"({found['flipped_share']:.2%}), {found['flag_flips']} flags, largest difference of a score "
-        f"{found['largest_score_difference']:.4f} ({found['interpreter']})"
+        f"{found['largest_score_difference']:.4f} ({found['interpreter']}){whose}"
     )

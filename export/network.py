@@ -20,8 +20,6 @@ from train.run import SeedRun
 from train.trained import Trained, answers, network_input
 
 Films = NDArray[np.uint8]
-EQUALISED_BY = 64
-"""Calibration films that tell the ranges of channels."""
 STUDY_OUTPUTS = {"kind": "logits2", "logit": 0}
 
 
@@ -53,8 +51,7 @@ def unquantized(run: SeedRun, films: Films) -> keras.Model:
     if run.trained.on_grid:
         return network
     inside = network.get_layer("edge_small")
-    some = films[:: max(1, len(films) // EQUALISED_BY)]
-    shown = network_input(some, mean=run.trained.mean, tone=run.trained.tone)
+    shown = network_input(films, mean=run.trained.mean, tone=run.trained.tone)
     small = np.asarray(network.get_layer("resize")(shown), np.float32)
     equalised(inside, small)
     return network

@@ -28,6 +28,7 @@ from export.site_reads import SiteReads, site_reads
 from train.evaluate import MEASURES, evaluate
 
 OPERATING_POINT, PICTURE = "operating_point.json", "operating_point.svg"
+EVIDENCE = ("parity.json", "evaluation.json")
 CARD, PAGE = "model_card.md", "model_card.html"
 
 
@@ -74,7 +75,7 @@ def reoperate(request: Request) -> Reoperated:
     after = chosen(request.aim, before, site)
     rows = tuple(expected(before, after, site))
     facts = _facts(bundle.manifest, request.aim, after, site)
-    members = _members(bundle)
+    members = _with_origin(_members(bundle), bundle.manifest)
     members[OPERATING_POINT] = _json(_record(bundle.manifest, before, after, site, rows))
     members[PICTURE] = draw_point(before, after, site)
     members[CARD] = noted_text(members.get(CARD, b""), facts, rows)
@@ -130,6 +131,14 @@ def _members(bundle: Bundle) -> dict[str, bytes]:
     if {name: hashlib.sha256(content).hexdigest() for name, content in members.items()} != bundle.manifest.files:
         raise DigestMismatch(f"{bundle.path}: changed while it was read; run again")
     return members
+
+
+def _with_origin(members: Mapping[str, bytes], old: Manifest) -> dict[str, bytes]:
+    """Evidence that was measured with other thresholds says whose they were; the oldest origin stays."""
+    point = old.thresholds
+    origin = {"version": old.version, "flag_at": point.flag_at, "clear_below": point.clear_below}
+    told = {name: json.loads(members[name]) for name in EVIDENCE if name in members}
+    return {**members, **{name: _json({"measured_with": origin} | found) for name, found in told.items()}}
 
 
 def _point(manifest: Manifest) -> Point:

@@ -20,6 +20,7 @@ from export.versus import Versus
 from tests.export.evaluated import drawn_films, evaluated, story, subject
 from train.intervals import Interval, wilson
 from train.paired import McNemar
+from train.report import MEAN
 from train.run import SOUP
 
 LARGEST = 1_500_000
@@ -106,6 +107,23 @@ def test_every_picture_is_an_svg_that_tells_what_it_shows(page: str) -> None:
     for words in PICTURES:
         assert any(words in label for label in told), words
     assert all(svg.attrib["role"] == "img" for svg in shown)
+
+
+def test_the_calibration_in_force_stands_beside_the_others_with_intervals(against: dict[str, str]) -> None:
+    said = against[CARD]
+    lines = said[said.index("| calibration |") :].splitlines()
+    for method in ("none", "temperature", "platt", "isotonic", "platt, in force"):
+        line = next(line for line in lines if line.startswith(f"| {method} |"))
+        assert len(re.findall(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", line)) == 2
+
+
+def test_seeds_are_shown_with_the_mean_of_their_weights_where_there_is_one(judged: Subject, found: Evaluation) -> None:
+    measures = dict.fromkeys(judged.summary["measures"], 0.875)
+    summary = {**judged.summary, "soup": {"measures": measures, "confusion": {}}}
+    told = words_of(story(replace(judged, summary=summary), found))[CARD]
+    assert MEAN in told
+    assert "| 0.875 |" in told
+    assert MEAN not in words_of(story(judged, found))[CARD]
 
 
 def test_the_page_is_whole_small_and_asks_nothing_of_the_network(page: str) -> None:

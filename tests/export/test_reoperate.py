@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -11,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.bundle import MODEL, load_bundle, read_members
+from device.bundle import GOLDEN, MODEL, load_bundle, read_members
 from device.classify import Classifier
 from device.config import ModelConfig
 from device.decide import decide
 from device.keys import read_public_key
 from device.update import install
+from export.bundle import golden_file
+from export.inspect import parity_line
 from export.reoperate import PICTURE, reoperate
-from tests.bundle_factory import make_bundle, make_evidence_bundle
+from tests.bundle_factory import TINY, make_bundle, make_evidence_bundle, tiny_golden
 from tests.hospital import (
     AIMS,
     CALIBRATION,
@@ -58,6 +61,21 @@ def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
     assert {film["thresholds"]["flag_at"] for film in films} == {new.thresholds.flag_at}
     assert [film["flag"] for film in films] == [decide(film["probability"], new.thresholds) for film in films]
     assert {(row["flag"], row["label"]): row["after"] for row in record(out)["expected"]} == flags(films)
+
+
+def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> None:
+    said = {"passed": True, "label_flips": 1, "films": 9, "flipped_share": 1 / 9, "flag_flips": 2}
+    parity = said | {"largest_score_difference": 0.1, "interpreter": "an interpreter"}
+    parts = {MODEL: TINY.read_bytes(), GOLDEN: golden_file(*tiny_golden()), "model_card.md": b"# Tiny\n"}
+    bundle, key = make_bundle(tmp_path, parts={**parts, "parity.json": json.dumps(parity).encode()})
+    old = load_bundle(bundle, [key])
+    made = reoperate(make_site(tmp_path, bundle, key.where).request(tmp_path / "ours.bundle", flag_at=0.9))
+    found = json.loads(dict(read_members(made.out))["parity.json"])
+    assert found["measured_with"] == {
+        "version": old.manifest.version, "flag_at": old.thresholds.flag_at, "clear_below": old.thresholds.clear_below,
+    }  # fmt: skip
+    assert f"thresholds of version {old.manifest.version}" in parity_line(found)
+    assert "version" not in parity_line(parity)
 
 
 def test_before_is_what_the_box_really_said(site: Site, tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def trained_run(folder: Path, **changes: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def ruled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_run(tmp_path_factory.mktemp("ruled"))
+    """A rule that is told of int8 and of other exposures."""
+    penalties = {"noise_penalty": 10.0, "change_penalty": 0.5}
+    return trained_run(tmp_path_factory.mktemp("ruled"), rule={**EDGE["rule"], **penalties})
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,8 @@ def test_the_evidence_of_every_film_adds_up_to_its_logit(ruled: Path) -> None:
 def test_few_films_leave_the_features_alone_and_have_no_batches(ruled: Path, tuned: Path) -> None:
     assert read_json(ruled / "seed-1" / "history.json") == []
     assert read_json(ruled / "seed-1" / "operating.json")["evidence_blocks"] == [4, 8]
+    assert read_json(ruled / "seed-1" / "operating.json")["on_grid"]
+    assert not read_json(tuned / "seed-1" / "operating.json")["on_grid"]
     assert len(read_json(tuned / "seed-1" / "history.json")) == 4
     assert read_json(tuned / "seed-1" / "operating.json")["evidence_blocks"] == [16]
 
