@@ -171,6 +171,7 @@ class PopulationSection(ReleaseSection):
     anchor_sensitivity: float | None = Field(
         None, gt=0, lt=1, description="instead of the operating point's; null: as there"
     )
+    outlier_margin: float | None = Field(None, ge=1, description="instead of the outliers' margin; null: as there")
 
 
 class Recipe(Section):
@@ -209,9 +210,11 @@ class Recipe(Section):
             raise RecipeError(f"{self.name}: no population {population!r}; it has {known}")
         said = self.populations[population].model_dump()
         anchor, point = said.pop("anchor_sensitivity"), self.operating_point
+        margin, outliers = said.pop("outlier_margin"), self.outliers
         changes = {
             "name": f"{self.name}-{population}", "release": ReleaseSection(**said), "populations": {},
             "operating_point": point if anchor is None else point.model_copy(update={"anchor_sensitivity": anchor}),
+            "outliers": outliers if margin is None else outliers.model_copy(update={"margin": margin}),
         }  # fmt: skip
         return self.model_copy(update=changes)
 

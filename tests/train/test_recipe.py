@@ -69,3 +69,15 @@ def test_a_recipe_written_and_read_is_the_same(tmp_path: Path) -> None:
     write_recipe(recipe, tmp_path / "r.yaml")
     assert load_recipe(tmp_path / "r.yaml") == recipe
     assert load_recipe(tmp_path / "r.yaml").digest == recipe.digest
+
+
+def test_a_population_names_the_run_and_sets_what_its_films_suffice_for() -> None:
+    edge = load_recipe(find_recipe("edge"))
+    adult, paediatric = (edge.of_population(name) for name in ("adult", "paediatric"))
+    assert (adult.name, paediatric.name) == ("edge-adult", "edge-paediatric")
+    assert (adult.operating_point.anchor_sensitivity, paediatric.operating_point.anchor_sensitivity) == (0.955, 0.965)
+    assert (adult.outliers.margin, paediatric.outliers.margin) == (1.0, 1.3)
+    assert (adult.release.min_years, paediatric.release.max_years) == (20, 5)
+    assert adult.rule == paediatric.rule == edge.rule
+    with pytest.raises(RecipeError, match="no population 'veterinary'; it has adult, paediatric"):
+        edge.of_population("veterinary")
