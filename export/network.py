@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from device.backends.engine import build_engine
 from train.edge import skeleton
 from train.equalise import equalised
-from train.int8 import toned
+from train.int8 import as_int8, toned
 from train.model import folded
 from train.quantize import output_order, to_int8
 from train.recipe import StudyNetwork
@@ -58,10 +58,9 @@ def unquantized(run: SeedRun, films: Films) -> keras.Model:
 
 
 def _sums(tflite: bytes, outputs: dict[str, Any], shown: Films) -> NDArray[np.float64]:
-    """Sums (n,) of the int8 network's evidence maps. One grey value is one step of its input."""
+    """Sums (n,) of the int8 network's evidence maps."""
     engine = build_engine(tflite, threads=1, backend="cpu")
-    films = (shown.astype(np.int16) - 128).astype(np.int8)[..., None]
-    return np.array([engine.run(film[None])[outputs["evidence"]].sum(dtype=np.float64) for film in films])
+    return np.array([engine.run(film[None])[outputs["evidence"]].sum(dtype=np.float64) for film in as_int8(shown)])
 
 
 def evidence_outputs(trained: Trained, order: tuple[int, ...]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from train.paired import McNemar, PairedAuc, delong_test, mcnemar, paired_bootst
 from train.recipe import load_recipe
 from train.report import network_of, summarise
 from train.run import RunError, seed_folder
-from train.scores import counted_scores
+from train.scores import DECISIONS, counted_scores
 from train.taught import only
 
 
@@ -106,7 +106,7 @@ def _scores(run: Path) -> pd.DataFrame:
     folder = seed_folder(run, network_of(run, summarise(run)))
     try:
         scores = counted_scores(folder).set_index("case_id")
-        decisions = pd.read_csv(folder / "decisions.csv").set_index("case_id")["label"].rename("decided")
+        decisions = pd.read_csv(folder / DECISIONS).set_index("case_id")["label"].rename("decided")
         films = pd.read_csv(run / "films.csv", dtype=str, keep_default_na=False)
         digests = films[films["part"] == "test"].set_index("file")["sha256"]
         joined = scores.join(decisions, how="inner").join(digests, how="inner")

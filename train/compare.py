@@ -18,7 +18,7 @@ from train.intervals import Floats, Interval, Labels
 from train.paired import McNemar, PairedAuc, delong_test, mcnemar, paired_bootstrap
 from train.report import network_of, summarise
 from train.run import RunError, seed_folder
-from train.scores import counted_scores
+from train.scores import DECISIONS, SCORES, counted_scores
 
 COUNTED = ("normal", "pneumonia", "patients")
 KEY = ["sha256", "copy"]
@@ -127,8 +127,8 @@ def _scores(run: Path, seed: int) -> pd.DataFrame:
     folder = seed_folder(run, seed)
     try:
         films = pd.read_csv(run / "films.csv", dtype={"patient_id": str, "file": str})
-        scores = pd.read_csv(folder / "scores.csv", dtype={"case_id": str})
-        decisions = pd.read_csv(folder / "decisions.csv", dtype={"case_id": str})
+        scores = pd.read_csv(folder / SCORES, dtype={"case_id": str})
+        decisions = pd.read_csv(folder / DECISIONS, dtype={"case_id": str})
         return _joined(films, scores, decisions, set(counted_scores(folder)["case_id"].astype(str)))
     except (OSError, KeyError, ValueError) as error:
         raise RunError(f"{run}: films or scores cannot be read ({error}); train the run again") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from train.augment import changed
 from train.data import Films
-from train.features import LEAST_SPREAD, Means, Untrained, block_means
+from train.features import Means, Untrained, block_means, standards
 from train.fine_tune import MEAN, fine_tune
 from train.head import at_224, evidence_network
 from train.known import fit_known, outlier_threshold
@@ -85,9 +86,7 @@ def blend_edge(recipe: Recipe, films: Mapping[str, Films], networks: Sequence[Tr
 
 
 def _settled(recipe: Recipe, films: Mapping[str, Films], found: Mean, history: list[Step]) -> Edge:
-    def means_of(blocks: tuple[int, ...], images: NDArray[np.uint8]) -> Means:
-        return block_means(found.body, blocks, images, recipe)
-
+    means_of = partial(block_means, found.body, recipe=recipe)
     trained = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, films["train"], means_of)
     operating = taught(recipe, films["operating"])
     worse, whose = worse_exposures(operating.images, recipe.operating_point.stress_copies)
@@ -114,7 +113,7 @@ def _ruled(recipe: Recipe, films: Mapping[str, Films], seed: int) -> Edge:
     features, blocks = Untrained(recipe, films["train"]), recipe.rule.blocks
     means = features.means(blocks, both.images)
     lessons = _lessons(recipe, both, _wide(means), features.noise(blocks, both.images))
-    lessons = replace(lessons, changes=_changes(recipe, features, taught(recipe, both)))
+    lessons = replace(lessons, changes=_changes(recipe, features, taught(recipe, both), lessons.means))
     rule = fit_rule(lessons, recipe.rule)
     ends = np.cumsum([0, *(means[block].shape[1] for block in blocks)])
     weights = {block: rule.weights[a:b].astype(np.float32) for block, a, b in zip(blocks, ends, ends[1:], strict=False)}
@@ -131,14 +130,13 @@ def _wide(means: Means) -> Floats:
     return np.concatenate(list(means.values()), axis=1).astype(np.float64)
 
 
-def _changes(recipe: Recipe, features: Untrained, films: Films) -> Floats | None:
-    """What other exposures of the same patients add to the means, (copies, n, k); None where the rule does not ask."""
+def _changes(recipe: Recipe, features: Untrained, films: Films, means: Floats) -> Floats | None:
+    """What other exposures of `films` add to their `means` (n, k): (copies, n, k). None where the rule does not ask."""
     if not recipe.rule.change_penalty:
         return None
-    blocks, times = recipe.rule.blocks, recipe.rule.copies
+    times = recipe.rule.copies
     copies = _copies(recipe, films, times, np.random.default_rng(11))
-    plain = _wide(features.means(blocks, films.images))
-    return _wide(features.means(blocks, copies)).reshape(times, *plain.shape) - plain
+    return _wide(features.means(recipe.rule.blocks, copies)).reshape(times, *means.shape) - means
 
 
 def _lessons(recipe: Recipe, films: Films, means: Floats, noise: Means | None) -> Lessons:
@@ -166,7 +164,7 @@ def _assembled(  # noqa: PLR0917 - what a network is made of
     """Body, evidence and features in one network, and the rule that knows the training films."""
     known, whose = known_films(recipe, films)
     means = means_of(edge_network(recipe).outlier_blocks, known)
-    features = {block: (found.mean(axis=0), found.std(axis=0) + LEAST_SPREAD) for block, found in means.items()}
+    features = standards(means)
     standard = [(means[block] - mean) / spread for block, (mean, spread) in features.items()]
     outliers = fit_known(np.concatenate(standard, axis=1), whose)
     network = assemble(body, weights, features)

@@ -62,8 +62,7 @@ class Untrained:
 
     def _noise(self, blocks: tuple[int, ...], films: Images) -> Means:
         means = self.means(blocks, films)
-        stats = {block: (found.mean(axis=0), found.std(axis=0) + LEAST_SPREAD) for block, found in means.items()}
-        said = Int8Means(self.body, stats, self._shown, mean=MEAN).of(toned(films, self._recipe.tone))
+        said = Int8Means(self.body, standards(means), self._shown, mean=MEAN).of(toned(films, self._recipe.tone))
         return {block: said[block] - means[block] for block in blocks}
 
 
@@ -76,6 +75,11 @@ def _remembered(asked: str, find: Callable[[], Found]) -> Found:
 
 def _content(films: Images) -> str:
     return f"{films.shape} {hashlib.sha256(films.tobytes()).hexdigest()}"
+
+
+def standards(means: Means) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Each block's mean and spread over films, (channels,) each."""
+    return {block: (found.mean(axis=0), found.std(axis=0) + LEAST_SPREAD) for block, found in means.items()}
 
 
 def block_means(body: keras.Model, blocks: tuple[int, ...], films: Images, recipe: Recipe) -> Means:

@@ -40,6 +40,11 @@ def toned(films: NDArray[np.uint8], tone: Tone) -> NDArray[np.uint8]:
     return np.stack([in_tone(film, tone) for film in films])
 
 
+def as_int8(shown: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Toned films (n, rows, columns) as the network takes them, (n, rows, columns, 1). One grey value is one step."""
+    return (shown.astype(np.int16) - 128).astype(np.int8)[..., None]
+
+
 def put_on_grid(body: keras.Model, shown: NDArray[np.uint8], *, mean: float) -> None:
     """Equalise `body` and round its kernels in place. `shown` uint8 (n, 224, 224), toned, tell its channels' ranges."""
     small = keras.layers.Resizing(*body.input.shape[1:3], interpolation="bilinear")
@@ -61,8 +66,7 @@ class Int8Means:
 
     def of(self, shown: NDArray[np.uint8]) -> dict[int, NDArray[np.float32]]:
         """By block, float32 (n, channels), of toned films uint8 (n, 224, 224)."""
-        films = (shown.astype(np.int16) - 128).astype(np.int8)[..., None]
-        said = [[part.ravel() for part in self._engine.run(film[None])] for film in films]
+        said = [[part.ravel() for part in self._engine.run(film[None])] for film in as_int8(shown)]
         return {
             block: np.stack([parts[place] for parts in said]) * spread + mean
             for place, (block, (mean, spread)) in zip(self._order, self._stats.items(), strict=True)

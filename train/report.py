@@ -21,7 +21,6 @@ STUDY: Mapping[str, Any] = {
 }  # fmt: skip
 """The study's own network on its own 531 films; what it prints as AUC is the balanced accuracy."""
 
-
 MEAN = "mean of their weights"
 
 
