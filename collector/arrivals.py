@@ -11,8 +11,7 @@ from typing import Any
 
 from collector.bounds import check_health, check_result
 from collector.store import Batch
-from device.contract import ContractError, Result, Topics, iso_utc
-from device.wire import parse
+from device.contract import ContractError, Result, Topics, iso_utc, parse
 
 MAX_HEALTH_BYTES = 16_384
 MAX_ERROR_CHARACTERS = 300

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:  # heavy imports wait for the command that needs them
-    from device.box import Box
+    from device.service import Box
 
 log = logging.getLogger("device")
 
@@ -40,9 +40,9 @@ def run(config: ConfigOption) -> None:
     Prints where it listens, then one JSON object per log line, all on standard error. `ports.json` in the data folder
     holds the same addresses. A second box on the same data folder is refused.
     """
-    from device import logs
-    from device.box import Box
     from device.config import load_config, require_files
+    from device.host import logs
+    from device.service import Box
 
     settings = load_config(config)
     require_files(settings)
@@ -110,7 +110,7 @@ def classify(
     Exit code 0 when every file got a result; a gate rejection is one. Pictures are PNG files, named by exposure_id, for
     films with a flag.
     """
-    from device.offline import classify_paths
+    from device.commands.classify_files import classify_paths
 
     code = classify_paths(
         paths, bundle=bundle, out=out, progress=progress, site_key=site_key, trusted=trust, backend=backend,
@@ -130,7 +130,7 @@ def selftest(
     ] = None,
 ) -> None:
     """Check a bundle on this machine: signature, digests, golden inputs, latency."""
-    from device.selftest import selftest as check
+    from device.commands.selftest import selftest as check
 
     raise typer.Exit(check(bundle, trusted=trust, backend=backend, threads=threads, max_ms=max_ms))
 
@@ -145,8 +145,8 @@ def install(
 
     Nothing has changed when it fails. The running box takes the new model when it is started again.
     """
+    from device.bundle.slots import install as install_bundle
     from device.config import load_config
-    from device.update import install as install_bundle
 
     done = install_bundle(bundle, load_config(config).model, allow_older=allow_older)
     print(f"{done.model.name} version {done.model.version} is active; start the box again to use it")
@@ -155,8 +155,8 @@ def install(
 @app.command()
 def rollback(config: ConfigOption) -> None:
     """Make the model of before the active one again."""
+    from device.bundle.slots import roll_back
     from device.config import load_config
-    from device.update import roll_back
 
     done = roll_back(load_config(config).model)
     print(f"{done.model.name} version {done.model.version} is active again; start the box again to use it")
@@ -185,7 +185,7 @@ def site_key(
 @app.command()
 def config() -> None:
     """Print every setting with its default and what it is for."""
-    from device.settings_text import settings_text
+    from device.commands.config_template import settings_text
 
     print(settings_text())
 
@@ -205,7 +205,7 @@ def main() -> None:
 
 def _explain(error: Exception) -> int:
     """One clear line for troubles that have a remedy, a traceback for the others. Returns the exit code."""
-    from device.errors import exit_code
+    from device.commands.exit_codes import exit_code
 
     code = exit_code(error)
     if code is None:

@@ -14,8 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from device.bundle import EDGETPU_MODEL, GOLDEN, MODEL, OUTLIERS, load_bundle
-from device.classify import Classifier
+from device.bundle.loader import (
+    EDGETPU_MODEL,
+    GOLDEN,
+    MODEL,
+    OUTLIERS,
+    load_bundle,
+)
+from device.inference.classifier import Classifier
 from export.audit import Audit, audit
 from export.bundle import SigningKey, arrays_file, golden_file, signed_parts, write_bundle
 from export.card import card_parts

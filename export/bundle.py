@@ -22,9 +22,19 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from numpy.typing import NDArray
 
-from device.bundle import GOLDEN, MANIFEST, MODEL, SIGNATURE
-from device.keys import KeyFileError, PublicKey, read_public_key, user_key_folder
-from device.manifest import Manifest
+from device.bundle.keys import (
+    KeyFileError,
+    PublicKey,
+    read_public_key,
+    user_key_folder,
+)
+from device.bundle.loader import (
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    SIGNATURE,
+)
+from device.bundle.manifest import Manifest
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every part carries the oldest time of a zip archive, so that equal parts make equal bundles."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.classify import Classifier
+from device.inference.classifier import Classifier
 from export.curves import training_curves
 from export.facts import decision_logit, words
 from export.operating_curve import OperatingCurve, operating_curve

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.backends.engine import Engine, TensorFacts, build_engine
-from device.manifest import InputSpec, OutputSpec
-from device.reading import input_tensor, level_table, read_outputs
+from device.bundle.manifest import InputSpec, OutputSpec
+from device.inference.backends.engine import Engine, TensorFacts, build_engine
+from device.inference.tensors import input_tensor, level_table, read_outputs
 from export.moment import now
 from export.network import Int8
 from export.proof import Proof

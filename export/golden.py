@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.preprocess import INPUT_SHAPE
+from device.preprocess.render import INPUT_SHAPE
 
 ROWS, COLUMNS = INPUT_SHAPE
 PHANTOMS = 6

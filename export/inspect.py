@@ -8,8 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from device.bundle import MANIFEST, BundleError, load_bundle, read_members, trusted_keys
-from device.manifest import Manifest
+from device.bundle.loader import (
+    MANIFEST,
+    BundleError,
+    load_bundle,
+    read_members,
+    trusted_keys,
+)
+from device.bundle.manifest import Manifest
 
 CARD, PAGE = "model_card.md", "model_card.html"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from device.classify import Classifier
+from device.inference.classifier import Classifier
 from train.trained import Answers
 
 

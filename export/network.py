@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from device.backends.engine import build_engine
+from device.inference.backends.engine import build_engine
 from train.edge import skeleton
 from train.equalise import equalised
 from train.int8 import as_int8, toned

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from device.bundle import trusted_keys
+from device.bundle.loader import trusted_keys
 from export.bundle import read_signing_key
 from export.operating_point import Aim, AimError
 from export.point_table import table_lines

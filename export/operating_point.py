@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from device.manifest import Calibration
+from device.bundle.manifest import Calibration
 from export.site_reads import SiteReads
 from train.calibrate import MIN_SLOPE, fit_calibration
 from train.intervals import Z95, delong, wilson

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from device.classify import Classifier
-from device.decide import decide
+from device.contract import decide
+from device.inference.classifier import Classifier
 
 MAX_FLIPPED_SHARE = 0.005
 

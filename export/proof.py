@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from device.classify import Classifier
+from device.inference.classifier import Classifier
 from export.judged import judged
 from train.data import Films
 from train.trained import Answers, Trained, answers

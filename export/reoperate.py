@@ -15,9 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from device.bundle import MANIFEST, MODEL, SIGNATURE, Bundle, DigestMismatch, load_bundle, read_members
-from device.keys import PublicKey
-from device.manifest import Manifest
+from device.bundle.keys import PublicKey
+from device.bundle.loader import (
+    MANIFEST,
+    MODEL,
+    SIGNATURE,
+    Bundle,
+    DigestMismatch,
+    load_bundle,
+    read_members,
+)
+from device.bundle.manifest import Manifest
 from export.bundle import SigningKey, signed_parts, write_bundle
 from export.moment import now
 from export.operating_point import Aim, Point, chosen

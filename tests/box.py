@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from device.bundle import PublicKey
+from device.bundle.loader import PublicKey
 from tests.mosquitto import free_port
 
 COMMAND = [sys.executable, "-c", "from device.app import main; main()"]

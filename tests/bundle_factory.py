@@ -19,11 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from device.backends.engine import build_engine
-from device.bundle import GOLDEN, MODEL, OUTLIERS, PublicKey
-from device.manifest import InputSpec, OutputSpec
-from device.reading import Reading, input_tensor, level_table, read_outputs
-from device.tone import Tone
+from device.bundle.loader import (
+    GOLDEN,
+    MODEL,
+    OUTLIERS,
+    PublicKey,
+)
+from device.bundle.manifest import InputSpec, OutputSpec
+from device.inference.backends.engine import build_engine
+from device.inference.tensors import (
+    Reading,
+    input_tensor,
+    level_table,
+    read_outputs,
+)
+from device.preprocess.intensity import Tone
 from export.bundle import golden_file, make_key, read_signing_key, signed_parts, write_bundle
 
 TINY = Path(__file__).parent / "device" / "tiny.tflite"

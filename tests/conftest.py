@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device.bundle import PublicKey
+from device.bundle.loader import PublicKey
 from tests.bundle_factory import make_bundle
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from device.bundle import read_members
+from device.bundle.keys import read_public_key
+from device.bundle.loader import read_members
+from device.commands.classify_files import classify_paths
 from device.contract import Flag
-from device.keys import read_public_key
-from device.offline import classify_paths
 from export.app import main
 from export.bundle import make_key, read_signing_key
 from export.operating_point import Aim

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from device.decode import Refused, read_grey
+from device.dicom.reader import Refused, read_grey
 
 Read = tuple[NDArray[np.uint8], str]
 """uint8 (224, 224) and the SHA-256 of the file, hex."""

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from device.tone import in_tone
+from device.preprocess.intensity import in_tone
 from train.augment import changed
 from train.data import Films
 from train.devices import precision, strategy

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from device.backends.engine import build_engine
-from device.tone import Tone, in_tone
+from device.inference.backends.engine import build_engine
+from device.preprocess.intensity import Tone, in_tone
 from train.data import Films
 from train.equalise import equalised, on_grid
 from train.head import at_224, standard_means

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
-from device.outliers import OutlierRule
+from device.bundle.ood_rule import OutlierRule
 
 LEAST_FILMS = 30
 """A source with fewer films has no centre of its own."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from device.tone import Tone
+from device.preprocess.intensity import Tone
 
 SHIPPED = Path(__file__).parent / "recipes"
 

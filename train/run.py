@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.outliers import OutlierRule
-from device.preprocess import PREPROCESS_VERSION
+from device.bundle.ood_rule import OutlierRule
+from device.preprocess.render import PREPROCESS_VERSION
 from train.calibrate import apply_calibration
 from train.data import PARTS, Films
 from train.edge import skeleton

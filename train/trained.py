@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from device.outliers import OutlierRule
-from device.tone import Tone, in_tone
+from device.bundle.ood_rule import OutlierRule
+from device.preprocess.intensity import Tone, in_tone
 
 GREY_MAX = 255.0
 BATCH = 64

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from device.board.facts import Facts, Reader
+from device.board.snapshot import Facts, Reader
 from device.board.view import View, make_view
 from device.config import BoardConfig
 

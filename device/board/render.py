@@ -9,10 +9,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from device.board.formatting import span
+from device.board.labels import EVIDENCE
 from device.board.live import Page
-from device.board.show import span
 from device.board.view import BLIND, View
-from device.board.words import EVIDENCE
 
 HERE = Path(__file__).parent
 ASSETS = {"board.css": "text/css", "board.js": "text/javascript", "icon.svg": "image/svg+xml"}

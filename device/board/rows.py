@@ -5,9 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from device.board.judged import Judged
-from device.board.show import clock, percent, person, span, tidy
-from device.board.words import CAVEAT_WORDS, COULD_NOT, FLAG_WORDS, REASON_WORDS, Words
+from device.board.entry import Judged
+from device.board.formatting import (
+    clock,
+    percent,
+    person,
+    span,
+    tidy,
+)
+from device.board.labels import (
+    CAVEAT_WORDS,
+    COULD_NOT,
+    FLAG_WORDS,
+    REASON_WORDS,
+    Words,
+)
 from device.config import BoardConfig
 from device.contract import Flag, Result
 

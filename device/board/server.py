@@ -10,10 +10,10 @@ from pathlib import Path
 
 import uvicorn
 
-from device.board.facts import Reader
 from device.board.live import Hub, Watcher
 from device.board.pages import make_app
 from device.board.render import Renderer
+from device.board.snapshot import Reader
 from device.config import BoardConfig
 
 MAX_CONNECTIONS = 256

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from device.board.facts import Facts
-from device.board.judged import CLOCK_SLACK, Judged
+from device.board.entry import CLOCK_SLACK, Judged
+from device.board.formatting import clock
 from device.board.rows import Row, make_row
-from device.board.show import clock
+from device.board.snapshot import Facts
 from device.config import BoardConfig
 from device.contract import Flag, Model, Reason, Runtime
 

@@ -1,1 +1,4 @@
-"""What the box knows of DICOM: a stranger's bytes come in; checked facts and stored pixel values go out."""
+"""DICOM and image files: bytes come in; checked header facts and stored pixel values go out.
+
+Runs inside the intake's worker process, and `reader` in training. Imported by intake and pipeline.
+"""

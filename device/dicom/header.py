@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from device import terms
 from device.contract import Exposure, Source
+from device.dicom import vocabulary
 from device.dicom.attributes import integer, items, number, text, texts
-from device.dicom.moments import acquired_at, age_of
-from device.gate import Facts
+from device.dicom.dates import acquired_at, age_of
+from device.dicom.facts import Facts
 
 MAX_COUNT = 65535
 """Rows and Columns are 16-bit values (VR US); more comes from a header of another type."""
@@ -93,7 +93,7 @@ def facts_of(header: Dataset, meta: Dataset, exposure: Exposure, *, has_pixels: 
         has_pixels=has_pixels,
         for_processing=intent == "FOR PROCESSING" or _sop_class(header, meta) == FOR_PROCESSING_CLASS,
         body_part=exposure.body_part,
-        view=None if exposure.view is None else terms.View(exposure.view),
+        view=None if exposure.view is None else vocabulary.View(exposure.view),
         age_years=exposure.age_years,
         frames=max(1, integer(header, "NumberOfFrames") or 1),
         window_missing=window_missing and has_pixels,
@@ -124,14 +124,14 @@ def _implied_modality(sop_class: str) -> str:
 
 def body_part_of(header: Dataset) -> str | None:
     """By Body Part Examined, Anatomic Region Sequence, then the words of the descriptions."""
-    stated = terms.body_part_stated(text(header, "BodyPartExamined"))
+    stated = vocabulary.body_part_stated(text(header, "BodyPartExamined"))
     if stated is not None:
         return stated
     for code, meaning in _concepts(header, "AnatomicRegionSequence"):
-        if part := terms.body_part_of_code(code, meaning):
+        if part := vocabulary.body_part_of_code(code, meaning):
             return part
     descriptions = (*_DESCRIPTIONS, "PerformedProcedureStepDescription", "StudyDescription")
-    named = (terms.body_part_in(text(header, keyword)) for keyword in descriptions)
+    named = (vocabulary.body_part_in(text(header, keyword)) for keyword in descriptions)
     return next((part for part in named if part), None)
 
 
@@ -139,19 +139,19 @@ _STEP = ("PerformedProcedureStepDescription", "AcquisitionDeviceProcessingCode")
 _DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
 
 
-def view_of(header: Dataset) -> terms.View | None:
+def view_of(header: Dataset) -> vocabulary.View | None:
     """By View Position, View Code Sequence, Patient Orientation, then the words of the descriptions.
 
     The study's description is left out: a study has films of several views. So may a step: it only speaks last.
     """
-    if view := terms.view_stated(text(header, "ViewPosition")):
+    if view := vocabulary.view_stated(text(header, "ViewPosition")):
         return view
     for code, meaning in _concepts(header, "ViewCodeSequence"):
-        if view := terms.view_of_code(code, meaning):
+        if view := vocabulary.view_of_code(code, meaning):
             return view
-    if view := terms.view_of_orientation(texts(header, "PatientOrientation")):
+    if view := vocabulary.view_of_orientation(texts(header, "PatientOrientation")):
         return view
-    named = (terms.view_in(text(header, keyword)) for keyword in (*_DESCRIPTIONS, *_STEP))
+    named = (vocabulary.view_in(text(header, keyword)) for keyword in (*_DESCRIPTIONS, *_STEP))
     return next((view for view in named if view), None)
 
 

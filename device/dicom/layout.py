@@ -13,7 +13,14 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
 from device.dicom.attributes import FAULTS, integer, items, number, raw, text, words16
-from device.preprocess import Lut, Rendering, Span, Window, WindowFunction, Words
+from device.preprocess.render import (
+    Lut,
+    Rendering,
+    Span,
+    Window,
+    WindowFunction,
+    Words,
+)
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as JPEG and cv2 have it."""

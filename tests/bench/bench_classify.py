@@ -14,8 +14,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from device.bundle import Bundle, load_bundle, trusted_keys  # noqa: E402  run as a script, from anywhere
-from device.classify import Classifier  # noqa: E402
+from device.bundle.loader import Bundle, load_bundle, trusted_keys  # noqa: E402  run as a script, from anywhere
+from device.inference.classifier import Classifier  # noqa: E402
 from tests.bundle_factory import make_bundle  # noqa: E402
 
 RUNS = 300

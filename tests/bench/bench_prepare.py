@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT))
 
 from device.config import GateConfig, LimitsConfig  # noqa: E402
 from device.contract import Source  # noqa: E402
-from device.gate import Ages  # noqa: E402
-from device.prepare import Prepared, prepare  # noqa: E402
-from device.sandbox import Sandbox  # noqa: E402
+from device.intake.gate import Ages  # noqa: E402
+from device.intake.prepare import Prepared, prepare  # noqa: E402
+from device.intake.sandbox import Sandbox  # noqa: E402
 from tests.dicom_files import make_compressed, make_dx  # noqa: E402
 
 ROUNDS = 15

@@ -144,7 +144,9 @@ def test_a_result_at_the_bounds_is_read(a_result, a_message, name, to):
 
 
 def test_the_bounds_are_those_of_the_schema():
-    definitions = json.loads(resources.files("device").joinpath("contract.schema.json").read_text())["$defs"]
+    definitions = json.loads(resources.files("device").joinpath("contract", "contract.schema.json").read_text())[
+        "$defs"
+    ]
     assert definitions["Id"]["pattern"] == f"^{bounds.ID.pattern}$"
     assert definitions["Model"]["properties"]["digest"]["pattern"] == f"^{bounds.DIGEST.pattern}$"
     for dotted, (least, _) in bounds.NUMBERS.items():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from device.config import GateConfig, LimitsConfig
 from device.contract import Reason, Source
-from device.gate import Ages, Rejected
-from device.prepare import Prepared, prepare
+from device.intake.gate import Ages, Rejected
+from device.intake.prepare import Prepared, prepare
 
 
 def prepared(path: Path, **limits: int) -> Prepared:

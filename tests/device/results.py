@@ -19,7 +19,7 @@ from device.contract import (
     Thresholds,
     TimingMs,
 )
-from device.history import BoardEntry
+from device.delivery.flag_history import BoardEntry
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 MODEL = Model(name="test", version=1, digest="0" * 64, preprocess_version=1, quantization="int8")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from device.classify import Scores
+from device.inference.classifier import Scores
 from export.audit import Audit, Operator
 from export.evaluation import Evaluation, Subject, evaluated
 from export.facts import int8_metrics

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from device.bundle import MODEL, read_members
+from device.bundle.loader import MODEL, read_members
 from export.audit import audit
 from tests.bundle_factory import TINY
 from train.quiet import quiet

@@ -7,10 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.bundle import MODEL, load_bundle, read_members, trusted_keys
-from device.classify import Classifier
-from device.keys import read_public_key
-from device.selftest import selftest
+from device.bundle.keys import read_public_key
+from device.bundle.loader import (
+    MODEL,
+    load_bundle,
+    read_members,
+    trusted_keys,
+)
+from device.commands.selftest import selftest
+from device.inference.classifier import Classifier
 from export.app import main
 from export.build import Built, ExportError, Order, build
 from export.bundle import make_key, read_signing_key

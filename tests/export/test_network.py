@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from device.backends.engine import build_engine
+from device.inference.backends.engine import build_engine
 from export.network import quantized, unquantized
 from tests.train.test_edge import EDGE, trained_run
 from train.int8 import toned

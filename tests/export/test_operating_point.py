@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from device.manifest import Calibration, NoCalibration, Platt
+from device.bundle.manifest import Calibration, NoCalibration, Platt
 from export.operating_point import Aim, AimError, Point, chosen, first_logit, needed, on_scale
 from export.point_plot import draw_point
 from export.site_reads import SiteReads

@@ -12,12 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.bundle import GOLDEN, MODEL, load_bundle, read_members
-from device.classify import Classifier
+from device.bundle.keys import read_public_key
+from device.bundle.loader import (
+    GOLDEN,
+    MODEL,
+    load_bundle,
+    read_members,
+)
+from device.bundle.slots import install
 from device.config import ModelConfig
-from device.decide import decide
-from device.keys import read_public_key
-from device.update import install
+from device.contract import decide
+from device.inference.classifier import Classifier
 from export.bundle import golden_file
 from export.inspect import parity_line
 from export.reoperate import PICTURE, reoperate

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from device.bundle import load_bundle
-from device.keys import read_public_key
+from device.bundle.keys import read_public_key
+from device.bundle.loader import load_bundle
 from export.reoperate import PlaceError, reoperate
 from tests.bundle_factory import make_bundle
 from tests.hospital import AIMS, Command, Site, command, site

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import reads
-from device.bundle import load_bundle
+from device.bundle.keys import PublicKey
+from device.bundle.loader import load_bundle
+from device.commands.classify_files import classify_paths
 from device.contract import IdKind, content_id, pseudonym
-from device.keys import PublicKey
-from device.offline import classify_paths
 from export.site_reads import ReadsError, SiteReads, site_reads
 from tests.dicom_files import make_dx
 

@@ -11,13 +11,13 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from device.alarms import Alarms
 from device.config import BrokerConfig, load_config
 from device.contract import Topics
-from device.outbox import Outbox
-from device.publish import Publisher
+from device.delivery.outbox import Outbox
+from device.delivery.publisher import Publisher
+from device.host.alarms import Alarms
+from tests.device.delivery.test_publisher import QUICK, until
 from tests.device.results import draft, entry
-from tests.device.test_publish import QUICK, until
 from tests.mosquitto import Mosquitto
 
 PROFILES = ("coral-dev-board", "coral-usb", "generic-x86", "jetson-orin-nano")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from device.bundle import Bundle, load_bundle
-from device.classify import Classifier
-from device.decode import read_grey
-from device.keys import read_public_key
+from device.bundle.keys import read_public_key
+from device.bundle.loader import Bundle, load_bundle
+from device.dicom.reader import read_grey
+from device.inference.classifier import Classifier
 
 HOUSE = Path(__file__).resolve().parents[2] / "firmware_config"
 RELEASE_KEY = HOUSE / "keys" / "release.pub"

@@ -13,10 +13,10 @@ import numpy as np
 from device.board.server import BoardServer
 from device.config import BoardConfig
 from device.contract import Reason, Source
-from device.outbox import Outbox
-from device.spool import Spool
+from device.delivery.outbox import Outbox
+from device.receive.spool import Spool
 from sim.phantom import Finding, View, draw_spec, render
-from tests.device.board_films import add
+from tests.device.board.board_films import add
 from tests.flow.browser import Browser
 
 SIZE = (1280, 432)

@@ -17,7 +17,7 @@ from shutil import which
 import pytest
 import yaml
 
-from device.bundle import load_bundle
+from device.bundle.loader import load_bundle
 from device.contract import IdKind, load_site_key, pseudonym, result_id
 from tests.box import BoxProcess
 from tests.bundle_factory import make_bundle

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from device import logs
 from device.app import run_box
-from device.box import Box
 from device.config import load_config
-from device.mqtt.events import FAILURE, Acked
-from device.publish import Publisher
+from device.delivery.events import FAILURE, Acked
+from device.delivery.publisher import Publisher
+from device.host import logs
+from device.service import Box
 
 
 class PubackPublisher(Publisher):

@@ -14,7 +14,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from device.bundle import PublicKey
+from device.bundle.loader import PublicKey
 from tests.box import BoxProcess
 from tests.device.films import film
 from tests.mosquitto import free_port

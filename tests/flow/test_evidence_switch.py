@@ -16,9 +16,14 @@ from selenium.webdriver.common.keys import Keys
 from device.board.server import BoardServer
 from device.config import BoardConfig
 from device.contract import Reason
-from device.outbox import Outbox
-from device.spool import Spool
-from tests.device.board_films import Shown, entry_of, grey_jpeg, result_of
+from device.delivery.outbox import Outbox
+from device.receive.spool import Spool
+from tests.device.board.board_films import (
+    Shown,
+    entry_of,
+    grey_jpeg,
+    result_of,
+)
 from tests.flow.test_pages import soon
 
 if TYPE_CHECKING:

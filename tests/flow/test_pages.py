@@ -14,9 +14,9 @@ import pytest
 from device.board.server import BoardServer
 from device.config import BoardConfig
 from device.contract import Reason, Source
-from device.outbox import Outbox
-from device.spool import Spool
-from tests.device.board_films import add, grey_jpeg
+from device.delivery.outbox import Outbox
+from device.receive.spool import Spool
+from tests.device.board.board_films import add, grey_jpeg
 
 if TYPE_CHECKING:
     from tests.flow.browser import Browser

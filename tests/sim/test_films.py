@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 from device.config import LimitsConfig
 from device.contract import Source
-from device.decode import open_film
+from device.dicom.reader import open_film
 from sim.cases import Case, Kind, Way
 from sim.films import Exposed, expose, pack
 

@@ -5,7 +5,7 @@ import pytest
 from pydantic import TypeAdapter
 from scipy.special import expit
 
-from device.manifest import Calibration
+from device.bundle.manifest import Calibration
 from train.calibrate import apply_calibration, fit_calibration
 
 BOX = TypeAdapter(Calibration)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from device.manifest import Calibration
+from device.bundle.manifest import Calibration
 from train.calibrate import apply_calibration
 from train.operating import Held, anchored, operating_point, review_band, sensitive_logit
 from train.recipe import OperatingPointSection

@@ -1,1 +1,0 @@
-"""One file per accelerator; each makes a TensorFlow Lite interpreter or says why it cannot."""

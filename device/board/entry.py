@@ -1,0 +1,34 @@
+"""Judged: an entry of the history comes in; its result, read, with the time that counts goes out. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from device.contract import ContractError, Result
+from device.delivery.flag_history import BoardEntry
+
+CLOCK_SLACK = timedelta(seconds=60)
+"""Modality and box may differ by so much before the film's own time is doubted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A history entry whose result has been read, with the time the film counts as taken."""
+
+    entry: BoardEntry
+    result: Result
+    taken_at: datetime
+    own_time: bool
+
+
+def read(entry: BoardEntry) -> Judged | None:
+    """None for a row that this version cannot read."""
+    try:
+        result = Result.from_dict(entry.result)
+    except ContractError:
+        return None
+    own = entry.acquired_at
+    if own is None or own > entry.received_at + CLOCK_SLACK:
+        return Judged(entry=entry, result=result, taken_at=entry.received_at, own_time=False)
+    return Judged(entry=entry, result=result, taken_at=own, own_time=True)

@@ -1,0 +1,112 @@
+"""Facts: outbox file and spool folder come in; what stands in them at one moment goes out. Looks, never writes."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from device.board.entry import Judged, read
+from device.delivery.flag_history import BoardEntry, History
+from device.receive.spool import scan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """`entries`: flags, newest decision first; `films`: the same, read, with None for one of an unknown form.
+
+    `waiting`: arrival times (UTC) of films not judged yet, oldest first. `undelivered` results wait for
+    the collector's receipt; `dead` ones can never be sent. Not `readable`: nothing
+    is known, and nothing may be shown as if it were.
+    """
+
+    entries: tuple[BoardEntry, ...] = ()
+    films: tuple[Judged | None, ...] = ()
+    waiting: tuple[datetime, ...] = ()
+    undelivered: int = 0
+    dead: int = 0
+    readable: bool = True
+
+
+UNREADABLE = Facts(readable=False)
+
+
+class Reader:
+    """Used by one thread, but for the pictures, which open the file for themselves."""
+
+    def __init__(self, outbox_path: Path, spool_root: Path, *, show: int) -> None:
+        self._outbox_path, self._spool_root, self._show = outbox_path, spool_root, show
+        self._history: History | None = None
+        self._inode = 0
+        self._seen: object = None
+        self._facts = UNREADABLE
+        self._known: dict[object, Judged | None] = {}
+
+    def read(self) -> Facts:
+        """What stands there now; cheap when nothing has changed."""
+        try:
+            return self._read()
+        except (sqlite3.Error, OSError, ValueError) as error:
+            if self._facts.readable:
+                log.warning("board_cannot_read", extra={"error": type(error).__name__})
+            self.close()
+            self._facts = UNREADABLE
+            return UNREADABLE
+
+    def _read(self) -> Facts:
+        # The spool first: a film leaves it after its flag is committed, so it is never missing from both.
+        waiting = tuple(film.received_at for film in scan(self._spool_root))
+        history = self._open()
+        seen = (history.version(), waiting)
+        if seen != self._seen or not self._facts.readable:
+            undelivered, dead = history.depths()
+            entries = tuple(history.recent(self._show))
+            films = self._read_films(entries)
+            self._facts = Facts(entries=entries, films=films, waiting=waiting, undelivered=undelivered, dead=dead)
+            self._seen = seen
+        return self._facts
+
+    def _read_films(self, entries: tuple[BoardEntry, ...]) -> tuple[Judged | None, ...]:
+        """Each entry is read once."""
+        known, self._known = self._known, {}
+        for entry in entries:
+            key = (entry.result.get("result_id"), entry.resent_at)
+            self._known[key] = known[key] if key in known else read(entry)
+        return tuple(self._known.values())
+
+    def _open(self) -> History:
+        """The open file; another one under the same name (moved away, restored) is opened anew."""
+        inode = self._outbox_path.stat().st_ino
+        if self._history is None or inode != self._inode:
+            self.close()
+            self._history, self._inode = History(self._outbox_path), inode
+        return self._history
+
+    def thumbnail(self, result_id: str) -> bytes | None:
+        """The JPEG of exactly this film, or none."""
+        return self._picture(History.thumbnail, result_id)
+
+    def evidence(self, result_id: str) -> bytes | None:
+        """The JPEG of where exactly this film's score came from, or none."""
+        return self._picture(History.evidence, result_id)
+
+    def _picture(self, read: Callable[[History, str], bytes | None], result_id: str) -> bytes | None:
+        try:
+            history = History(self._outbox_path)
+            try:
+                return read(history, result_id)
+            finally:
+                history.close()
+        except (sqlite3.Error, OSError):
+            return None
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._history is not None:
+            self._history.close()
+        self._history, self._seen = None, None

@@ -1,0 +1,214 @@
+"""Manifest: the text of a bundle's manifest.json comes in; checked, frozen facts of the model go out.
+
+Written by `pneumoflag-export`, read by the box. Unknown fields are errors: a box must not half understand a model.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from device.preprocess.intensity import Tone
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[FiniteFloat, Field(gt=0.0)]
+
+
+class Part(BaseModel):
+    """Common to all parts: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSpec(Part):
+    """The network's input: `(grey - mean) / 255 = (q - zero_point) * scale`, grey being 0 (black) to 255 (white)."""
+
+    shape: tuple[Literal[1], int, int, Literal[1]] = Field(description="batch, rows, columns, channels")
+    dtype: Literal["int8"]
+    scale: Positive
+    zero_point: int = Field(ge=-128, le=127)
+    mean: FiniteFloat = Field(0.0, ge=0.0, le=255.0, description="grey value that is zero to the network")
+    tone: Tone = Field("none", description="tone that films are brought to first")
+
+
+class OutputSpec(Part):
+    """How a logit comes out of the network; logits and not probabilities, so that int8 keeps its resolution."""
+
+    kind: Literal["logits2", "logit", "evidence"] = Field(
+        description="logits2: (normal, pneumonia), logit is their difference; evidence: sum over the map, plus bias"
+    )
+    logit: int | None = Field(0, ge=0, description="index of the output with the logit or the two logits")
+    evidence: int | None = Field(None, ge=0, description="index of the output with the evidence map")
+    bias: FiniteFloat = Field(0.0, description="added to the sum of an evidence map")
+    features: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="indices of the outputs that make up a film's features, one after another"
+    )
+
+    @model_validator(mode="after")
+    def _names_its_output(self) -> Self:
+        if (self.evidence if self.kind == "evidence" else self.logit) is None:
+            raise ValueError(f"outputs of kind {self.kind} name the index of that output")
+        return self
+
+
+class NoCalibration(Part):
+    """The probability is the sigmoid of the logit."""
+
+    method: Literal["none"] = "none"
+
+    def apply(self, logit: float) -> float:
+        """Logit to probability."""
+        return sigmoid(logit)
+
+
+class Platt(Part):
+    """Platt (1999): sigmoid(a * logit + b)."""
+
+    method: Literal["platt"] = "platt"
+    a: Positive
+    b: FiniteFloat
+
+    def apply(self, logit: float) -> float:
+        """Logit to probability."""
+        return sigmoid(self.a * logit + self.b)
+
+
+class Temperature(Part):
+    """Guo et al. (2017): sigmoid(logit / t)."""
+
+    method: Literal["temperature"] = "temperature"
+    t: Positive
+
+    def apply(self, logit: float) -> float:
+        """Logit to probability."""
+        return sigmoid(logit / self.t)
+
+
+class Isotonic(Part):
+    """Zadrozny and Elkan (2002): a rising line through the points (logit, probability), level outside them."""
+
+    method: Literal["isotonic"] = "isotonic"
+    logits: tuple[FiniteFloat, ...] = Field(min_length=2, max_length=4096)
+    probabilities: tuple[Fraction, ...]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if len(self.logits) != len(self.probabilities):
+            raise ValueError("as many probabilities as logits expected")
+        if any(b <= a for a, b in pairwise(self.logits)) or any(b < a for a, b in pairwise(self.probabilities)):
+            raise ValueError("rising logits with probabilities that never fall expected")
+        return self
+
+    def apply(self, logit: float) -> float:
+        """Logit to probability."""
+        if logit <= self.logits[0]:
+            return self.probabilities[0]
+        for (x0, x1), (y0, y1) in zip(pairwise(self.logits), pairwise(self.probabilities), strict=True):
+            if logit <= x1:
+                return y1 - (y1 - y0) * (x1 - logit) / (x1 - x0)  # at a point itself exactly its probability
+        return self.probabilities[-1]
+
+
+Calibration = Annotated[NoCalibration | Platt | Temperature | Isotonic, Field(discriminator="method")]
+
+
+class OperatingPoint(Part):
+    """The thresholds on the calibrated probability, and where they come from."""
+
+    flag_at: Fraction
+    clear_below: Fraction
+    chosen_on: str = Field(description="the films that chose them; never those of the test")
+    aim: str = Field(description="what was asked of them")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.clear_below > self.flag_at:
+            raise ValueError(f"clear_below {self.clear_below} above flag_at {self.flag_at}")
+        return self
+
+
+class Outliers(Part):
+    """Which films the network must not judge: those farther from the films it knows than `threshold`."""
+
+    threshold: Positive = Field(description="on the squared distance of `outliers.npz`")
+    chosen_on: str = Field(description="the films that chose it, and the share of them that it refuses")
+
+
+class Ages(Part):
+    """Which ages the model may judge, in years, both ends included; the gate reads it here."""
+
+    min_years: int = Field(ge=0, le=150)
+    max_years: int | None = Field(None, ge=0, le=150)
+
+
+class Metric(Part):
+    """A figure with its confidence interval."""
+
+    value: FiniteFloat | None
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    method: str = Field(description="how the interval was reckoned")
+
+
+class Golden(Part):
+    """How near the answers to golden.npz must come."""
+
+    tolerance_logit: Positive = Field(
+        description="largest difference of a logit: interpreters round int8 sums differently by a step or two"
+    )
+
+
+class Training(Part):
+    """What made the weights."""
+
+    recipe: str
+    seed: int
+    data_digest: Digest = Field(description="over the training films' own digests, in order")
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Manifest(Part):
+    """A whole manifest."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    version: int = Field(ge=1, description="rises with every release of this name")
+    released: bool = Field(description="false: a trial, not for boxes in use")
+    labels: tuple[str, str] = ("normal", "pneumonia")
+    created: AwareDatetime
+    expires: AwareDatetime | None = None
+    signed_by: str = Field(pattern=r"^[0-9a-f]{16}$", description="key id of the signer")
+    files: dict[FileName, Digest] = Field(description="SHA-256 of every other file of the bundle")
+    input: InputSpec
+    outputs: OutputSpec
+    preprocess_version: int = Field(ge=1)
+    quantization: str
+    calibration: Calibration
+    thresholds: OperatingPoint
+    outliers: Outliers | None = Field(None, description="null: every picture gets a flag")
+    ages: Ages
+    golden: Golden
+    minimum_runtime: dict[str, str] = Field(description="interpreter to the oldest version that runs the network")
+    metrics: dict[str, Metric]
+    measured_on: str = Field("", description="the films of the metrics")
+    intended_use: str
+    training: Training
+
+    @model_validator(mode="after")
+    def _features_for_outliers(self) -> Self:
+        if self.outliers is not None and not self.outputs.features:
+            raise ValueError("outliers are told by features: outputs.features names none")
+        return self
+
+
+def sigmoid(logit: float) -> float:
+    """Logistic function without overflow."""
+    if logit >= 0.0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    odds = math.exp(logit)
+    return odds / (1.0 + odds)

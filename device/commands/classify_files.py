@@ -1,0 +1,213 @@
+"""Offline: files and folders come in; one result line for each film goes out, by the same pipeline as on the box."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from device.bundle.loader import load_bundle, trusted_keys
+from device.config import GateConfig, LimitsConfig
+from device.contract import Result, Source, load_site_key
+from device.host import clock
+from device.inference.classifier import Classifier
+from device.inference.heatmap import png
+from device.intake.sandbox import Sandbox
+from device.pipeline.exposure import Judged, SiteIdentity, judge_film
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+DONE, FAILED, USAGE = 0, 1, 2
+PLACE = "offline"
+"""Stands for site and device in the results: no box made them."""
+
+
+class Unusable(Exception):
+    """What the command line names cannot be used; the words say what to do."""
+
+
+class Judge(Protocol):
+    """One film's path to its result."""
+
+    def __call__(self, path: Path) -> Judged:
+        """Never raises for a fault of the film."""
+
+
+def classify_paths(
+    paths: Sequence[Path],
+    *,
+    bundle: Path,
+    out: Path | None,
+    progress: bool,
+    site_key: Path | None,
+    trusted: Sequence[Path],
+    backend: str,
+    threads: int,
+    evidence: Path | None = None,
+) -> int:
+    """Judge every file of `paths`; one JSON line each, in input order, to `out` or standard output.
+
+    `evidence`: a folder for a PNG of each film with a flag, named by its exposure_id, of where the score came from.
+    Returns the exit code: 0 every file has its line, 1 lines or pictures could not be written, 2 a path that is not
+    there, an `out` that cannot be opened or is a film, an `evidence` that cannot be had. Raises BundleError,
+    BackendUnavailable, UnknownBackend, ContractError before any film.
+    """
+    try:
+        films = _films(paths, out)
+        with ExitStack() as stack:
+            lines = stack.enter_context(_opened(out))
+            classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
+            _make_room(evidence, classifier, bundle)
+            judge = stack.enter_context(_judge(classifier, site_key))
+            shown = stack.enter_context(_shown(films, progress=progress))
+            return _write_all(shown, judge, lines, evidence)
+    except Unusable as fault:
+        print(fault, file=sys.stderr)
+        return USAGE
+
+
+def _films(paths: Sequence[Path], out: Path | None) -> list[Path]:
+    """Raises Unusable."""
+    if missing := [path for path in paths if not _exists(path)]:
+        raise Unusable(f"{missing[0]}: no such file or folder; name films or folders of films")
+    films = list(films_of(paths))
+    if not films:
+        raise Unusable("no films: the folders named hold no files that are not hidden")
+    if out is not None and any(_same(out, film) for film in films):
+        raise Unusable(f"{out}: is one of the films and would be overwritten; name another file with --out")
+    return films
+
+
+def _make_room(evidence: Path | None, classifier: Classifier, bundle: Path) -> None:
+    """The folder of the pictures. Raises Unusable."""
+    if evidence is None:
+        return
+    if not classifier.maps_evidence:
+        raise Unusable(f"{bundle}: its network does not say where a score comes from; leave --evidence out")
+    try:
+        evidence.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unusable(f"{evidence}: cannot be made ({error.strerror}); name another folder with --evidence") from None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # A name too long for any file.
+        return False
+
+
+def _same(out: Path, film: Path) -> bool:
+    try:
+        return out.samefile(film)
+    except OSError:
+        return False
+
+
+def films_of(paths: Sequence[Path]) -> Iterator[Path]:
+    """Files as named; folders with everything in them, sorted, but what is hidden and folders behind links."""
+    for path in paths:
+        if path.is_dir():
+            found = (Path(folder, name) for folder, _, names in _walk(path) for name in names)
+            yield from sorted((film for film in found if not film.name.startswith(".")), key=lambda film: film.parts)
+        else:
+            yield path
+
+
+def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    for folder, subfolders, names in os.walk(top):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield folder, subfolders, names
+
+
+@contextlib.contextmanager
+def _judge(classifier: Classifier, site_key: Path | None) -> Iterator[Judge]:
+    """The box's own parts, with default policy and limits."""
+    key = None if site_key is None else load_site_key(site_key)
+    identity = SiteIdentity(site=PLACE, device=PLACE, boot_id=PLACE, key=key)
+    with contextlib.closing(Sandbox(GateConfig(), classifier.ages, LimitsConfig())) as sandbox:
+
+        def judge(path: Path) -> Judged:
+            return judge_film(path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.reading)
+
+        yield judge
+
+
+def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO, evidence: Path | None) -> int:
+    for path in films:
+        judged = judge(path)
+        try:
+            if evidence is not None:
+                _draw(judged, evidence)
+            print(_line(path, judged.result), file=lines, flush=True)
+        except BrokenPipeError:
+            # The reader has gone, as `head` does.
+            _discard(lines)
+            return FAILED
+        except OSError as error:
+            _discard(lines)
+            print(f"results cannot be written ({error.strerror}); free space and run again", file=sys.stderr)
+            return FAILED
+    return DONE
+
+
+def _draw(judged: Judged, folder: Path) -> None:
+    if judged.evidence is not None:
+        (folder / f"{judged.result.exposure_id}.png").write_bytes(png(*judged.evidence))
+
+
+def _discard(lines: TextIO) -> None:
+    """What is still in the buffer goes nowhere: closing, and Python at its end, would fail on it once more."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())
+
+
+def _line(path: Path, result: Result) -> str:
+    return json.dumps({**result.to_dict(), "source_path": _name(path)}, separators=(",", ":"), allow_nan=False)
+
+
+def _name(path: Path) -> str:
+    """Names of files need not be text; lines of JSON must be."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
+    """Raises Unusable."""
+    if out is None:
+        return contextlib.nullcontext(sys.stdout)
+    try:
+        return out.open("w", encoding="utf-8")
+    except OSError as error:
+        raise Unusable(f"{out}: cannot be written ({error.strerror}); name another file with --out") from None
+
+
+@contextlib.contextmanager
+def _shown(films: Sequence[Path], *, progress: bool) -> Iterator[Iterator[Path]]:
+    """The films one by one, with a bar on standard error if wanted."""
+    if not progress:
+        yield iter(films)
+        return
+    with _bar() as bar:
+        yield iter(bar.track(films, description="films"))
+
+
+def _bar() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - only for those who watch
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True),
+    )

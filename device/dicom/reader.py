@@ -1,0 +1,209 @@
+"""Decode: a path comes in; a Film (facts, box-only identity, a way to its pixels) or a refusal goes out.
+
+The header is read first and the pixels only on demand, so that a film the gate rejects never meets a decoder.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from device.config import LimitsConfig
+from device.contract import Caveat, Exposure, Reason, Source
+from device.dicom import (
+    header,
+    layout,
+    part10,
+    pixels,
+    raster,
+)
+from device.dicom.attributes import FAULTS
+from device.dicom.codecs import CodecFault, FrameTooLarge
+from device.dicom.facts import Facts
+from device.dicom.header import Identity
+from device.preprocess.render import (
+    AS_IS,
+    Grey,
+    Rendering,
+    preprocess,
+)
+
+__all__ = ["Film", "Identity", "Loaded", "Refused", "open_film", "read_grey"]
+
+_UNREADABLE: tuple[type[Exception], ...] = (part10.NotDicom, pixels.PixelFault, CodecFault, *FAULTS)
+_HEAD_BYTES = 4096
+
+
+class Refused(Exception):
+    """The film gets no further; `reason` says why."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Stored values (rows, columns) and how they become grey; `caveats` that only the pixels show."""
+
+    pixels: NDArray[Any]
+    rendering: Rendering
+    caveats: tuple[Caveat, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """A film whose header could be read. `load` decodes its pixels; it raises Refused and MemoryError."""
+
+    exposure: Exposure
+    identity: Identity
+    facts: Facts
+    load: Callable[[], Loaded]
+
+
+def read_grey(path: Path) -> Grey:
+    """Grey values uint8 (224, 224) of a JPEG, PNG or DICOM file, as the box makes them; no gate.
+
+    Raises Refused for what cannot be read.
+    """
+    loaded = open_film(path, LimitsConfig()).load()
+    return preprocess(loaded.pixels, loaded.rendering)
+
+
+def open_film(path: Path, limits: LimitsConfig) -> Film:
+    """Read the header. Raises Refused: too_large before anything is read, or unreadable."""
+    data = _mapped(path, limits.max_file_bytes)
+    head = data[:_HEAD_BYTES]
+    try:
+        if head[128:132] != b"DICM" and raster.is_picture(head):
+            return _open_picture(data, limits)
+        return _open_dicom(data, limits)
+    except (MemoryError, part10.Bomb):
+        raise Refused(Reason.TOO_LARGE) from None
+    except _UNREADABLE:
+        raise Refused(Reason.UNREADABLE) from None
+
+
+def _mapped(path: Path, max_file_bytes: int) -> mmap.mmap:
+    """The file's bytes without reading them. O_NONBLOCK, or a named pipe would hold us for ever."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        raise Refused(Reason.UNREADABLE) from None
+    try:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size == 0:
+            raise Refused(Reason.UNREADABLE)
+        if facts.st_size > max_file_bytes:
+            raise Refused(Reason.TOO_LARGE)
+        return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+    except OSError:
+        raise Refused(Reason.UNREADABLE) from None
+    finally:
+        os.close(handle)
+
+
+def _open_picture(data: mmap.mmap, limits: LimitsConfig) -> Film:
+    try:
+        size = raster.size_of(data)
+    except raster.PictureFault:
+        raise Refused(Reason.UNREADABLE) from None
+
+    def load() -> Loaded:
+        if size.rows * size.columns > limits.max_pixels:
+            raise Refused(Reason.TOO_LARGE)
+        try:
+            grey = raster.decode(data)
+        except raster.PictureFault:
+            raise Refused(Reason.UNREADABLE) from None
+        if grey.dtype == np.uint8:
+            return Loaded(pixels=grey, rendering=AS_IS)
+        return Loaded(pixels=grey, rendering=Rendering(), caveats=(Caveat.WINDOW_MISSING,))
+
+    return Film(
+        exposure=empty_exposure(Source.FILE, rows=size.rows, columns=size.columns),
+        identity=Identity(),
+        facts=Facts(is_dicom=False, frames=size.frames),
+        load=load,
+    )
+
+
+def empty_exposure(source: Source, *, rows: int | None = None, columns: int | None = None) -> Exposure:
+    """The exposure of a film that says nothing of itself."""
+    return Exposure(
+        modality=None,
+        body_part=None,
+        view=None,
+        age_years=None,
+        sex=None,
+        kvp=None,
+        mas=None,
+        acquired_at=None,
+        rows=rows,
+        columns=columns,
+        transfer_syntax=None,
+        source=source,
+    )
+
+
+def _open_dicom(data: mmap.mmap, limits: LimitsConfig) -> Film:
+    parsed = part10.parse(data, limits.max_file_bytes)
+    if not len(parsed.dataset):
+        raise Refused(Reason.UNREADABLE)
+    where = pixels.find_element(
+        parsed.data, parsed.pixels_at, implicit=parsed.implicit, little_endian=parsed.little_endian
+    )
+    form = layout.layout_of(parsed.dataset, little_endian=parsed.little_endian)
+    exposure = header.exposure_of(parsed.dataset, parsed.meta, parsed.transfer_syntax)
+    facts = header.facts_of(
+        parsed.dataset,
+        parsed.meta,
+        exposure,
+        has_pixels=where is not None,
+        window_missing=form.monochrome and layout.stated_voi(parsed.dataset, form) is None,
+    )
+
+    return Film(
+        exposure=exposure,
+        identity=header.identity_of(parsed.dataset, parsed.meta),
+        facts=replace(facts, complete=parsed.complete or where is not None),
+        load=partial(_load, parsed, where, form, limits.max_pixels),
+    )
+
+
+def _load(parsed: part10.Parsed, where: pixels.Element | None, form: layout.Layout, max_pixels: int) -> Loaded:
+    if parsed.transfer_syntax not in pixels.SUPPORTED:
+        raise Refused(Reason.UNSUPPORTED_TRANSFER_SYNTAX)
+    if where is None or form.rows < 1 or form.columns < 1:
+        raise Refused(Reason.UNREADABLE)
+    if form.pixels > max_pixels:
+        raise Refused(Reason.TOO_LARGE)
+    try:
+        stored = pixels.stored_of(parsed.data, where, parsed.transfer_syntax, form, max_pixels)
+        values = _brightness(stored.values, parsed.dataset, form)
+    except (FrameTooLarge, MemoryError):
+        raise Refused(Reason.TOO_LARGE) from None
+    except _UNREADABLE:
+        raise Refused(Reason.UNREADABLE) from None
+    caveats = (Caveat.PIXEL_DATA_LENGTH,) if stored.odd_length else ()
+    return Loaded(pixels=values, rendering=layout.rendering_of(parsed.dataset, stored.layout), caveats=caveats)
+
+
+def _brightness(values: NDArray[Any], dataset: Dataset, form: layout.Layout) -> NDArray[Any]:
+    """One value per pixel. A palette comes first: its indices cannot be averaged."""
+    if values.ndim == 3:
+        return pixels.luma(values, form.photometric)
+    if form.photometric.startswith("PALETTE"):
+        table = layout.palette_luma(dataset, form)
+        return np.asarray(table[np.minimum(values, len(table) - 1)])
+    return values

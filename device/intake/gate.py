@@ -1,0 +1,135 @@
+"""Gate: facts of a film's header, the site's policy and the model's ages come in; Accepted or Rejected goes out. Pure.
+
+When several reasons hold, the first of this order is given; a person would name it first too:
+
+1. `too_large`: the file is above `limits.max_file_bytes`, so none of it is read
+2. `unreadable`: neither DICOM nor JPEG nor PNG, damaged, or its header cannot be parsed
+3. `wrong_modality`  4. `no_pixels`  5. `for_processing`  6. `not_chest`  7. `lateral_view`  8. `minor`
+   (and `out_of_distribution` above the model's highest age)  9. `unknown_view`  10. `unknown_age`
+11. `unsupported_transfer_syntax`  12. `too_large`: more than `limits.max_pixels`
+13. `unreadable`: the pixels cannot be decoded or are fewer than rows x columns
+14. `out_of_distribution`: the network does not know such a film
+
+3 to 10 are judged here from the header alone; pixels of a rejected film are never decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from device.config import GateConfig
+from device.contract import Caveat, Reason
+from device.dicom.facts import Facts
+from device.dicom.vocabulary import CHEST
+
+
+class AgeLimits(Protocol):
+    """Which ages the model may judge, both ends included (`manifest.Ages`)."""
+
+    @property
+    def min_years(self) -> int:
+        """Youngest."""
+
+    @property
+    def max_years(self) -> int | None:
+        """Oldest; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """Ages in years, both ends included."""
+
+    min_years: int
+    max_years: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The network may judge the film."""
+
+    caveats: tuple[Caveat, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The network may not, and why."""
+
+    reason: Reason
+    caveats: tuple[Caveat, ...] = ()
+
+
+Verdict = Accepted | Rejected
+
+
+def judge(facts: Facts, policy: GateConfig, ages: AgeLimits) -> Verdict:
+    """The first reason of the module's order, or acceptance; caveats either way."""
+    caveats = tuple(_caveats(facts))
+    reason = next(_reasons(facts, policy, ages), None)
+    return Accepted(caveats=caveats) if reason is None else Rejected(reason=reason, caveats=caveats)
+
+
+def _caveats(facts: Facts) -> Iterator[Caveat]:
+    if not facts.is_dicom:
+        yield Caveat.NOT_DICOM
+    if facts.view is None:
+        yield Caveat.VIEW_MISSING
+    if facts.age_years is None:
+        yield Caveat.AGE_MISSING
+    # A picture without DICOM never names its body part: `not_dicom` says so already.
+    if facts.is_dicom and facts.body_part is None:
+        yield Caveat.BODY_PART_MISSING
+    if facts.window_missing:
+        yield Caveat.WINDOW_MISSING
+    if facts.frames > 1:
+        yield Caveat.MULTI_FRAME
+
+
+def _reasons(facts: Facts, policy: GateConfig, ages: AgeLimits) -> Iterator[Reason]:
+    """All that hold, in the module's order."""
+    yield from _reasons_of_kind(facts, policy)
+    if _is_not_chest(facts, policy):
+        yield Reason.NOT_CHEST
+    if facts.view is not None and not facts.view.frontal:
+        yield Reason.LATERAL_VIEW
+    yield from _reasons_of_age(facts.age_years, ages)
+    if facts.view is None and policy.missing_view == "reject":
+        yield Reason.UNKNOWN_VIEW
+    if facts.age_years is None and policy.missing_age == "reject":
+        yield Reason.UNKNOWN_AGE
+
+
+def _reasons_of_kind(facts: Facts, policy: GateConfig) -> Iterator[Reason]:
+    if not _has_right_modality(facts, policy):
+        yield Reason.WRONG_MODALITY
+    if not facts.complete:
+        yield Reason.UNREADABLE
+    if not facts.has_pixels:
+        yield Reason.NO_PIXELS
+    if facts.for_processing:
+        yield Reason.FOR_PROCESSING
+
+
+def _has_right_modality(facts: Facts, policy: GateConfig) -> bool:
+    if not facts.is_dicom:
+        return policy.files_without_dicom == "caveat"
+    if not facts.modalities:
+        # Nothing says what it is. Without a picture that is the plainer reason; with one it is not a known film.
+        return not facts.has_pixels
+    return all(modality in policy.modalities for modality in facts.modalities)
+
+
+def _is_not_chest(facts: Facts, policy: GateConfig) -> bool:
+    if facts.body_part is None:
+        return facts.is_dicom and policy.missing_body_part == "reject"
+    return facts.body_part != CHEST
+
+
+def _reasons_of_age(age_years: int | None, ages: AgeLimits) -> Iterator[Reason]:
+    if age_years is None:
+        return
+    if age_years < ages.min_years:
+        yield Reason.MINOR
+    if ages.max_years is not None and age_years > ages.max_years:
+        yield Reason.OUT_OF_DISTRIBUTION

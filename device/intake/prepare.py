@@ -1,0 +1,125 @@
+"""Prepare: the path of one film comes in; a verdict, and for an accepted film what the network needs, goes out.
+
+Runs in the sandbox's child: everything that touches a stranger's bytes is called from here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from device.config import GateConfig, LimitsConfig
+from device.contract import Exposure, Reason, Source
+from device.dicom.reader import (
+    Film,
+    Identity,
+    Loaded,
+    Refused,
+    empty_exposure,
+    open_film,
+)
+from device.intake.gate import (
+    Accepted,
+    AgeLimits,
+    Rejected,
+    Verdict,
+    judge,
+)
+from device.preprocess.render import Rendered, render
+
+__all__ = ["Identity", "Prepared", "prepare"]
+
+MIN_SIDE = 32
+"""Pixels. A film with a shorter side shows no chest."""
+MIN_GREYS = 3
+"""Distinct values of the image: two are a mask or a step, no film."""
+MIN_SPREAD = 1.0
+"""Standard deviation of the image in grey levels. Below, it is one grey: a blank film, a window beside all values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """One film, ready for the network or rejected.
+
+    `image` uint8 (224, 224), 0 black to 255 white, and `thumbnail` (JPEG) stand exactly when the verdict is Accepted.
+    `identity` never leaves the box. Milliseconds; None for what did not happen.
+    """
+
+    exposure: Exposure
+    identity: Identity
+    verdict: Verdict
+    image: NDArray[np.uint8] | None = None
+    thumbnail: bytes | None = None
+    decode_ms: float | None = None
+    preprocess_ms: float | None = None
+
+    @classmethod
+    def unread(cls, source: Source, reason: Reason) -> Self:
+        """A film of which nothing is known but that it cannot be used."""
+        return cls(exposure=empty_exposure(source), identity=Identity(), verdict=Rejected(reason=reason))
+
+
+def prepare(path: Path, *, source_hint: Source, policy: GateConfig, ages: AgeLimits, limits: LimitsConfig) -> Prepared:
+    """Header, gate, pixels, image. `source_hint` is how the film came, for a file that says nothing of itself.
+
+    Never raises for a fault of the film: that is a rejection.
+    """
+    started = time.perf_counter()
+    try:
+        film = open_film(path, limits)
+    except Refused as refusal:
+        return replace(Prepared.unread(source_hint, refusal.reason), decode_ms=_since(started))
+    verdict = judge(film.facts, policy, ages)
+    if isinstance(verdict, Rejected):
+        return Prepared(exposure=film.exposure, identity=film.identity, verdict=verdict, decode_ms=_since(started))
+    return _prepare_pixels(film, verdict, started)
+
+
+def _prepare_pixels(film: Film, verdict: Accepted, started: float) -> Prepared:
+    known = Prepared(exposure=film.exposure, identity=film.identity, verdict=verdict)
+    try:
+        loaded = film.load()
+        decoded = time.perf_counter()
+        rendered = _rendered(loaded)
+        _check_content(loaded, rendered)
+    except Refused as refusal:
+        late = Rejected(reason=refusal.reason, caveats=verdict.caveats)
+        return replace(known, verdict=late, decode_ms=_since(started))
+    caveats = verdict.caveats + tuple(caveat for caveat in loaded.caveats if caveat not in verdict.caveats)
+    return replace(
+        known,
+        verdict=Accepted(caveats=caveats),
+        image=rendered.image,
+        thumbnail=rendered.thumbnail,
+        decode_ms=(decoded - started) * 1e3,
+        preprocess_ms=_since(decoded),
+    )
+
+
+def _rendered(loaded: Loaded) -> Rendered:
+    try:
+        # A rescale beyond all numbers leaves one grey, which is refused below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return render(loaded.pixels, loaded.rendering)
+    except MemoryError:
+        raise Refused(Reason.TOO_LARGE) from None
+    except cv2.error as error:
+        out_of_memory = error.code == cv2.Error.StsNoMem
+        raise Refused(Reason.TOO_LARGE if out_of_memory else Reason.UNREADABLE) from None
+
+
+def _check_content(loaded: Loaded, rendered: Rendered) -> None:
+    """The network gives a flag for everything, also for films that show nothing. Raises Refused."""
+    small = min(loaded.pixels.shape[:2]) < MIN_SIDE
+    if small or float(rendered.image.std()) < MIN_SPREAD or len(np.unique(rendered.image)) < MIN_GREYS:
+        raise Refused(Reason.OUT_OF_DISTRIBUTION)
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1e3

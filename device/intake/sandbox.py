@@ -1,0 +1,191 @@
+"""Sandbox: the path of one film comes in; what `prepare` makes of it comes back from a child process.
+
+A stranger's bytes can end a process, fill the memory or never end; only the child suffers. It is started afresh (not
+forked), holds nothing of the box but one pair of pipes, has a memory limit, is ended when a film takes too long, and
+ends with the box. It answers with JSON and raw bytes: nothing it says is executed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from device.config import GateConfig, LimitsConfig
+from device.contract import (
+    Caveat,
+    ContractError,
+    Exposure,
+    Reason,
+    Source,
+    build,
+    parse,
+    plain,
+)
+from device.intake.gate import (
+    Accepted,
+    AgeLimits,
+    Rejected,
+    Verdict,
+)
+from device.intake.prepare import Identity, Prepared
+from device.intake.worker_process import HEAD, Child, ChildLost
+from device.preprocess.render import INPUT_SHAPE
+
+log = logging.getLogger(__name__)
+
+START_S = 60.0
+"""A box on a slow card takes its time to import everything; only the first film after a start ever waits for it."""
+
+
+class SandboxBroken(Exception):
+    """Not even a fresh child starts: no fault of the film, which stays where it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the child says of one film, as JSON. `spent` says that it wants to be replaced: its memory is used up."""
+
+    exposure: Exposure
+    identity: Identity
+    accepted: bool
+    reason: Reason | None
+    caveats: tuple[Caveat, ...]
+    decode_ms: float | None
+    preprocess_ms: float | None
+    spent: bool
+
+
+class Sandbox:
+    """Prepares films one at a time in a child process that is warm before the first. Safe for several threads."""
+
+    def __init__(self, policy: GateConfig, ages: AgeLimits, limits: LimitsConfig) -> None:
+        self._limits = limits
+        self._settings = json.dumps(
+            {
+                "policy": policy.model_dump(mode="json"),
+                "ages": {"min_years": ages.min_years, "max_years": ages.max_years},
+                "limits": limits.model_dump(mode="json"),
+            }
+        ).encode()
+        self._lock = threading.Lock()
+        self._child = self._started()
+
+    def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
+        """As `prepare.prepare`; a film that ends the child or its time is unreadable.
+
+        Never raises for a fault of the film. Raises SandboxBroken.
+        """
+        request = json.dumps({"path": os.fsdecode(path.absolute()), "source": source_hint.value}).encode()
+        with self._lock:
+            started = time.perf_counter()
+            try:
+                return self._asked(request)
+            except ChildLost as loss:
+                log.warning("sandbox_lost", extra={"how": type(loss).__name__, "detail": str(loss)})
+                self._replace()
+                spent_ms = (time.perf_counter() - started) * 1e3
+                return _timed(Prepared.unread(source_hint, Reason.UNREADABLE), spent_ms)
+
+    def _asked(self, request: bytes) -> Prepared:
+        child = self._ready_child()
+        child.send(request)
+        text, image, thumbnail = child.receive(self._limits.film_s)
+        prepared, spent = _prepared(text, image, thumbnail)
+        if spent:
+            self._replace()
+        return prepared
+
+    def _ready_child(self) -> Child:
+        """A child that has said it is ready. One that died while idle was not killed by this film."""
+        for _ in range(3):
+            try:
+                if self._child is not None:
+                    self._child.wait_ready(START_S)
+                    return self._child
+            except ChildLost:
+                pass
+            self._replace()
+        raise SandboxBroken("films cannot be opened: no child process starts; is memory left, is the package whole?")
+
+    def _replace(self) -> None:
+        """End the child and start the next at once, so that the next film finds it warm."""
+        if self._child is not None:
+            self._child.end()
+        self._child = self._started()
+
+    def _started(self) -> Child | None:
+        try:
+            return Child(self._settings)
+        except OSError as error:
+            log.error("sandbox_not_started", extra={"errno": error.errno})  # noqa: TRY400 - the number says it all
+            return None
+
+    def close(self) -> None:
+        """End the child."""
+        with self._lock:
+            if self._child is not None:
+                self._child.end()
+                self._child = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, for health and tests."""
+        return None if self._child is None else self._child.process.pid
+
+
+def _timed(prepared: Prepared, decode_ms: float) -> Prepared:
+    return Prepared(
+        exposure=prepared.exposure, identity=prepared.identity, verdict=prepared.verdict, decode_ms=decode_ms
+    )
+
+
+def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bool]:
+    """Raises ChildLost for anything that the child of this program would not say."""
+    try:
+        said = parse(text)
+        if isinstance(said, dict) and "fault" in said:
+            raise ChildLost(f"died of {str(said['fault'])[:80]}")
+        reply: Reply = build(Reply, said, "reply")
+    except ContractError as error:
+        raise ChildLost(f"nonsense: {error}") from None
+    if reply.accepted != bool(image) or reply.accepted == (reply.reason is not None):
+        raise ChildLost("nonsense: an image for an accepted film expected")
+    verdict: Verdict = Accepted(caveats=reply.caveats)
+    if reply.reason is not None:
+        verdict = Rejected(reason=reply.reason, caveats=reply.caveats)
+    prepared = Prepared(
+        exposure=reply.exposure,
+        identity=reply.identity,
+        verdict=verdict,
+        image=np.frombuffer(image, np.uint8).reshape(INPUT_SHAPE) if image else None,
+        thumbnail=thumbnail or None,
+        decode_ms=reply.decode_ms,
+        preprocess_ms=reply.preprocess_ms,
+    )
+    return prepared, reply.spent
+
+
+def reply_of(prepared: Prepared, *, spent: bool) -> bytes:
+    """One whole answer of the child."""
+    verdict = prepared.verdict
+    reply = Reply(
+        exposure=prepared.exposure,
+        identity=prepared.identity,
+        accepted=isinstance(verdict, Accepted),
+        reason=verdict.reason if isinstance(verdict, Rejected) else None,
+        caveats=verdict.caveats,
+        decode_ms=prepared.decode_ms,
+        preprocess_ms=prepared.preprocess_ms,
+        spent=spent,
+    )
+    text = json.dumps(plain(asdict(reply))).encode()
+    image = b"" if prepared.image is None else prepared.image.tobytes()
+    thumbnail = prepared.thumbnail or b""
+    return HEAD.pack(len(text), len(image), len(thumbnail)) + text + image + thumbnail

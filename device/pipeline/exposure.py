@@ -1,0 +1,234 @@
+"""Judge: one film's path comes in; its result, still without a sequence number, goes out.
+
+The service and the offline command share it, so both say the same of the same film.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.bundle.ood_rule import Floats32
+from device.contract import (
+    Clock,
+    Flag,
+    Gate,
+    GateStatus,
+    IdKind,
+    Model,
+    Reason,
+    Result,
+    Runtime,
+    Source,
+    Thresholds,
+    TimingMs,
+    content_id,
+    decide,
+    pseudonym,
+    result_id,
+)
+from device.inference.classifier import ClassifyError, Scores
+from device.intake.gate import Accepted
+from device.intake.prepare import Prepared
+
+_CHUNK_BYTES = 1 << 20
+_DIGEST_BYTES = 256 << 20
+"""A larger file is told from others by its first part and its size."""
+
+
+class Preparer(Protocol):
+    """What `sandbox.Sandbox` does; `prepare.prepare` in the same process does it too."""
+
+    def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
+        """One film, ready for the network or rejected; never raises for a fault of the film."""
+
+
+class Network(Protocol):
+    """What `classify.Classifier` does."""
+
+    @property
+    def model(self) -> Model:
+        """Which network."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs it now."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The operating points in force."""
+
+    def classify(self, image: NDArray[np.uint8]) -> Scores:
+        """Scores of uint8 (224, 224)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteIdentity:
+    """Who judges. `key` None (offline without a site key): nothing re-identifiable, and equal for everyone."""
+
+    site: str
+    device: str
+    boot_id: str
+    key: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A result with `seq` 0, what the board shows beside it, and the network's scores.
+
+    None when the network gave none; those of a film that it must not judge stand here and not in the result.
+    """
+
+    result: Result
+    prepared: Prepared
+    scores: Scores | None
+
+    @property
+    def evidence(self) -> tuple[Floats32, NDArray[np.uint8]] | None:
+        """The map of where the score came from and the film it is of; None for a film without a flag or a map.
+
+        The map adds up to the logit: what the network adds to it is spread evenly. A map that leans to one side
+        everywhere, against a constant, would else look like evidence.
+        """
+        scores, film = self.scores, self.prepared.image
+        if scores is None or film is None or scores.evidence is None or self.result.flag is Flag.UNCLASSIFIED:
+            return None
+        constant = scores.logit - float(scores.evidence.sum(dtype=np.float64))
+        return scores.evidence + np.float32(constant / scores.evidence.size), film
+
+
+def judge_film(  # noqa: PLR0917 - each part of the box is handed in
+    path: Path,
+    received_at: datetime,
+    source: Source,
+    receive_ms: float | None,
+    sandbox: Preparer,
+    classifier: Network,
+    identity: SiteIdentity,
+    clock: Callable[[], Clock],
+) -> Judged:
+    """Prepare, classify, decide. `source` is how the film came, for files that do not say themselves what they are.
+
+    Raises EngineFault and the like from the classifier only where it has no backend left to fall back to.
+    """
+    prepared = sandbox.prepare(path, source_hint=source)
+    scores = _scores(prepared, classifier)
+    gate = _gate(prepared, scores)
+    told = scores if gate.status is GateStatus.ACCEPTED else None
+    decided = clock()
+    result = Result(
+        **_identifiers(path, prepared, classifier.model, identity),
+        site=identity.site,
+        device=identity.device,
+        boot_id=identity.boot_id,
+        seq=0,
+        exposure=prepared.exposure,
+        gate=gate,
+        flag=Flag.UNCLASSIFIED if told is None else decide(told.probability, classifier.thresholds),
+        probability=None if told is None else told.probability,
+        score=None if told is None else told.score,
+        thresholds=classifier.thresholds,
+        model=classifier.model,
+        runtime=classifier.runtime,
+        timing_ms=_timing(prepared, scores, receive_ms, (decided.at - received_at).total_seconds() * 1e3),
+        clock=decided,
+    )
+    return Judged(result=result, prepared=prepared, scores=scores)
+
+
+class _Identifiers(TypedDict):
+    result_id: str
+    exposure_id: str
+    study_id: str | None
+    patient_id: str | None
+    accession_id: str | None
+
+
+def _identifiers(path: Path, prepared: Prepared, model: Model, identity: SiteIdentity) -> _Identifiers:
+    key, whose = identity.key, prepared.identity
+    exposure_id = _exposure_id(path, prepared, key)
+    return {
+        "result_id": result_id(exposure_id, model.digest),
+        "exposure_id": exposure_id,
+        "study_id": _keyed(key, IdKind.STUDY, whose.study_uid),
+        "patient_id": _keyed(key, IdKind.PATIENT, whose.patient_id),
+        "accession_id": _keyed(key, IdKind.ACCESSION, whose.accession),
+    }
+
+
+def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
+    """None when the gate rejected the film, or the network gave no usable number for it."""
+    if prepared.image is None:
+        return None
+    try:
+        return classifier.classify(prepared.image)
+    except ClassifyError:
+        return None
+
+
+def _gate(prepared: Prepared, scores: Scores | None) -> Gate:
+    """The gate's verdict, but that a film unlike those the network knows is rejected after all."""
+    verdict = prepared.verdict
+    if isinstance(verdict, Accepted):
+        if scores is not None and not scores.in_distribution:
+            return Gate(status=GateStatus.REJECTED, reason=Reason.OUT_OF_DISTRIBUTION, caveats=verdict.caveats)
+        return Gate(status=GateStatus.ACCEPTED, caveats=verdict.caveats)
+    return Gate(status=GateStatus.REJECTED, reason=verdict.reason, caveats=verdict.caveats)
+
+
+def _timing(prepared: Prepared, scores: Scores | None, receive_ms: float | None, total_ms: float) -> TimingMs:
+    return TimingMs(
+        receive=receive_ms,
+        decode=prepared.decode_ms,
+        preprocess=prepared.preprocess_ms,
+        infer=None if scores is None else scores.infer_ms,
+        # A wall clock set back meanwhile must not make time negative.
+        total=max(0.0, total_ms),
+    )
+
+
+def _keyed(key: bytes | None, kind: IdKind, value: str | None) -> str | None:
+    return None if key is None else pseudonym(key, kind, value)
+
+
+def _exposure_id(path: Path, prepared: Prepared, key: bytes | None) -> str:
+    """By SOP Instance UID where there is a key and a UID; else by content, which is only read then."""
+    by_uid = _keyed(key, IdKind.EXPOSURE, prepared.identity.sop_uid)
+    return by_uid or content_id(key or b"", content_sha256(path))
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 in hex of a file's bytes; past 256 MiB, of the first 256 MiB and the size.
+
+    What cannot be read (a pipe, a missing permission) is known by its path, so that two such are not one film.
+    """
+    digest = hashlib.sha256()
+    try:
+        _digest_file(path, digest.update)
+    except OSError:
+        return hashlib.sha256(b"unreadable\0" + os.fsencode(path)).hexdigest()
+    return digest.hexdigest()
+
+
+def _digest_file(path: Path, update: Callable[[bytes], object]) -> None:
+    # Without O_NONBLOCK a named pipe would hold the box for ever.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb", buffering=0) as stream:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError("not a regular file")
+        left = _DIGEST_BYTES
+        while left > 0 and (chunk := stream.read(min(_CHUNK_BYTES, left))):
+            update(chunk)
+            left -= len(chunk)
+        if facts.st_size > _DIGEST_BYTES:
+            update(str(facts.st_size).encode())

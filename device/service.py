@@ -1,0 +1,242 @@
+"""Box: settings come in; a running box goes out, all rooms wired and each in its thread."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TextIO
+
+from device.board.server import BoardServer
+from device.bundle.loader import (
+    Bundle,
+    BundleError,
+    load_bundle,
+    trusted_keys,
+)
+from device.bundle.slots import UpdateError, roll_back
+from device.config import MIB, DeviceConfig
+from device.contract import Topics, load_site_key
+from device.delivery.outbox import Outbox, OutboxFull
+from device.delivery.publisher import Publisher
+from device.host import clock
+from device.host.alarms import Alarms
+from device.host.health import Counters, Health, Heartbeats
+from device.inference.classifier import Classifier
+from device.intake.sandbox import Sandbox
+from device.pipeline.exposure import SiteIdentity
+from device.pipeline.loop import Pipeline
+from device.pipeline.processor import FilmJudge
+from device.receive.dicom_server import DicomReceiver
+from device.receive.folder import FolderReceiver
+from device.receive.spool import Spool
+
+log = logging.getLogger(__name__)
+
+DICOM_HEAD_BYTES = 1024
+"""Preamble and file meta information stand before the data set that a peer has sent."""
+
+
+class BoxError(Exception):
+    """The box cannot start; the words name the thing and the remedy."""
+
+
+class Box:
+    """Everything that `pneumoflag-device run` runs. Building it opens, loads and binds; `start` lets films flow.
+
+    Raises BoxError, ContractError (site key), BundleError, BackendUnavailable, OutboxBroken, BoardError.
+    """
+
+    def __init__(self, config: DeviceConfig, *, publisher_type: type[Publisher] = Publisher) -> None:
+        self.config = config
+        self.stop_event = threading.Event()
+        self.failed_room: str | None = None
+        self._threads: list[threading.Thread] = []
+        self._alarms, self._beats = Alarms(), Heartbeats()
+        with ExitStack() as stack:
+            self._stack = stack
+            self._open(config, publisher_type)
+            self._stack = stack.pop_all()
+
+    def _open(self, config: DeviceConfig, publisher_type: type[Publisher]) -> None:
+        key = load_site_key(config.site_key_file)
+        self._folder = config.storage.data_dir
+        self._stack.enter_context(_sole_owner(self._folder))
+        self.outbox = Outbox(self._folder / "outbox.sqlite", ballast_bytes=config.storage.ballast_mib * MIB)
+        self._stack.callback(self.outbox.close)
+        self._spool = Spool(self._folder / "spool", reserve_bytes=config.storage.reserve_mib * MIB)
+        self._dicom = self._bind() if config.dicom.enabled else None
+        bundle = self._load()
+        sandbox = Sandbox(config.gate, bundle.ages, config.limits)
+        self._stack.callback(sandbox.close)
+        self._model_note = "released" if bundle.manifest.released else "a trial, not released"
+        self._classifier = Classifier(bundle, backend=config.model.backend, threads=config.model.threads)
+        # Its child has been starting meanwhile; a look at nothing waits for it, so that the first film need not.
+        sandbox.prepare(Path(os.devnull))
+        log.info("model_loaded", extra={"model": bundle.model.name, "version": bundle.model.version})
+        self.topics = Topics(site=config.site, device=config.device)
+        identity = SiteIdentity(site=config.site, device=config.device, boot_id=clock.boot_id(), key=key)
+        self.publisher = publisher_type(
+            self.outbox,
+            topics=self.topics,
+            broker=config.broker,
+            limits=config.outbox,
+            alarms=self._alarms,
+            model=self._classifier.model,
+        )
+        judge = FilmJudge(sandbox, self._classifier, identity, clock=clock.reading)
+        self._pipeline = Pipeline(self._spool, self.outbox, judge, self._alarms, on_put=self.publisher.wake)
+
+    def start(self) -> dict[str, str | int | None]:
+        """Let films flow. Returns where it listens, which `ports.json` in the data folder says too."""
+        board = self._start_board()
+        self._run_room("publisher", self.publisher.run)
+        self._run_room("pipeline", self._pipeline.run)
+        if self.config.folder.path is not None:
+            self._run_room("folder", self._folder_receiver(self.config.folder.path).run)
+        if self._dicom:
+            self._dicom.start()
+        ports = {"pid": os.getpid(), "dicom": self._dicom.port if self._dicom else None, "board": board}
+        self._tell_ports(json.dumps(ports))
+        # Last, for it tells systemd that all is ready.
+        self._run_room("health", self._health().run)
+        return ports
+
+    def stop(self) -> None:
+        """Take no more films, end the one under way, say goodbye to the broker, close everything."""
+        self.stop_event.set()
+        self._spool.close()
+        self.publisher.wake()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        self._stack.close()
+
+    def _tell_ports(self, text: str) -> None:
+        """A full disk must not keep the box from starting: it has films to deliver, which frees room."""
+        path = self._folder / "ports.json"
+        try:
+            _write_whole(path, text)
+        except OSError as error:
+            self._alarms.set("ports_file", f"{path}: cannot be written ({error.strerror})")
+
+    def _bind(self) -> DicomReceiver:
+        dicom = self.config.dicom
+        try:
+            receiver = DicomReceiver(dicom, self._spool, self._alarms)
+        except OSError as error:
+            where = f"{dicom.host}:{dicom.port}"
+            raise BoxError(f"{where}: cannot listen there ({error.strerror}); free it or set dicom.port") from None
+        self._stack.callback(receiver.stop)
+        return receiver
+
+    def _load(self) -> Bundle:
+        """The active bundle, or the one of before when that is good and the active one is not."""
+        model = self.config.model
+        try:
+            return load_bundle(model.bundle, trusted_keys(model.trusted_keys))
+        except BundleError as error:
+            fault = error
+        try:
+            roll_back(model)
+        except (UpdateError, BundleError):
+            raise fault from None
+        self._alarms.set("model_rolled_back", str(fault))
+        return load_bundle(model.bundle, trusted_keys(model.trusted_keys))
+
+    def _start_board(self) -> str | None:
+        config = self.config.board
+        if not config.enabled:
+            return None
+        board = BoardServer(
+            config,
+            self._folder / "outbox.sqlite",
+            self._spool.root,
+            title=f"{self.config.site} · {self.config.device}",
+            model_note=self._model_note,
+        )
+        url = board.start()
+        self._stack.callback(board.stop)
+        return url
+
+    def _folder_receiver(self, folder: Path) -> FolderReceiver:
+        limit = self.config.limits.max_file_bytes
+        return FolderReceiver(folder, self.config.folder, self._spool, self._alarms, max_file_bytes=limit)
+
+    def _health(self) -> Health:
+        return Health(
+            counters=self._counters,
+            say=lambda body: self.publisher.say(self.topics.health, body),
+            housekeeping=self._housekeeping,
+            heartbeats=self._beats,
+            alarms=self._alarms,
+            model=self._classifier.model,
+            folder=self._folder,
+            period_s=self.config.health_s,
+        )
+
+    def _counters(self) -> Counters:
+        last_s = self._pipeline.last_film_s
+        return Counters(
+            spool_depth=self._spool.depth,
+            outbox_depth=self.outbox.depth(),
+            dead_letters=self.outbox.dead_letters(),
+            last_seq=self.outbox.last_seq(),
+            last_film_age_s=None if last_s is None else round(time.monotonic() - last_s, 1),
+            broker_online=self.publisher.online,
+        )
+
+    def _housekeeping(self) -> None:
+        self._prune()
+        if self._classifier.fell_back:
+            self._alarms.set("backend_fell_back", f"{self.config.model.backend} failed, the CPU took over")
+        if self.outbox.dead_letters():
+            self._alarms.set("dead_letters", f"{self.outbox.dead_letters()} results could not be sent")
+
+    def _prune(self) -> None:
+        try:
+            self.outbox.prune(now=clock.utc_now(), keep_days=self.config.storage.history_days)
+        except OutboxFull as error:
+            self._alarms.set("not_pruned", f"old flags stay on the board for now: {error}")
+        else:
+            self._alarms.clear("not_pruned")
+
+    def _run_room(self, name: str, run: Callable[[threading.Event, Callable[[], None]], None]) -> None:
+        thread = threading.Thread(target=run, args=(self.stop_event, self._beats.of(name)), name=f"room-{name}")
+        thread.daemon = True
+        self._threads.append(thread)
+        thread.start()
+
+
+class _sole_owner:  # noqa: N801 - reads as a statement
+    """The data folder, made and locked for this process; a second box on it would answer films twice."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = (self._folder / "lock").open("w", encoding="ascii")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BoxError(f"{self._folder}: another box runs on it; stop it or set storage.data_dir") from None
+        except OSError as error:
+            remedy = "make it writable or set storage.data_dir"
+            raise BoxError(f"{self._folder}: cannot be written ({error.strerror}); {remedy}") from None
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.rename(path)

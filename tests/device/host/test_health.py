@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from device.host import clock, logs, systemd
+from device.host.alarms import Alarms
+from device.host.health import (
+    STALLED_S,
+    Counters,
+    Health,
+    Heartbeats,
+    temperature_c,
+)
+from device.host.systemd import watchdog_s
+from tests.device.results import MODEL
+
+COUNTERS = Counters(
+    spool_depth=1, outbox_depth=2, dead_letters=0, last_seq=7, last_film_age_s=3.5, broker_online=False
+)  # fmt: skip
+
+
+def health(folder: Path, *, beats: Heartbeats, alarms: Alarms, said: list[str]) -> Health:
+    return Health(
+        counters=lambda: COUNTERS, say=said.append, housekeeping=lambda: None, heartbeats=beats, alarms=alarms,
+        model=MODEL, folder=folder, period_s=60,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    words: list[str] = []
+    monkeypatch.setattr(systemd, "notify", words.append)
+    return words
+
+
+def test_it_reports_once_a_period_and_feeds_the_watchdog_in_between(tmp_path: Path, notified: list[str]) -> None:
+    said: list[str] = []
+    room = health(tmp_path, beats=Heartbeats(), alarms=Alarms(), said=said)
+    for _ in range(3):
+        room.step()
+    assert len(said) == 1
+    report = json.loads(said[0])
+    assert (report["spool_depth"], report["last_seq"], report["model"]["digest"]) == (1, 7, MODEL.digest)
+    assert notified.count("WATCHDOG=1") == 3
+    assert "STATUS=1 to judge, 2 to deliver; alarms: none" in notified
+
+
+def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path, notified: list[str]) -> None:
+    now_s = [0.0]
+    beats, alarms = Heartbeats(lambda: now_s[0]), Alarms()
+    beats.of("publisher")
+    alive = beats.of("pipeline")
+    room = health(tmp_path, beats=beats, alarms=alarms, said=[])
+    now_s[0] = STALLED_S + 1
+    alive()
+    room.step()
+    assert "WATCHDOG=1" not in notified
+    assert "publisher" in alarms.standing()["stalled"]
+    assert "pipeline" not in alarms.standing()["stalled"]
+
+
+def test_an_idle_box_feeds_the_watchdog_for_ever(tmp_path: Path, notified: list[str]) -> None:
+    now_s = [0.0]
+    beats, alarms, stop = Heartbeats(lambda: now_s[0]), Alarms(), threading.Event()
+    room = health(tmp_path, beats=beats, alarms=alarms, said=[])
+
+    def wait(_s: float) -> None:
+        now_s[0] += STALLED_S / 2
+        if now_s[0] > 5 * STALLED_S:
+            stop.set()
+
+    room.run(cast("threading.Event", SimpleNamespace(is_set=stop.is_set, wait=wait)), beats.of("health"))
+    assert notified.count("WATCHDOG=1") == 11
+    assert "stalled" not in alarms.standing()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("120000000", 120.0), ("", None), ("0", None), ("soon", None)])
+def test_systemd_says_how_often_it_wants_to_hear(
+    monkeypatch: pytest.MonkeyPatch, text: str, seconds: float | None
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", text)
+    assert watchdog_s() == seconds
+
+
+def test_the_hottest_zone_counts_and_a_board_without_any_says_so(tmp_path: Path) -> None:
+    assert temperature_c(tmp_path) is None
+    for zone, text in enumerate(("41000\n", "62500\n", "broken")):
+        (tmp_path / f"thermal_zone{zone}").mkdir()
+        (tmp_path / f"thermal_zone{zone}" / "temp").write_text(text, encoding="ascii")
+    assert temperature_c(tmp_path) == 62.5
+
+
+def test_alarms_are_logged_when_they_begin_and_when_they_end(caplog: pytest.LogCaptureFixture) -> None:
+    alarms = Alarms()
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            alarms.set("broker_away", "nobody is there")
+        alarms.clear("broker_away")
+        alarms.clear("broker_away")
+    assert [record.message for record in caplog.records] == ["alarm", "alarm_over"]
+    assert alarms.standing() == {}
+
+
+def test_the_clock_is_read_with_its_trust() -> None:
+    reading = clock.reading()
+    assert reading.at.tzinfo is not None
+    assert isinstance(reading.trusted, bool)
+    assert len(clock.boot_id()) == 32
+
+
+def test_systemds_mark_is_enough_for_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_kernel_says", lambda: False)
+    monkeypatch.setattr(clock, "TIMESYNC_MARK", tmp_path / "synchronized")
+    assert not clock.trusted()
+    (tmp_path / "synchronized").touch()
+    assert clock.trusted()
+
+
+def test_a_log_line_is_one_json_object_with_what_the_event_carries() -> None:
+    record = logging.makeLogRecord({"name": "device.x", "levelname": "INFO", "msg": "film_answered", "seq": 7})
+    line = json.loads(logs.JsonLines().format(record))
+    assert (line["event"], line["level"], line["room"], line["seq"]) == ("film_answered", "info", "device.x", 7)
+    assert line["at"].endswith("+00:00")
+
+
+def test_a_log_line_with_a_fault_carries_its_traceback() -> None:
+    error = ValueError("broken")
+    record = logging.makeLogRecord({"msg": "failed", "exc_info": (type(error), error, None)})
+    assert "ValueError: broken" in json.loads(logs.JsonLines().format(record))["traceback"]

@@ -1,0 +1,170 @@
+"""A real int8 network with an evidence map and features, in its bundle: logit, tone, and what it must not judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from device.bundle.loader import (
+    GOLDEN,
+    MODEL,
+    OUTLIERS,
+    BadOutliers,
+    Bundle,
+    NotABundle,
+    PublicKey,
+    load_bundle,
+)
+from device.commands.selftest import selftest
+from device.inference.classifier import (
+    BACKENDS,
+    Classifier,
+    GoldenMismatch,
+    Unsuitable,
+)
+from export.bundle import golden_file
+from tests.bundle_factory import (
+    OUTLIER_THRESHOLD,
+    TINY_EVIDENCE,
+    bright_film,
+    make_evidence_bundle,
+    outliers_file,
+    tiny_evidence,
+    tiny_film,
+    tiny_golden,
+)
+
+
+def loaded(made: tuple[Path, PublicKey]) -> Bundle:
+    return load_bundle(made[0], [made[1]])
+
+
+def opened(made: tuple[Path, PublicKey]) -> Classifier:
+    return Classifier(loaded(made), backend="cpu", threads=1)
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Classifier:
+    return opened(make_evidence_bundle(tmp_path))
+
+
+def test_the_logit_is_the_sum_of_the_map(classifier: Classifier) -> None:
+    for brightness in (0.0, 0.4, 1.0):
+        found = classifier.classify(tiny_film(brightness))
+        assert found.evidence is not None
+        assert (found.evidence.shape, found.evidence.dtype) == ((7, 7), np.float32)
+        assert found.logit == pytest.approx(float(found.evidence.sum(dtype=np.float64)))
+    assert found.evidence[3, 3] > 0 > found.evidence[0, 0]
+
+
+def test_the_bias_stands_beside_the_map(tmp_path: Path, classifier: Classifier) -> None:
+    film = tiny_film(0.6)
+    biased = opened(make_evidence_bundle(tmp_path, name="biased.bundle", bias=1.5)).classify(film)
+    plain = classifier.classify(film)
+    assert biased.logit == pytest.approx(plain.logit + 1.5)
+    assert np.array_equal(biased.evidence, plain.evidence)
+
+
+def test_known_films_lie_near_and_a_strange_one_far(classifier: Classifier) -> None:
+    known = classifier.classify(tiny_film(1.0))
+    assert known.distance == pytest.approx(0.0, abs=1e-6)
+    assert known.in_distribution
+    strange = classifier.classify(bright_film())
+    assert strange.distance is not None
+    assert strange.distance > OUTLIER_THRESHOLD
+    assert not strange.in_distribution
+
+
+def test_without_a_rule_every_film_is_judged(tmp_path: Path) -> None:
+    bundle = loaded(make_evidence_bundle(tmp_path, parts=_parts_without_rule(), threshold=None))
+    assert bundle.outliers is None
+    scores = Classifier(bundle, backend="cpu", threads=1).classify(bright_film())
+    assert (scores.distance, scores.in_distribution) == (None, True)
+
+
+def _parts_without_rule() -> dict[str, bytes]:
+    films = tiny_golden()[0]
+    logits = np.float32([reading.logit for reading in tiny_evidence(list(films))])
+    return {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(films, logits)}
+
+
+def test_a_distance_that_is_no_number_is_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        interpreter_name, version, backend = "ai-edge-litert", "99", "edgetpu"
+
+        def __init__(self, bundle: Bundle, **_: Any) -> None:
+            self._engine = BACKENDS["cpu"](bundle, threads=1)
+            self.input, self.outputs = self._engine.input, self._engine.outputs
+
+        def run(self, tensor: np.ndarray) -> list[np.ndarray]:
+            level, evidence, edges = self._engine.run(tensor)
+            return [level * np.float32(np.nan), evidence, edges]
+
+    monkeypatch.setitem(BACKENDS, "coral", Broken)
+    classifier = Classifier(loaded(make_evidence_bundle(tmp_path)), backend="coral", threads=1)
+    found = classifier.classify(tiny_film(1.0))
+    assert np.isfinite(found.logit)
+    assert not found.in_distribution
+
+
+def test_a_film_is_brought_to_the_networks_tone_first(tmp_path: Path) -> None:
+    classifier = opened(make_evidence_bundle(tmp_path, tone="smooth"))
+    half, full = classifier.classify(tiny_film(0.5)), classifier.classify(tiny_film(1.0))
+    # The tone takes the exposure out: a disc of half the brightness is nearly the same film.
+    assert abs(half.logit - full.logit) < 0.3
+    assert full.logit == pytest.approx(tiny_evidence([tiny_film(1.0)], tone="smooth")[0].logit)
+
+
+def test_golden_films_go_through_the_tone_too(tmp_path: Path) -> None:
+    films = tiny_golden()[0]
+    without = np.float32([reading.logit for reading in tiny_evidence(list(films), tone="none")])
+    parts = {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(films, without), OUTLIERS: outliers_file()}
+    with pytest.raises(GoldenMismatch):
+        opened(make_evidence_bundle(tmp_path, tone="smooth", parts=parts))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        ({"evidence": 3}, "output 3 is named"),
+        ({"features": [0, 7]}, "output 7 is named"),
+        ({"features": [0]}, "2 features come out, the outlier rule is for 5"),
+        ({"evidence": 0, "features": [1]}, "an evidence map"),
+    ],
+)
+def test_outputs_that_the_network_does_not_have_are_named(tmp_path: Path, outputs: dict[str, Any], words: str) -> None:
+    whole = {"kind": "evidence", "logit": None, "evidence": 1, "features": [0, 2], **outputs}
+    with pytest.raises(Unsuitable, match=words):
+        opened(make_evidence_bundle(tmp_path, outputs=whole))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot be read"),
+        (b"no archive", "cannot be read"),
+        (outliers_file()[:-40], "cannot be read"),
+        (outliers_file(whiten=np.eye(5)), "whiten float64"),
+        (outliers_file(whiten=np.eye(4, dtype=np.float32)), r"\(4, 4\)"),
+        (outliers_file(centres=np.zeros(5, np.float32)), r"centres float32 \(5,\)"),
+        (outliers_file(centres=np.zeros((0, 5), np.float32)), r"\(0, 5\)"),
+        (outliers_file(centres=np.full((1, 5), np.nan, np.float32)), "no number"),
+        (outliers_file(whiten=np.array([None] * 5, dtype=object)), "cannot be read"),
+    ],
+)
+def test_a_spoilt_outlier_rule_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(BadOutliers, match=words):
+        loaded(make_evidence_bundle(tmp_path, outliers=content))
+
+
+def test_a_rule_that_the_manifest_promises_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(NotABundle, match=OUTLIERS):
+        loaded(make_evidence_bundle(tmp_path, parts=_parts_without_rule()))
+
+
+def test_selftest_passes_it(tmp_path: Path) -> None:
+    path, key = make_evidence_bundle(tmp_path)
+    assert selftest(path, trusted=[key.where], backend="cpu", threads=1) == 0

@@ -1,0 +1,207 @@
+"""The sandbox's child: what it may take, what it may not, and that no film stops the next."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from device.config import GateConfig, LimitsConfig
+from device.contract import Reason, Source
+from device.intake.gate import Accepted, Ages, Rejected
+from device.intake.sandbox import Sandbox, SandboxBroken, _prepared
+from device.intake.worker_process import HEAD, Child, ChildLost
+from tests.device.films_prepared import prepared
+from tests.dicom_files import PATIENT_NAME, make_dx
+
+ADULTS = Ages(min_years=20)
+
+
+def open_sandbox(**limits: float) -> Sandbox:
+    return Sandbox(GateConfig(), ADULTS, LimitsConfig(**limits))
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with closing(open_sandbox()) as made:
+        yield made
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return make_dx(tmp_path / "film.dcm")
+
+
+def deflate_bomb(path: Path, inflated_mib: int) -> Path:
+    """After a full flush the packer starts afresh, so one packed MiB of zeros serves for all."""
+    content = make_dx(path, transfer_syntax=DeflatedExplicitVRLittleEndian).read_bytes()
+    dataset_at = 132 + 12 + struct.unpack_from("<L", content, 140)[0]
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    head = packer.compress(struct.pack("<HH2sHL", 0x0009, 0x1010, b"OB", 0, inflated_mib << 20))
+    head += packer.flush(zlib.Z_FULL_FLUSH)
+    zeros = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    path.write_bytes(content[:dataset_at] + head + zeros * inflated_mib)
+    return path
+
+
+def test_it_answers_as_prepare_does_in_this_process(sandbox, film):
+    there, here = sandbox.prepare(film), prepared(film)
+    assert (there.image == here.image).all()
+    assert (there.verdict, there.exposure, there.identity) == (here.verdict, here.exposure, here.identity)
+    assert there.thumbnail == here.thumbnail
+
+
+def test_a_rejection_and_a_path_that_is_not_text_come_through(sandbox, tmp_path):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/fil\xff m\n\xc3\xa4"))
+    odd.write_bytes(b"text")
+    answer = sandbox.prepare(odd, source_hint=Source.DICOM)
+    assert answer.verdict == Rejected(reason=Reason.UNREADABLE)
+    assert answer.exposure.source is Source.DICOM
+
+
+def test_a_bomb_of_2_gib_is_too_large_and_the_next_film_is_served(sandbox, film, tmp_path):
+    bomb = deflate_bomb(tmp_path / "bomb", 2048)
+    assert bomb.stat().st_size < 3 << 20
+    assert sandbox.prepare(bomb).verdict == Rejected(reason=Reason.TOO_LARGE)
+    assert sandbox.prepare(film).verdict == Accepted()
+
+
+def test_memory_above_the_limit_is_too_large_and_the_next_film_is_served(film, tmp_path):
+    with closing(open_sandbox(memory_mib=128)) as tight:
+        assert tight.prepare(deflate_bomb(tmp_path / "bomb", 250)).verdict == Rejected(reason=Reason.TOO_LARGE)
+        assert tight.prepare(film).verdict == Accepted()
+
+
+def test_a_film_that_never_ends_is_unreadable_and_the_next_is_served(film):
+    with closing(open_sandbox(film_s=2)) as sandbox:
+        assert sandbox.prepare(film).verdict == Accepted()
+        pid = sandbox.pid
+        os.kill(pid, signal.SIGSTOP)
+        assert sandbox.prepare(film).verdict == Rejected(reason=Reason.UNREADABLE)
+        assert sandbox.pid != pid
+        assert sandbox.prepare(film).verdict == Accepted()
+
+
+def test_a_child_that_dies_over_a_film_costs_only_that_film(sandbox, film, tmp_path):
+    big = make_dx(tmp_path / "big.dcm")
+    sandbox.prepare(film)
+    pid = sandbox.pid
+    os.kill(pid, signal.SIGSTOP)
+    killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    assert sandbox.prepare(big).verdict == Rejected(reason=Reason.UNREADABLE)
+    assert sandbox.prepare(big).verdict == Accepted()
+
+
+def test_a_child_that_died_idle_costs_no_film(sandbox, film):
+    sandbox.prepare(film)
+    os.kill(sandbox.pid, signal.SIGKILL)
+    time.sleep(0.1)
+    assert sandbox.prepare(film).verdict == Accepted()
+
+
+def test_where_no_child_starts_the_film_is_not_to_blame(film, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with closing(open_sandbox()) as sandbox, pytest.raises(SandboxBroken, match="no child process starts"):
+        sandbox.prepare(film)
+
+
+def test_the_child_holds_no_socket_and_no_file_of_the_box(film, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server, (tmp_path / "open").open("w") as stream:
+        os.set_inheritable(server.fileno(), True)
+        os.set_inheritable(stream.fileno(), True)
+        with closing(open_sandbox()) as sandbox:
+            sandbox.prepare(film)
+            held = [str(handle.readlink()) for handle in Path(f"/proc/{sandbox.pid}/fd").iterdir()]
+    assert not [name for name in held if "socket" in name or str(tmp_path) in name]
+    assert len([name for name in held if name.startswith("pipe:")]) == 2
+
+
+def test_the_child_cannot_write_files_or_dump_core(sandbox, film):
+    sandbox.prepare(film)
+    limits = Path(f"/proc/{sandbox.pid}/limits").read_text(encoding="ascii")
+    for name in ("Max file size", "Max core file size"):
+        line = next(line for line in limits.splitlines() if line.startswith(name))
+        assert line[len(name) :].split()[:2] == ["0", "0"]
+
+
+def test_the_child_ends_with_a_box_that_is_killed(film):
+    program = (
+        "import time\n"
+        "from tests.device.intake.test_sandbox import open_sandbox\n"
+        "from pathlib import Path\n"
+        "sandbox = open_sandbox()\n"
+        f"sandbox.prepare(Path({str(film)!r}))\n"
+        "print(sandbox.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    root = Path(__file__).resolve().parents[3]
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root) as box:
+        child = int(box.stdout.readline())
+        os.kill(child, signal.SIGSTOP)  # It could not notice the closed pipe.
+        box.kill()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        if "Z" in Path(f"/proc/{child}/stat").read_text(encoding="ascii").rsplit(")", 1)[1][:3]:
+            break
+        time.sleep(0.05)
+    else:
+        assert not Path(f"/proc/{child}").exists()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\xff" * 40,
+        HEAD.pack(2, 0, 0) + b"{}",
+        HEAD.pack(1 << 30, 0, 0),
+        HEAD.pack(4, 7, 0) + b"null" + bytes(7),
+        HEAD.pack(4, 0, 0) + b"null",
+        HEAD.pack(16, 0, 0) + json.dumps({"fault": "X"}).ljust(16).encode(),
+        HEAD.pack(50, 0, 0) + b"{",
+    ],
+)
+def test_nonsense_of_a_child_that_was_taken_over_counts_as_its_loss(answer):
+    read_end, write_end = os.pipe()
+    os.write(write_end, answer)
+    os.close(write_end)
+    child = object.__new__(Child)
+    with os.fdopen(read_end, "rb", buffering=0) as stream:
+        child.process = SimpleNamespace(stdin=stream, stdout=stream, poll=lambda: None)
+        with pytest.raises(ChildLost):
+            _prepared(*child.receive(timeout_s=1))
+
+
+def test_what_is_logged_of_a_lost_child_names_no_patient(film, caplog):
+    with closing(open_sandbox(film_s=2)) as sandbox:
+        sandbox.prepare(film)
+        os.kill(sandbox.pid, signal.SIGSTOP)
+        sandbox.prepare(film)
+    assert [record.message for record in caplog.records] == ["sandbox_lost"]
+    assert PATIENT_NAME.split("^")[0] not in repr(vars(caplog.records[0]))
+    assert str(film) not in repr(vars(caplog.records[0]))
+
+
+def test_several_threads_may_ask_at_once(sandbox, film):
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(sandbox.prepare(film).verdict)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [Accepted()] * 8

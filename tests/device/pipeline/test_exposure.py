@@ -1,0 +1,149 @@
+"""One film to its result, with a network that says what the test wants."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device.contract import (
+    Clock,
+    Flag,
+    GateStatus,
+    IdKind,
+    Model,
+    Reason,
+    Result,
+    Runtime,
+    Source,
+    Thresholds,
+    content_id,
+    pseudonym,
+    result_id,
+)
+from device.inference.classifier import ClassifyError, Scores
+from device.intake.prepare import Prepared
+from device.pipeline.exposure import (
+    Judged,
+    SiteIdentity,
+    content_sha256,
+    judge_film,
+)
+from tests import dicom_files as dicom
+from tests.device.films_prepared import prepared
+from tests.dicom_files import make_dx
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+KEY = bytes(range(32))
+
+
+class Here:
+    """Prepares in this process."""
+
+    def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
+        return prepared(path)
+
+
+@dataclass
+class Network:
+    """Says `probability`, or fails."""
+
+    probability: float | None = 0.9
+    known: bool = True
+    model = Model(name="fake", version=1, digest="ab" * 32, preprocess_version=1, quantization="none")
+    runtime = Runtime(interpreter="fake", version="1", backend="cpu", fell_back=False)
+    thresholds = Thresholds(flag_at=0.7, clear_below=0.3)
+
+    def classify(self, image: np.ndarray) -> Scores:
+        assert image.shape == (224, 224)
+        if self.probability is None:
+            raise ClassifyError("no number")
+        return Scores(
+            logit=1.0, score=0.73, probability=self.probability, evidence=None, infer_ms=2.0,
+            distance=50.0, in_distribution=self.known,
+        )  # fmt: skip
+
+
+def judged(path: Path, network: Network | None = None, key: bytes | None = KEY, decided: datetime = NOON) -> Judged:
+    identity = SiteIdentity(site="s", device="d", boot_id="b", key=key)
+    clock = Clock(at=decided, trusted=True)
+    received = NOON - timedelta(seconds=2)
+    return judge_film(path, received, Source.DICOM, 5.0, Here(), network or Network(), identity, lambda: clock)
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return make_dx(tmp_path / "film")
+
+
+@pytest.mark.parametrize(("probability", "flag"), [(0.9, Flag.PNEUMONIA), (0.5, Flag.REVIEW), (0.1, Flag.CLEAR)])
+def test_the_probability_becomes_the_flag(film, probability, flag):
+    result = judged(film, Network(probability)).result
+    assert (result.flag, result.probability, result.score, result.timing_ms.infer) == (flag, probability, 0.73, 2.0)
+    assert result.gate.status is GateStatus.ACCEPTED
+    assert (result.timing_ms.receive, result.timing_ms.total) == (5.0, 2000.0)
+    assert result.seq == 0
+
+
+def test_identifiers_are_keyed_and_nothing_else_of_the_patient_is_said(film):
+    result = judged(film).result
+    assert result.exposure_id == pseudonym(KEY, IdKind.EXPOSURE, dicom.SOP_UID)
+    assert result.study_id == pseudonym(KEY, IdKind.STUDY, dicom.STUDY_UID)
+    assert result.patient_id == pseudonym(KEY, IdKind.PATIENT, dicom.PATIENT_ID)
+    assert result.accession_id == pseudonym(KEY, IdKind.ACCESSION, dicom.ACCESSION)
+    assert result.result_id == result_id(result.exposure_id, Network.model.digest)
+    for secret in ("Helen", dicom.PATIENT_ID, dicom.SOP_UID, dicom.STUDY_UID, dicom.BIRTH_DATE, dicom.ACCESSION):
+        assert secret not in result.to_json()
+
+
+def test_the_same_film_sent_again_has_the_same_result_id(film, tmp_path):
+    again = make_dx(tmp_path / "again", Manufacturer="other header, same film")
+    assert judged(film).result.result_id == judged(again).result.result_id
+    assert judged(film, key=None).result.result_id != judged(again, key=None).result.result_id
+
+
+def test_a_rejected_film_is_never_shown_to_the_network(tmp_path):
+    result = judged(make_dx(tmp_path / "film", ViewPosition="LL"), Network(None)).result
+    assert (result.flag, result.probability, result.gate.reason) == (Flag.UNCLASSIFIED, None, Reason.LATERAL_VIEW)
+    assert (result.timing_ms.preprocess, result.timing_ms.infer) == (None, None)
+
+
+def test_a_network_without_an_answer_leaves_the_film_unclassified(film):
+    whole = judged(film, Network(None))
+    assert (whole.result.flag, whole.result.gate.status) == (Flag.UNCLASSIFIED, GateStatus.ACCEPTED)
+    assert whole.scores is None
+    assert whole.prepared.thumbnail
+
+
+def test_a_film_unlike_those_the_network_knows_is_rejected_with_its_caveats(tmp_path):
+    film = make_dx(tmp_path / "film", ViewPosition=None, PatientAge=None, PatientBirthDate=None, SeriesDescription=None)
+    caveats = judged(film).result.gate.caveats
+    assert caveats
+    whole = judged(film, Network(known=False))
+    result = whole.result
+    assert (result.flag, result.probability, result.score) == (Flag.UNCLASSIFIED, None, None)
+    assert (result.gate.status, result.gate.reason) == (GateStatus.REJECTED, Reason.OUT_OF_DISTRIBUTION)
+    assert result.gate.caveats == caveats
+    assert result.timing_ms.infer == 2.0
+    assert whole.prepared.thumbnail
+    assert Result.from_json(result.to_json()) == result
+
+
+def test_a_film_without_uid_is_known_by_its_content(tmp_path):
+    film = tmp_path / "text"
+    film.write_bytes(b"no film")
+    assert judged(film).result.exposure_id == content_id(KEY, content_sha256(film))
+
+
+def test_two_paths_that_cannot_be_read_are_two_films(tmp_path):
+    os.mkfifo(tmp_path / "one")
+    os.mkfifo(tmp_path / "two")
+    assert judged(tmp_path / "one").result.result_id != judged(tmp_path / "two").result.result_id
+
+
+def test_a_clock_set_back_makes_no_negative_time(film):
+    assert judged(film, decided=NOON - timedelta(hours=1)).result.timing_ms.total == 0.0

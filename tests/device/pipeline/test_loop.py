@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from device.contract import Flag, Gate, GateStatus, Reason, Source
+from device.delivery.outbox import Outbox, OutboxFull
+from device.host.alarms import Alarms
+from device.intake.sandbox import SandboxBroken
+from device.pipeline.loop import MAX_TRIES, Answer, Pipeline
+from device.receive.spool import Spool, Spooled
+from tests.device.results import draft, entry
+
+
+class Judge:
+    """Answers by content; dies of films that say so."""
+
+    def judge(self, film: Spooled) -> Answer:
+        body = film.path.read_bytes()
+        if body == b"deadly":
+            raise SystemError("the interpreter is gone")
+        result = draft(hashlib.sha256(body).hexdigest())
+        return Answer(result=result, entry=entry(result))
+
+    def give_up(self, film: Spooled) -> Answer:
+        result = replace(
+            draft("given up"), flag=Flag.UNCLASSIFIED, probability=None, score=None,
+            gate=Gate(status=GateStatus.REJECTED, reason=Reason.UNREADABLE),
+        )  # fmt: skip
+        return Answer(result=result, entry=entry(result))
+
+
+class Rooms:
+    def __init__(self, root: Path) -> None:
+        self.spool = Spool(root / "spool", reserve_bytes=0)
+        self.outbox = Outbox(root / "outbox.sqlite")
+        self.alarms = Alarms()
+        self.told = 0
+        self.pipeline = Pipeline(self.spool, self.outbox, Judge(), self.alarms, on_put=self._tell)
+
+    def _tell(self) -> None:
+        self.told += 1
+
+    def put(self, body: bytes) -> Spooled:
+        return self.spool.put(body, source=Source.DICOM, receive_ms=None)
+
+
+def test_a_film_leaves_the_spool_once_its_result_is_in_the_outbox(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    rooms.put(b"a")
+    rooms.put(b"b")
+    assert [rooms.pipeline.step() for _ in range(3)] == [True, True, False]
+    assert (rooms.spool.depth, rooms.outbox.depth(), rooms.told) == (0, 2, 2)
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_film_sent_again_gives_no_second_result(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    for _ in range(3):
+        rooms.put(b"a")
+        assert rooms.pipeline.step()
+    assert (rooms.spool.depth, rooms.outbox.depth(), rooms.told) == (0, 1, 1)
+
+
+def test_a_film_that_was_answered_when_the_box_died_is_not_answered_twice(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    film = rooms.put(b"a")
+    answer = Judge().judge(rooms.spool.attempt(film))
+    rooms.outbox.put(answer.result, answer.entry)  # and killed before the film left the spool
+    rooms.outbox.close()
+    again = Rooms(tmp_path)
+    assert again.pipeline.step()
+    assert (again.spool.depth, again.outbox.depth(), again.outbox.last_seq()) == (0, 1, 1)
+
+
+def test_a_film_that_takes_the_box_down_each_time_is_answered_unreadable_and_blocks_nobody(tmp_path: Path) -> None:
+    Rooms(tmp_path).put(b"deadly")
+    for _ in range(MAX_TRIES):
+        with pytest.raises(SystemError):
+            Rooms(tmp_path).pipeline.step()
+    rooms = Rooms(tmp_path)
+    rooms.put(b"next")
+    assert [rooms.pipeline.step(), rooms.pipeline.step()] == [True, True]
+    first, second = rooms.outbox.history(2)[::-1]
+    assert first.result["gate"]["reason"] == "unreadable"
+    assert second.result["flag"] == "clear"
+
+
+def test_a_sandbox_that_does_not_start_uses_up_no_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Answer:
+        raise SandboxBroken("no child process starts")
+
+    Rooms(tmp_path).put(b"a")
+    monkeypatch.setattr(Judge, "judge", refuse)
+    for _ in range(MAX_TRIES + 1):
+        with pytest.raises(SandboxBroken):
+            Rooms(tmp_path).pipeline.step()
+    monkeypatch.undo()
+    rooms = Rooms(tmp_path)
+    assert rooms.pipeline.step()
+    assert rooms.outbox.history(1)[0].result["flag"] == "clear", "it was opened after all"
+
+
+def test_a_film_that_is_gone_does_not_hide_that_the_sandbox_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Judge, film: Spooled) -> Answer:
+        film.path.unlink()
+        raise SandboxBroken("no child process starts")
+
+    rooms = Rooms(tmp_path)
+    rooms.put(b"a")
+    monkeypatch.setattr(Judge, "judge", refuse)
+    with pytest.raises(SandboxBroken):
+        rooms.pipeline.step()
+
+
+def test_without_room_for_the_result_the_film_stays_and_is_answered_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = Rooms(tmp_path)
+    rooms.put(b"a")
+
+    def refuse(*_: object) -> None:
+        raise OutboxFull("the disk is full")
+
+    monkeypatch.setattr(rooms.outbox, "put", refuse)
+    assert not any(rooms.pipeline.step() for _ in range(MAX_TRIES + 2))
+    assert "disk_full" in rooms.alarms.standing()
+    monkeypatch.undo()
+    assert rooms.pipeline.step()
+    assert rooms.outbox.history(1)[0].result["flag"] == "clear", "waiting for room counts as no try"
+    assert rooms.alarms.standing() == {}
