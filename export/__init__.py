@@ -1,1 +1,4 @@
-"""The workshop: a trained run comes in; a signed int8 bundle goes out."""
+"""Export: a run folder comes in; a signed model bundle with its card goes out.
+
+Modules are layered as `docs/architecture.md` draws them. Builds on train and on the device's bundle and classifier.
+"""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from train.quiet import quiet
+from device.host.stderr import quiet
 
 EPILOG = "Exit codes: 0 done, 1 failed (also: the network is not fit for a box), 2 wrong usage, run, key or bundle."
 USAGE_ERRORS = {
@@ -40,7 +40,7 @@ def _about() -> None:
 @app.command(epilog=EPILOG)
 def keygen(key: Annotated[Path, typer.Argument(help="file for the private key; KEY.pub is written beside it")]) -> None:
     """Make a signing key (Ed25519, mode 600), never over another. This user's classify and selftest trust it."""
-    from export.bundle import make_key, trust_here
+    from export.bundle.writer import make_key, trust_here
 
     public = make_key(key)
     print(f"{key}: private key, keep it off the boxes and out of version control")
@@ -74,7 +74,7 @@ def build(
 ) -> None:
     """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes."""
     with quiet():
-        from export.work import build_bundle
+        from export.commands.build import build_bundle
 
     build_bundle(
         run=run, out=out, key=key, seed=seed, name=name, version=version, released=released, expires=expires,
@@ -104,7 +104,7 @@ def reoperate(
 
     A threshold that nothing was asked of stays. A picture of the choice is written beside the bundle.
     """
-    from export.on_site import reoperate_bundle
+    from export.commands.set_thresholds import reoperate_bundle
 
     reoperate_bundle(
         bundle=bundle, results=results, reads=reads, key=key, out=out, aims=aim or [], flag_at=flag_at,
@@ -120,8 +120,8 @@ def inspect(
     html: Annotated[Path | None, typer.Option(help="write the model card with its pictures to this file")] = None,
 ) -> None:
     """Show what is in a bundle: signer, model, thresholds, figures, audit, parity."""
-    from export.inspect import card_of, page_of
-    from export.inspect import inspect as lines_of
+    from export.bundle.inspect import card_of, page_of
+    from export.bundle.inspect import inspect as lines_of
 
     if html is not None:
         html.write_bytes(page_of(bundle))

@@ -22,12 +22,8 @@ from device.bundle.loader import (
     load_bundle,
 )
 from device.inference.classifier import Classifier
-from export.audit import Audit, audit
-from export.bundle import SigningKey, arrays_file, golden_file, signed_parts, write_bundle
-from export.card import card_parts
-from export.edgetpu import compile_for_coral
-from export.evaluation import Evaluation, Subject, evaluated
-from export.facts import (
+from export.bundle.golden import golden_inputs
+from export.bundle.manifest_fields import (
     ExportError,
     decision_logit,
     golden_logits,
@@ -36,15 +32,35 @@ from export.facts import (
     keras_metrics,
     network_facts,
 )
-from export.golden import golden_inputs
-from export.held_out import MOVED, Extra, load_extra, load_held_out
-from export.network import Int8, quantized
-from export.parity import MAX_FLIPPED_SHARE, Parity, compare
-from export.proof import Progress, Proof, proven, silent
-from export.spoilt import spoilt_layers
-from export.story import Story
-from train.report import network_of, summarise
-from train.run import RunError, SeedRun, load_seed
+from export.bundle.writer import (
+    SigningKey,
+    arrays_file,
+    golden_file,
+    signed_parts,
+    write_bundle,
+)
+from export.card.content import Story
+from export.card.render import card_parts
+from export.evaluation.evaluation import Evaluation, Subject, evaluated
+from export.int8.audit import Audit, audit
+from export.int8.edgetpu import compile_for_coral
+from export.int8.held_out import (
+    MOVED,
+    Extra,
+    load_extra,
+    load_held_out,
+)
+from export.int8.layer_table import spoilt_layers
+from export.int8.parity import MAX_FLIPPED_SHARE, Parity, compare
+from export.int8.predictions import (
+    Progress,
+    Proof,
+    proven,
+    silent,
+)
+from export.int8.quantized import Int8, quantized
+from train.run.report import network_of, summarise
+from train.run.run_folder import RunError, SeedRun, load_seed
 
 __all__ = ["Built", "ExportError", "Extra", "Order", "build"]
 
@@ -54,7 +70,7 @@ class Order:
     """What is asked for. `notes` stand in the model card; films of `also` are judged besides the run's own, by name.
 
     `seed` None takes the mean of all seeds, else the representative one; `images` None the run's own folder.
-    `baseline` is another run, to be held against this one in the model card. `most_flips`: see `export.parity`.
+    `baseline` is another run, to be held against this one in the model card. `most_flips`: see `export.int8.parity`.
     """
 
     run: Path

@@ -34,7 +34,13 @@ from device.inference.tensors import (
     read_outputs,
 )
 from device.preprocess.intensity import Tone
-from export.bundle import golden_file, make_key, read_signing_key, signed_parts, write_bundle
+from export.bundle.writer import (
+    golden_file,
+    make_key,
+    read_signing_key,
+    signed_parts,
+    write_bundle,
+)
 
 TINY = Path(__file__).parent / "device" / "tiny.tflite"
 TINY_EVIDENCE = TINY.with_name("tiny_evidence.tflite")

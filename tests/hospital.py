@@ -19,9 +19,9 @@ from device.bundle.loader import read_members
 from device.commands.classify_files import classify_paths
 from device.contract import Flag
 from export.app import main
-from export.bundle import make_key, read_signing_key
-from export.operating_point import Aim
-from export.reoperate import OPERATING_POINT, Request
+from export.bundle.writer import make_key, read_signing_key
+from export.set_thresholds import OPERATING_POINT, Request
+from export.site.operating_point import Aim
 from tests.bundle_factory import bright_film, make_bundle, tiny_film
 
 CALIBRATION = {"method": "platt", "a": 1.3, "b": -0.2}

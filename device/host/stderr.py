@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 
 CHATTER = b"INFO:"
 STANDARD_ERROR = 2
@@ -33,3 +35,17 @@ def hushed() -> Iterator[None]:
             for line in said:
                 if not line.startswith(CHATTER):
                     os.write(STANDARD_ERROR, line)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """TensorFlow writes to the process's own standard error, past Python's; exceptions still come through."""
+    sys.stderr.flush()
+    with redirect_stdout(io.StringIO()), Path(os.devnull).open("wb") as void:
+        kept = os.dup(STANDARD_ERROR)
+        os.dup2(void.fileno(), STANDARD_ERROR)
+        try:
+            yield
+        finally:
+            os.dup2(kept, STANDARD_ERROR)
+            os.close(kept)

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from device.inference.classifier import Scores
-from export.audit import Audit, Operator
-from export.evaluation import Evaluation, Subject, evaluated
-from export.facts import int8_metrics
-from export.judged import judged
-from export.proof import Proof
-from export.story import Story
+from export.bundle.manifest_fields import int8_metrics
+from export.card.content import Story
+from export.evaluation.evaluation import Evaluation, Subject, evaluated
+from export.int8.audit import Audit, Operator
+from export.int8.box_predictions import judged
+from export.int8.predictions import Proof
 from tests.toy_films import RECIPE
-from train.data import Films
+from train.data.dataset import Films
 from train.recipe import Recipe
-from train.report import summarise
-from train.run import seed_folder
+from train.run.report import summarise
+from train.run.run_folder import seed_folder
 
 BRIGHT = 128
 SIDE = 4

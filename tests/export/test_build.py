@@ -18,14 +18,14 @@ from device.commands.selftest import selftest
 from device.inference.classifier import Classifier
 from export.app import main
 from export.build import Built, ExportError, Order, build
-from export.bundle import make_key, read_signing_key
-from export.golden import golden_inputs
-from export.parity import MAX_FLIPPED_SHARE, Parity
+from export.bundle.golden import golden_inputs
+from export.bundle.writer import make_key, read_signing_key
+from export.int8.parity import MAX_FLIPPED_SHARE, Parity
 from tests.bundle_factory import make_bundle
-from train.data import load_films
+from train.data.dataset import load_films
+from train.networks.predictor import Answers, answers
 from train.recipe import load_recipe
-from train.run import RunError, load_seed
-from train.trained import Answers, answers
+from train.run.run_folder import RunError, load_seed
 
 EPOCH = "1767225600"
 
@@ -138,7 +138,10 @@ def test_films_that_changed_since_the_training_are_refused(toy_run: Path, key: P
 def test_a_network_that_int8_changes_too_much_is_not_written(
     toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turned = "export.proof.judged", lambda _, films: Answers(logits=np.where(np.arange(len(films)) % 2, -9.0, 9.0))
+    turned = (
+        "export.int8.predictions.judged",
+        lambda _, films: Answers(logits=np.where(np.arange(len(films)) % 2, -9.0, 9.0)),
+    )
     monkeypatch.setattr(*turned)
     order = Order(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))
     with pytest.raises(ExportError, match=r"flips \d+ of 24 labels"):

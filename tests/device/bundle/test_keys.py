@@ -13,7 +13,7 @@ from device.bundle.keys import (
     user_key_folder,
 )
 from device.bundle.loader import load_bundle
-from export.bundle import make_key, read_signing_key, trust_here
+from export.bundle.writer import make_key, read_signing_key, trust_here
 from tests.bundle_factory import make_bundle
 
 

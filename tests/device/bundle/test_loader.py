@@ -28,7 +28,7 @@ from device.bundle.loader import (
     load_bundle,
     read_members,
 )
-from export.bundle import golden_file, read_signing_key, write_bundle
+from export.bundle.writer import golden_file, read_signing_key, write_bundle
 from tests.bundle_factory import TINY, make_bundle, tiny_golden
 
 Tiny = tuple[Path, PublicKey]

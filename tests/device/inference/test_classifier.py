@@ -36,7 +36,7 @@ from device.inference.classifier import (
     level_table,
     read_outputs,
 )
-from export.bundle import golden_file
+from export.bundle.writer import golden_file
 from tests.bundle_factory import TINY, make_bundle, tiny_film, tiny_golden
 
 Tiny = tuple[Path, PublicKey]

@@ -25,7 +25,7 @@ from device.inference.classifier import (
     GoldenMismatch,
     Unsuitable,
 )
-from export.bundle import golden_file
+from export.bundle.writer import golden_file
 from tests.bundle_factory import (
     OUTLIER_THRESHOLD,
     TINY_EVIDENCE,

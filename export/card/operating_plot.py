@@ -1,0 +1,101 @@
+"""Operating plot: an operating curve comes in; a drawing that an administrator can read goes out.
+
+Films stand in the order of their probability, each as wide as every other: so the width of the band is the share of
+films in review, and probabilities that crowd round a threshold are still seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from export.card.elements import Drawing, percent
+from export.card.svg import (
+    BAND,
+    FAINT,
+    INK,
+    OURS,
+    THEIRS,
+    drawing,
+    numbers,
+    plain,
+)
+from export.evaluation.operating_curve import CurvePoint, InForce, OperatingCurve
+
+TICKS = tuple(np.round(np.linspace(0, 1, 11), 1).tolist())
+
+
+def operating_plot(curve: OperatingCurve) -> Drawing:
+    """Sensitivity and specificity by threshold over the share of films in review, the band in force shaded."""
+    low, high = (_point(curve, place.threshold) for place in (curve.clear_below, curve.flag_at))
+
+    def draw(canvas: Figure) -> None:
+        above, below = (plain(axes) for axes in canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1.4)))
+        for axes in (above, below):
+            axes.axvspan(low.below, high.below, color=BAND, lw=0)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        _class(above, curve.points, "sensitivity", OURS, "-")
+        _class(above, curve.points, "specificity", THEIRS, "--")
+        _in_force(above, low, curve.clear_below)
+        _in_force(above, high, curve.flag_at)
+        above.set(xlim=(0, 1), ylim=(-0.02, 1.2), yticks=np.linspace(0, 1, 6), ylabel="share of films of a class")
+        _review(below, curve.points)
+        below.set_xticks(TICKS, [_tick(curve.points, share) for share in TICKS])
+        below.set(xlabel="share of the films that lie below a threshold, and the threshold", ylabel="in review")
+        canvas.legend(loc="outside upper center", ncols=4)
+
+    return drawing(
+        "operating", draw, size=(9.2, 5.4), wide=True, alt=_words(curve),
+        caption="What each threshold gives and costs. Films stand from left to right in the order of their "
+        "probability, so the width of the shaded band, review, is the share of films in it. Bars at its edges, the "
+        "thresholds in force, are 95 % intervals. Below: the share in review if one threshold moved and the other not.",
+    )  # fmt: skip
+
+
+def _words(curve: OperatingCurve) -> str:
+    told = [
+        f"{place.name} {place.threshold:.3f}: sensitivity {percent(place.sensitivity.value)}, specificity "
+        f"{percent(place.specificity.value)}."
+        for place in (curve.clear_below, curve.flag_at)
+    ]
+    share = percent(curve.review.share.value)
+    return f"Sensitivity and specificity by threshold. {' '.join(told)} {share} of films are in review."
+
+
+def _point(curve: OperatingCurve, threshold: float) -> CurvePoint:
+    return next(point for point in curve.points if point.threshold == threshold)
+
+
+def _class(axes: Axes, points: Sequence[CurvePoint], measure: str, colour: str, style: str) -> None:
+    words = {"sensitivity": "pneumonia films from it up", "specificity": "normal films below it"}[measure]
+    values = [getattr(point, measure) for point in points]
+    axes.plot([point.below for point in points], values, color=colour, ls=style, lw=1.8, label=words)
+
+
+def _in_force(axes: Axes, point: CurvePoint, place: InForce) -> None:
+    """Its line, the two intervals on it, and its name on the side away from the band."""
+    axes.axvline(point.below, color=INK, lw=0.9)
+    for found, colour, marker in ((place.sensitivity, OURS, "o"), (place.specificity, THEIRS, "s")):
+        axes.plot([point.below] * 2, numbers([found.low, found.high]), color=colour, lw=2.4, solid_capstyle="butt")
+        axes.plot([point.below], numbers([found.value]), marker, color=colour, ms=6, mec="white")
+    is_low = place.name == "clear_below"
+    side = ("right" if point.below > 0.2 else "left") if is_low else ("left" if point.below < 0.8 else "right")
+    words = f"  {place.name} {place.threshold:.4g}  "
+    axes.text(point.below, 1.15 if is_low else 1.08, words, ha=side, va="center", fontsize=9.5)
+
+
+def _review(axes: Axes, points: Sequence[CurvePoint]) -> None:
+    for name, style in (("clear_below", "-"), ("flag_at", "--")):
+        line = [(p.below, share) for p in points if (share := getattr(p, f"review_if_{name}")) is not None]
+        axes.plot(*zip(*line, strict=True), color=FAINT, ls=style, lw=1.5, label=f"review with {name} there")
+    axes.set_ylim(bottom=0)
+
+
+def _tick(points: Sequence[CurvePoint], share: float) -> str:
+    """The share, and the lowest threshold with so many films below it."""
+    reached = [point.threshold for point in points if point.below >= share - 1e-9]
+    return f"{share:.0%}\n{min(reached):.3g}" if reached else f"{share:.0%}"

@@ -1,0 +1,132 @@
+"""Operating curve: probabilities, labels and thresholds come in; what each threshold gives and costs goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.film_intervals import (
+    Floats,
+    Interval,
+    Labels,
+    wilson,
+)
+from train.calibration.thresholds import Thresholds
+from train.run.run_folder import flag_counts
+
+HALF = 0.5
+GRID = tuple(np.round(np.linspace(0, 1, 201), 3).tolist())
+BETWEEN = 100
+"""Thresholds besides, between as many films each: where probabilities crowd, a grid of equal steps sees nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """What `threshold` gives: films from it up are called pneumonia; `below` is the share of all films that are not.
+
+    `review_if_clear_below` is the share of films in review if clear_below stood here and flag_at stayed, None above
+    flag_at; `review_if_flag_at` the other way round, None below clear_below.
+    """
+
+    threshold: float
+    below: float
+    sensitivity: float
+    specificity: float
+    review_if_clear_below: float | None
+    review_if_flag_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """A threshold of the bundle, `flag_at` or `clear_below`; `false_alarms` are normal films from it up."""
+
+    name: str
+    threshold: float
+    sensitivity: Interval
+    specificity: Interval
+    false_alarms: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """The band between the thresholds. An error is a film that the flag calls wrongly; in review, one half decides."""
+
+    films: int
+    inside: int
+    errors: int
+    errors_inside: int
+    share: Interval
+    share_of_errors: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingCurve:
+    """Of some films: the curve, the thresholds in force on it, films by flag and label, and the review band."""
+
+    points: tuple[CurvePoint, ...]
+    flag_at: InForce
+    clear_below: InForce
+    flags: Mapping[str, Mapping[str, int]]
+    review: Review
+
+
+def operating_curve(probabilities: Floats, labels: Labels, *, flag_at: float, clear_below: float) -> OperatingCurve:
+    """Of calibrated `probabilities` (n,) with labels 0 or 1, at least one of each."""
+    crowded = np.quantile(probabilities, np.linspace(0, 1, BETWEEN + 1), method="nearest")
+    grid = sorted({*GRID, *crowded.tolist(), flag_at, clear_below})
+    chosen = Thresholds(flag_at=flag_at, clear_below=clear_below, aim="")
+    return OperatingCurve(
+        points=tuple(_point(value, probabilities, labels, chosen) for value in grid),
+        flag_at=_in_force("flag_at", flag_at, probabilities, labels),
+        clear_below=_in_force("clear_below", clear_below, probabilities, labels),
+        flags=flag_counts(probabilities, labels, chosen),
+        review=review(probabilities, labels, flag_at=flag_at, clear_below=clear_below),
+    )
+
+
+def review(probabilities: Floats, labels: Labels, *, flag_at: float, clear_below: float) -> Review:
+    """How many films, and how many of the wrong calls, lie between the thresholds."""
+    inside = (probabilities >= clear_below) & (probabilities < flag_at)
+    called = (probabilities >= flag_at) | (inside & (probabilities >= HALF))
+    wrong = called != (labels == 1)
+    counts = int(inside.sum()), int(wrong.sum()), int((wrong & inside).sum())
+    return Review(
+        films=len(labels), inside=counts[0], errors=counts[1], errors_inside=counts[2],
+        share=wilson(counts[0], len(labels)), share_of_errors=wilson(counts[2], counts[1]),
+    )  # fmt: skip
+
+
+def complement(share: Interval) -> Interval:
+    """1 minus a share, with its interval."""
+    if share.value is None or share.low is None or share.high is None:
+        return share
+    return Interval(value=1 - share.value, low=1 - share.high, high=1 - share.low, method=share.method)
+
+
+def _point(threshold: float, probabilities: Floats, labels: Labels, chosen: Thresholds) -> CurvePoint:
+    above = probabilities >= threshold
+    lower = _share((probabilities < chosen.flag_at) & above) if threshold <= chosen.flag_at else None
+    upper = _share((probabilities >= chosen.clear_below) & ~above) if threshold >= chosen.clear_below else None
+    return CurvePoint(
+        threshold=float(threshold),
+        below=_share(~above),
+        sensitivity=_share(above[labels == 1]), specificity=_share(~above[labels == 0]),
+        review_if_clear_below=lower, review_if_flag_at=upper,
+    )  # fmt: skip
+
+
+def _share(chosen: NDArray[np.bool_]) -> float:
+    return float(chosen.mean())
+
+
+def _in_force(name: str, threshold: float, probabilities: Floats, labels: Labels) -> InForce:
+    above = probabilities >= threshold
+    well, ill = labels == 0, labels == 1
+    specificity = wilson(int((~above & well).sum()), int(well.sum()))
+    return InForce(
+        name=name, threshold=threshold, sensitivity=wilson(int((above & ill).sum()), int(ill.sum())),
+        specificity=specificity, false_alarms=complement(specificity),
+    )  # fmt: skip

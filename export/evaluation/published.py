@@ -1,0 +1,40 @@
+"""Published: the study's three confusion matrices come in; their figures with intervals go out.
+
+They are of the study's own 531 films, which are not public: beside ours they show the scale, and prove nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metrics.evaluate import Evaluation, evaluate
+from train.run.report import STUDY
+
+WHERE = "the study's own films, 231 normal and 300 pneumonia, not ours"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One system as the study prints it; the ROC AUC is not defined, for no scores are published."""
+
+    name: str
+    figures: Evaluation
+
+
+def published() -> tuple[Published, ...]:
+    """The study's own network and both vendors' products."""
+    return (
+        Published(name="the study's network", figures=_figures(STUDY["tn"], STUDY["fp"], STUDY["fn"], STUDY["tp"])),
+        Published(name="VUNO Med-Chest X-ray", figures=_figures(164, 67, 19, 281)),
+        Published(name="Lunit INSIGHT CXR", figures=_figures(121, 110, 11, 289)),
+    )
+
+
+def _figures(tn: int, fp: int, fn: int, tp: int) -> Evaluation:
+    """Each film counts as a patient: the study does not say whose they are."""
+    labels = np.repeat([0, 0, 1, 1], [tn, fp, fn, tp])
+    decided = np.repeat([False, True, False, True], [tn, fp, fn, tp])
+    films = [str(index) for index in range(len(labels))]
+    return evaluate(labels, decided.astype(np.float64), decided, films)

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from export.card.content import Story
+from export.card.elements import (
+    change,
+    p_value,
+    percent,
+    share,
+)
+from export.card.operating_plot import operating_plot
+from export.card.render import CARD, PAGE, card_parts
+from export.evaluation.baseline import Versus
+from export.evaluation.evaluation import Evaluation, Subject
+from export.evaluation.operating_curve import operating_curve
+from export.site.page_notice import with_notice
+from metrics.film_intervals import Interval, wilson
+from metrics.film_paired import McNemar
+from tests.export.evaluated import drawn_films, evaluated, story, subject
+from train.run.report import MEAN
+from train.run.run_folder import SOUP
+
+LARGEST = 1_500_000
+"""Bytes of a page that a hospital's mail still takes."""
+PICTURES = (
+    "Sensitivity and specificity by threshold", "ROC curves", "Confusion matrices", "Training accuracy",
+    "Reliability diagram", "Decision curve", "groups of films", "What each corruption costs", "every seed",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judged(toy_run: Path) -> Subject:
+    films = drawn_films(80, sources=("St. <Mary> | 1", "theirs"))
+    return subject(toy_run, films, recipe={"data": {"taught_by": ["St. <Mary> | 1"]}})
+
+
+@pytest.fixture(scope="module")
+def found(judged: Subject) -> Evaluation:
+    return evaluated(judged)
+
+
+@pytest.fixture(scope="module")
+def paired(found: Evaluation) -> Evaluation:
+    """The same against a baseline that learnt nothing batch by batch."""
+    ours = found.test.ours
+    against = Versus(
+        films=40, normal=20, pneumonia=20, left_out=3, ours=ours,
+        theirs=replace(ours, name="older", form="float, by Keras", training=()), auc=None,
+        mcnemar=McNemar(only_first=7, only_second=5, p_exact=0.774, p_mid=0.581),
+        balanced_accuracy=Interval(value=0.1, low=-0.1, high=0.3, method="paired bootstrap over patients"),
+    )  # fmt: skip
+    return replace(found, versus=against)
+
+
+@pytest.fixture(scope="module")
+def alone(judged: Subject, found: Evaluation) -> dict[str, str]:
+    return words_of(story(judged, found))
+
+
+@pytest.fixture(scope="module")
+def against(judged: Subject, paired: Evaluation) -> dict[str, str]:
+    return words_of(story(judged, paired, notes="Two `words`.\n\nAnd <two> more."))
+
+
+@pytest.fixture(scope="module")
+def page(against: dict[str, str]) -> str:
+    return against[PAGE]
+
+
+def words_of(told: Story) -> dict[str, str]:
+    return {name: content.decode() for name, content in card_parts(told).items()}
+
+
+def drawings(page: str) -> list[ET.Element]:
+    """Well formed, or it raises."""
+    return [ET.fromstring(text) for text in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]  # noqa: S314 - drawn here
+
+
+def test_the_first_screen_says_what_it_is_for_and_what_not_and_its_figures_with_intervals(page: str) -> None:
+    first = page[: page.index("<h2>Thresholds</h2>")]
+    for words in (
+        "made-up version 3", "a trial, not released", "Research use, in tests.", "Not a diagnosis", "patients from 20",
+        "of pneumonia films are not called clear", "20 normal and 20 pneumonia films", "95 % interval",
+    ):  # fmt: skip
+        assert words in first
+    assert first.count(" to ") > 6
+
+
+def test_the_first_screen_says_how_films_of_other_sources_fare_and_names_none_of_its_own(
+    found: Evaluation, against: dict[str, str]
+) -> None:
+    (beside,) = found.elsewhere
+    flags = beside.flags["theirs"]
+    alarms = flags["pneumonia"]["normal"] / sum(counts["normal"] for counts in flags.values())
+    first = against[CARD][: against[CARD].index("## Thresholds")]
+    assert f"- theirs: of 20 normal films {percent(alarms)} are flagged `pneumonia`" in first
+    assert "- St. <Mary>" not in first
+
+
+def test_every_picture_is_an_svg_that_tells_what_it_shows(page: str) -> None:
+    shown = drawings(page)
+    told = [svg.attrib["aria-label"] for svg in shown]
+    assert len(told) == len(PICTURES)
+    for words in PICTURES:
+        assert any(words in label for label in told), words
+    assert all(svg.attrib["role"] == "img" for svg in shown)
+
+
+def test_the_calibration_in_force_stands_beside_the_others_with_intervals(against: dict[str, str]) -> None:
+    said = against[CARD]
+    lines = said[said.index("| calibration |") :].splitlines()
+    for method in ("none", "temperature", "platt", "isotonic", "platt, in force"):
+        line = next(line for line in lines if line.startswith(f"| {method} |"))
+        assert len(re.findall(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", line)) == 2
+
+
+def test_seeds_are_shown_with_the_mean_of_their_weights_where_there_is_one(judged: Subject, found: Evaluation) -> None:
+    measures = dict.fromkeys(judged.summary["measures"], 0.875)
+    summary = {**judged.summary, "soup": {"measures": measures, "confusion": {}}}
+    told = words_of(story(replace(judged, summary=summary), found))[CARD]
+    assert MEAN in told
+    assert "| 0.875 |" in told
+    assert MEAN not in words_of(story(judged, found))[CARD]
+
+
+def test_the_page_is_whole_small_and_asks_nothing_of_the_network(page: str) -> None:
+    assert len(page.encode()) < LARGEST
+    assert "<script" not in page
+    assert "<image" not in page
+    assert set(re.findall(r"https?://[^\"\s)]+", page)) <= {
+        "http://www.w3.org/1999/xlink",
+        "http://www.w3.org/2000/svg",
+    }
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_words_of_manifests_and_notes_are_words_and_no_markup(against: dict[str, str]) -> None:
+    page, markdown = against[PAGE], against[CARD]
+    assert "St. &lt;Mary&gt; | 1" in page
+    assert "<Mary>" not in page
+    assert "Two <code>words</code>." in page
+    assert "<two>" not in page
+    assert "St. <Mary> \\| 1" in markdown
+    assert "## Notes\n\nTwo `words`.\n\nAnd <two> more." in markdown
+
+
+def test_both_forms_say_the_same_and_the_tables_of_the_markdown_are_whole(against: dict[str, str]) -> None:
+    titles = re.findall(r"<h2>(.*?)</h2>", against[PAGE])
+    assert [line[3:] for line in against[CARD].splitlines() if line.startswith("## ")] == titles
+    widths: set[int] = set()
+    for line in [*against[CARD].splitlines(), ""]:
+        widths = widths | {len(re.findall(r"(?<!\\)\|", line))} if line.startswith("|") else set()
+        assert len(widths) <= 1, line
+    assert "\n\n\n\n" not in against[CARD]
+
+
+def test_a_comparison_says_what_each_side_is_and_which_films_were_left_out(page: str) -> None:
+    said = html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert "made-up in int8, by the device's own code, against older in float, by Keras" in said
+    assert "3 of our test films are not among the other's" in said
+    assert "p = 0.581" in said
+    assert "the study's own films, 231 normal and 300 pneumonia, not ours" in said
+    assert "no batches" in said
+
+
+def test_the_outlier_rule_is_told_with_its_threshold_and_false_alarms(
+    judged: Subject, found: Evaluation, alone: dict[str, str]
+) -> None:
+    assert "no out-of-distribution check" not in alone[CARD]
+    assert "farther than 134" in alone[CARD]
+    assert "1.0% of the source that lies farthest" in alone[CARD]
+    assert f"it refuses {share(found.test.refused)}" in alone[CARD]
+    without = words_of(story(judged, facts={"outliers": None}))[CARD]
+    assert "It has no out-of-distribution check" in without
+
+
+def test_without_films_the_card_has_the_manifests_figures_and_no_pictures_of_them(judged: Subject) -> None:
+    parts = words_of(story(judged))
+    assert len(drawings(parts[PAGE])) == 1
+    assert "## Worse exposures" not in parts[CARD]
+    assert "never on the test films" in parts[CARD]
+    assert "not measured: the films were not at hand" in parts[CARD]
+
+
+def test_without_a_baseline_the_network_stands_alone_beside_the_published_figures(alone: dict[str, str]) -> None:
+    assert "## Decisions and training" in alone[CARD]
+    assert "| VUNO Med-Chest X-ray, the study's films | 164 | 67 | 19 | 281 |" in alone[CARD]
+
+
+def test_a_network_that_is_the_mean_of_all_seeds_is_called_so(judged: Subject) -> None:
+    training = {"seed": SOUP, "data_digest": "0" * 64}
+    assert "the mean of the weights of seeds [1, 2]" in words_of(story(judged, facts={"training": training}))[CARD]
+
+
+def test_the_same_story_gives_the_same_bytes(judged: Subject, found: Evaluation, alone: dict[str, str]) -> None:
+    assert words_of(story(judged, found)) == alone
+
+
+def test_a_notice_stands_on_top_and_later_ones_above_it(page: str) -> None:
+    once = with_notice(page.encode(), "Own point", ["flag_at <0.7>"])
+    twice = with_notice(once, "Another point", ["flag_at 0.8"]).decode()
+    assert twice.index("Another point") < twice.index("Own point") < twice.index("made-up version 3</h1>")
+    assert "&lt;0.7&gt;" in twice
+    assert with_notice(b"<p>an older page</p>", "x", []) == b"<p>an older page</p>"
+
+
+def test_figures_read_as_a_person_would_write_them() -> None:
+    assert share(wilson(1, 2)) == "50.0 % (9.5 to 90.5)"
+    assert share(Interval(value=0.0, low=-1e-17, high=0.2, method="")) == "0.0 % (0.0 to 20.0)"
+    assert share(None) == share(wilson(0, 0)) == "-"
+    assert change(Interval(value=-0.02, low=-0.04, high=0.001, method="")) == "-0.020 (-0.040 to +0.001)"
+    assert (p_value(0.0004), p_value(0.04)) == ("p < 0.001", "p = 0.040")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.5, 0.5), (0.0, 0.0), (1.0, 1.0)])
+def test_thresholds_at_the_very_ends_can_be_drawn(low: float, high: float) -> None:
+    labels = np.arange(40) % 2
+    curve = operating_curve(np.linspace(0, 1, 40), labels, flag_at=high, clear_below=low)
+    assert f"flag_at {high:.3f}" in drawings(operating_plot(curve).svg)[0].attrib["aria-label"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1100])
+def test_a_browser_shows_the_page_without_a_fault_on_screens_of_any_width(
+    page: str, tmp_path: Path, width: int
+) -> None:
+    from tests.flow.browser import Browser, missing_part  # noqa: PLC0415 - selenium may be absent
+
+    if missing := missing_part():
+        pytest.skip(missing)
+    (tmp_path / "card.html").write_text(page)
+    browser = Browser(size=(width, 900), scheme="light")
+    try:
+        browser.open(f"file://{tmp_path / 'card.html'}")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        assert browser.run("[...document.querySelectorAll('svg')].every(s => s.getBoundingClientRect().height > 60)")
+        assert browser.driver.get_log("browser") == []
+    finally:
+        browser.close()

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from export.evaluation.baseline import Called, versus
+from export.evaluation.curves import roc, training_curves
+from export.evaluation.evaluation import Evaluation
+from export.evaluation.occlusion import DRAWS
+from export.evaluation.operating_curve import complement, operating_curve, review
+from export.evaluation.published import published
+from export.evaluation.sampled_robustness import MOST_OF_A_CLASS
+from export.evaluation.sampled_robustness import drawn_films as drawn_of
+from export.int8.predictions import Proof, refused
+from metrics.evaluate import balanced_accuracy, patient_tables
+from metrics.film_intervals import Interval, wilson
+from metrics.film_paired import delong_test, mcnemar
+from tests.export.evaluated import THRESHOLDS, drawn_films, evaluated, subject
+from train.networks.predictor import Answers
+from train.run.report import STUDY, summarise
+from train.run.run_folder import RunError
+
+
+@pytest.fixture(scope="module")
+def chances() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, some of them equal and some on a threshold, and labels that they tell a little of."""
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 2, 300)
+    return np.round(np.clip(random.normal(0.35 + 0.3 * labels, 0.2), 0, 1), 2), labels
+
+
+@pytest.fixture(scope="module")
+def found(toy_run: Path) -> Evaluation:
+    return evaluated(subject(toy_run, drawn_films(60)))
+
+
+def test_the_operating_curve_is_what_counting_says(chances: tuple[np.ndarray, np.ndarray]) -> None:
+    probabilities, labels = chances
+    curve = operating_curve(probabilities, labels, flag_at=0.6, clear_below=0.4)
+    ill = [p for p, y in zip(probabilities, labels, strict=True) if y]
+    well = [p for p, y in zip(probabilities, labels, strict=True) if not y]
+    for point in curve.points:
+        t = point.threshold
+        assert point.sensitivity == sum(p >= t for p in ill) / len(ill)
+        assert point.specificity == sum(p < t for p in well) / len(well)
+        assert point.below == sum(p < t for p in probabilities) / len(probabilities)
+        lower = sum(t <= p < 0.6 for p in probabilities) / len(probabilities) if t <= 0.6 else None
+        upper = sum(0.4 <= p < t for p in probabilities) / len(probabilities) if t >= 0.4 else None
+        assert (point.review_if_clear_below, point.review_if_flag_at) == (lower, upper)
+
+
+def test_both_thresholds_in_force_are_on_the_curve_with_their_intervals(chances: tuple[np.ndarray, np.ndarray]) -> None:
+    probabilities, labels = chances
+    curve = operating_curve(probabilities, labels, flag_at=0.617, clear_below=0.401)
+    assert {0.617, 0.401} <= {point.threshold for point in curve.points}
+    ill = int(labels.sum())
+    assert curve.flag_at.sensitivity == wilson(int(((probabilities >= 0.617) & (labels == 1)).sum()), ill)
+    assert curve.clear_below.false_alarms.value == pytest.approx(np.mean(probabilities[labels == 0] >= 0.401))
+    assert sum(sum(counts.values()) for counts in curve.flags.values()) == len(labels)
+
+
+def test_review_holds_the_films_and_the_wrong_calls_that_counting_finds(
+    chances: tuple[np.ndarray, np.ndarray],
+) -> None:
+    probabilities, labels = chances
+    band = review(probabilities, labels, flag_at=0.6, clear_below=0.4)
+    inside = errors = errors_inside = 0
+    for p, y in zip(probabilities, labels, strict=True):
+        flag = "pneumonia" if p >= 0.6 else "clear" if p < 0.4 else "review"
+        called = {"pneumonia": 1, "clear": 0, "review": int(p >= 0.5)}[flag]
+        inside += flag == "review"
+        errors += called != y
+        errors_inside += called != y and flag == "review"
+    assert (band.inside, band.errors, band.errors_inside) == (inside, errors, errors_inside)
+    assert band.share == wilson(inside, 300)
+    assert band.share_of_errors == wilson(errors_inside, errors)
+
+
+def test_without_a_wrong_call_the_share_of_errors_in_review_is_not_defined() -> None:
+    band = review(np.array([0.1, 0.9]), np.array([0, 1]), flag_at=0.6, clear_below=0.4)
+    assert (band.errors, band.share_of_errors.value) == (0, None)
+
+
+def test_a_share_turned_round_keeps_its_interval() -> None:
+    turned, straight = complement(wilson(90, 100)), wilson(10, 100)
+    assert (turned.value, turned.low, turned.high) == pytest.approx((straight.value, straight.low, straight.high))
+    nothing = Interval(value=None, low=None, high=None, method="wilson")
+    assert complement(nothing) is nothing
+
+
+def test_a_distance_that_is_no_number_is_refused_as_on_a_box() -> None:
+    said = Answers(logits=np.zeros(3), distances=np.array([1.0, 3.0, np.nan]))
+    assert refused(said, 2.0).tolist() == [False, True, True]
+    assert refused(said, None) is None
+
+
+def test_corruptions_are_judged_on_as_many_films_of_each_class_as_is_said_and_the_same_every_time() -> None:
+    labels = np.repeat([0, 1], [1000, 30])
+    chosen = drawn_of(labels)
+    assert (chosen[labels == 0].sum(), chosen[labels == 1].sum()) == (MOST_OF_A_CLASS, 30)
+    np.testing.assert_array_equal(chosen, drawn_of(labels))
+
+
+def test_the_evaluation_has_every_part_and_is_json_without_holes(found: Evaluation) -> None:
+    assert found.test.counts == {"normal": 30, "pneumonia": 30, "patients": 30}
+    assert len(found.stress.rows) == 37
+    assert found.occlusion is not None
+    assert found.occlusion.difference.value > 0
+    assert found.test.refused is not None
+    assert 0 < found.test.refused.value < 1
+    assert len(found.test.net_benefit) == 99
+    assert [row.field for row in found.test.groups] == ["all", "view", "view"]
+    assert found.elsewhere == found.separation == ()
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert json.loads(text)["test"]["operating"]["flag_at"]["threshold"] == THRESHOLDS["flag_at"]
+
+
+def test_progress_is_told_to_the_end(toy_run: Path) -> None:
+    told: dict[str, tuple[int, int]] = {}
+    evaluated(subject(toy_run, drawn_films(24)), on_progress=lambda what, done, of: told.update({what: (done, of)}))
+    assert told == {"judging corrupted films": (36, 36), "hiding evidence": (2 + DRAWS, 2 + DRAWS)}
+
+
+def test_sources_whose_labels_do_not_teach_are_never_pooled_with_the_others(toy_run: Path) -> None:
+    films = drawn_films(80, sources=("ours", "theirs"))
+    data: dict[str, Any] = {"data": {"taught_by": ["ours"]}}
+    found = evaluated(subject(toy_run, films, recipe=data))
+    assert found.test.counts["normal"] == found.test.ours.figures.tn + found.test.ours.figures.fp == 20
+    assert (found.stress.normal, found.stress.of) == (20, 40)
+    (beside,) = found.elsewhere
+    assert beside.sources == ("ours", "theirs")
+    assert "all" not in {row.field for row in beside.groups}
+    assert {row.value for row in beside.groups if row.field == "source"} == {"ours", "theirs"}
+    assert [(row.label, row.first, row.second) for row in found.separation] == [
+        (0, "ours", "theirs"), (1, "ours", "theirs"),
+    ]  # fmt: skip
+
+
+def test_a_further_manifest_stands_apart_under_its_name(toy_run: Path) -> None:
+    further = drawn_films(30, seed=5)
+    plain = subject(toy_run, drawn_films(40))
+    box: Any = plain.classifier
+    said = Answers(logits=np.array([box.classify(film).logit for film in further.images]))
+    found = evaluated(replace(plain, proofs={**plain.proofs, "clinic": Proof(films=further, keras=said, int8=said)}))
+    assert found.test.counts["normal"] == 20
+    (beside,) = found.elsewhere
+    assert (beside.name, beside.counts["normal"], beside.groups[0].field) == ("clinic", 15, "all")
+    assert {(row.first, row.second) for row in found.separation} == {("clinic", "test")}
+
+
+def _baseline(run: Path, place: Path, films: Any, logits: np.ndarray, labels: np.ndarray | None = None) -> Path:
+    """A copy of `run` that says it was measured on `films`, with these logits."""
+    shutil.copytree(run, place)
+    labels = films.labels if labels is None else labels
+    seed = place / f"seed-{summarise(run)['representative_seed']}"
+    names = [f"elsewhere/{case}" for case in films.cases]
+    parts = [("test", name, digest) for name, digest in zip(names, films.digests, strict=True)]
+    scores = [(name, label, 0, logit) for name, label, logit in zip(names, labels, logits, strict=True)]
+    decisions = [(name, int(logit > 0), 0) for name, logit in zip(names, logits, strict=True)]
+    _write(place / "films.csv", ("part", "file", "sha256"), parts)
+    _write(seed / "scores.csv", ("case_id", "label", "score", "logit"), scores)
+    _write(seed / "decisions.csv", ("case_id", "label", "score"), decisions)
+    return place
+
+
+def _write(path: Path, header: tuple[str, ...], lines: list[tuple[Any, ...]]) -> None:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *lines])
+
+
+def _called(films: Any, seed: int, strength: float) -> Called:
+    logits = np.random.default_rng(seed).normal(strength * (2 * films.labels - 1), 1)
+    return Called(logits=logits, decided=logits >= 0)
+
+
+def test_a_baseline_is_paired_film_by_film_whatever_its_manifest_calls_them(toy_run: Path, tmp_path: Path) -> None:
+    films = drawn_films(60)
+    ours, theirs = _called(films, 1, 1.5), _called(films, 2, 0.3)
+    there = np.arange(60) >= 10
+    kept = replace(films, **{
+        name: tuple(v for v, k in zip(getattr(films, name), there, strict=True) if k)
+        for name in ("cases", "digests")
+    }, labels=films.labels[there])  # fmt: skip
+    baseline = _baseline(toy_run, tmp_path / "base", kept, theirs.logits[there])
+    found = versus("ours", films, ours, toy_run, baseline)
+    assert (found.films, found.normal, found.pneumonia, found.left_out) == (50, 25, 25, 10)
+    labels = films.labels[there]
+    assert found.auc == delong_test(labels, ours.logits[there], theirs.logits[there])
+    assert found.mcnemar == mcnemar(labels, ours.decided[there], theirs.decided[there])
+    patients = [patient for patient, kept in zip(films.patients, there, strict=True) if kept]
+    sums = [patient_tables(labels, c.decided[there], patients).sum(axis=0)[None] for c in (ours, theirs)]
+    assert found.balanced_accuracy.value == pytest.approx(
+        float(balanced_accuracy(sums[0])[0] - balanced_accuracy(sums[1])[0])
+    )
+    assert "int8" in found.ours.form
+    assert "Keras" in found.theirs.form
+
+
+@pytest.mark.parametrize("wrong", ["labels", "films", "itself", "nothing"])
+def test_a_baseline_that_does_not_fit_is_a_fault_of_use(toy_run: Path, tmp_path: Path, wrong: str) -> None:
+    films = drawn_films(20)
+    ours = _called(films, 1, 1.0)
+    baseline = _baseline(
+        toy_run, tmp_path / "base", films, ours.logits, 1 - films.labels if wrong == "labels" else None
+    )
+    if wrong == "nothing":
+        (baseline / "films.csv").unlink()
+    ours_films = drawn_films(20, seed=9) if wrong == "films" else films
+    with pytest.raises(RunError, match=r"base|run itself"):
+        if wrong == "itself":
+            evaluated(subject(toy_run, films, baseline=toy_run))
+        versus("ours", ours_films, ours, toy_run, baseline)
+
+
+def test_roc_keeps_its_ends_and_the_networks_own_point() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 3000)
+    logits = random.normal(labels, 1)
+    curve = roc(labels, logits, logits >= 0.5)
+    assert len(curve.false_positive) <= 200
+    assert (curve.false_positive[0], curve.false_positive[-1], curve.true_positive[-1]) == (0, 1, 1)
+    assert curve.own == (np.mean(logits[labels == 0] >= 0.5), np.mean(logits[labels == 1] >= 0.5))
+
+
+def test_training_curves_are_of_every_seed(toy_run: Path) -> None:
+    curves = training_curves(toy_run)
+    assert [curve.seed for curve in curves] == [1, 2]
+    assert curves[0].batches == (1, 2, 3, 4)
+    assert 0 <= curves[0].accuracy[0] <= 1
+
+
+def test_what_the_study_printed_comes_out_of_its_matrices() -> None:
+    first, vuno, lunit = published()
+    assert first.figures.balanced_accuracy.value == pytest.approx(STUDY["balanced_accuracy"], abs=1e-4)
+    assert first.figures.specificity.value == pytest.approx(STUDY["specificity"], abs=1e-4)
+    assert vuno.figures.balanced_accuracy.value == pytest.approx(0.82331, abs=1e-5)
+    assert lunit.figures.accuracy.value == pytest.approx(0.7721, abs=1e-4)

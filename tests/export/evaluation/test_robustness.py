@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import recall_score, roc_auc_score
+
+from export.evaluation.robustness import CLEAN, Robustness, robustness
+from train.augmentation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+
+LABELS = np.tile([0, 1], 20)
+ANCHOR = -0.4
+
+
+def films() -> np.ndarray:
+    """Grey 100 in the mean for normal and 108 for pneumonia, and stripes of period 8; uint8 (40, 96, 96)."""
+    random = np.random.default_rng(0)
+    stripes = 20 * np.sin(2 * np.pi * np.arange(96) / 8)[:, None] * np.ones(96)
+    means = 100 + 8 * LABELS + random.normal(0, 3, 40)
+    return np.clip(means[:, None, None] + stripes + random.normal(0, 1, (40, 96, 96)), 0, 255).astype(np.uint8)
+
+
+def brightness(found: np.ndarray) -> tuple[np.ndarray, None]:
+    """Judges by the mean grey alone: what an exposure fault ruins, and blur does not."""
+    return found.mean(axis=(1, 2)) / 4 - 26, None
+
+
+def rows_of(rows: tuple[Robustness, ...], name: str) -> list[Robustness]:
+    return [row for row in rows if row.corruption == name]
+
+
+@pytest.fixture(scope="module")
+def by_brightness() -> tuple[Robustness, ...]:
+    return robustness(brightness, films(), LABELS, anchor=ANCHOR)
+
+
+def test_there_is_a_row_for_the_films_as_they_are_and_one_for_each_fault_and_strength(
+    by_brightness: tuple[Robustness, ...],
+) -> None:
+    expected = [(CLEAN, 0), *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS)]
+    assert [(row.corruption, row.strength) for row in by_brightness] == expected
+    clean = by_brightness[0]
+    assert (clean.auc_change, clean.flips.value, clean.refused, clean.n) == (None, 0, None, 40)
+
+
+@pytest.mark.parametrize(("name", "strength"), [("exposure", 2), ("quantum noise", 3), ("scale", 1)])
+def test_a_rows_figures_are_those_of_the_films_so_corrupted(
+    by_brightness: tuple[Robustness, ...], name: str, strength: int
+) -> None:
+    row = rows_of(by_brightness, name)[strength - 1]
+    before, after = (brightness(each)[0] for each in (films(), corrupt(films(), name, strength)))
+    called = after >= ANCHOR
+    assert row.roc_auc.value == pytest.approx(roc_auc_score(LABELS, after))
+    assert row.auc_change is not None
+    assert row.auc_change.value == pytest.approx(roc_auc_score(LABELS, after) - roc_auc_score(LABELS, before))
+    assert row.sensitivity.value == pytest.approx(recall_score(LABELS, called))
+    assert row.specificity.value == pytest.approx(recall_score(LABELS, called, pos_label=0))
+    assert row.flips.value == pytest.approx((called != (before >= ANCHOR)).mean())
+
+
+def test_what_a_judge_looks_at_is_what_hurts_it(by_brightness: tuple[Robustness, ...]) -> None:
+    hurt, unhurt = rows_of(by_brightness, "exposure")[2], rows_of(by_brightness, "blur")[2]
+    assert hurt.auc_change is not None
+    assert hurt.auc_change.high is not None
+    assert hurt.auc_change.high < -0.1
+    assert unhurt.auc_change is not None
+    assert unhurt.auc_change.low is not None
+    assert unhurt.auc_change.low > -0.02
+    assert unhurt.flips.value == 0
+
+
+def test_a_judge_that_does_not_look_at_the_film_loses_nothing() -> None:
+    for row in robustness(lambda _: (LABELS * 2.0 - 1, None), films(), LABELS)[1:]:
+        assert row.auc_change is not None
+        assert (row.auc_change.value, row.flips.value, row.roc_auc.value) == (0, 0, 1)
+
+
+def test_refusals_are_counted_and_refused_films_still_are() -> None:
+    def wary(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return brightness(found)[0], (found.mean(axis=(1, 2)) < 96).astype(float)
+
+    rows = robustness(wary, films(), LABELS, outlier_threshold=0.5)
+    dark = rows_of(rows, "exposure")[2]
+    expected = (corrupt(films(), "exposure", 3).mean(axis=(1, 2)) < 96).mean()
+    assert dark.refused is not None
+    assert dark.refused.value == pytest.approx(expected)
+    assert dark.n == 40
+    assert robustness(wary, films(), LABELS)[0].refused is None
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    robustness(brightness, films(), LABELS, on_step=lambda done, of: told.append((done, of)))
+    total = len(CORRUPTIONS) * len(STRENGTHS)
+    assert told == [(done, total) for done in range(1, total + 1)]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from device.bundle.loader import MODEL, read_members
+from device.host.stderr import quiet
+from export.int8.audit import audit
+from tests.bundle_factory import TINY
+
+
+def converted(*layers: keras.Layer, optimize: bool = False) -> bytes:
+    """A network of float, or with weights quantized as it runs, as no box should get it."""
+    network = keras.Sequential([keras.Input((8, 8, 1), batch_size=1), *layers])
+    with quiet():
+        archive = tf.lite.TFLiteConverter.from_keras_model(network)
+        archive.optimizations = [tf.lite.Optimize.DEFAULT] if optimize else []
+        return bytes(archive.convert())
+
+
+def test_the_int8_network_of_the_tests_passes() -> None:
+    found = audit(TINY.read_bytes())
+    assert found.passed
+    assert [operator.name for operator in found.operators] == ["AVERAGE_POOL_2D", "RESHAPE", "FULLY_CONNECTED"]
+    assert found.bytes == TINY.stat().st_size
+
+
+def test_a_network_of_real_numbers_is_objected_to() -> None:
+    found = audit(converted(keras.layers.Conv2D(2, 3), keras.layers.Flatten()))
+    assert not found.passed
+    assert any("int8 expected" in words for words in found.objections)
+    assert any("not 8-bit" in words for operator in found.operators for words in operator.objections)
+
+
+def test_an_operator_that_the_edge_tpu_lacks_is_named() -> None:
+    found = audit(converted(keras.layers.Lambda(tf.math.sin)))
+    assert not found.passed
+    words = [said for operator in found.operators for said in operator.objections]
+    assert any("is not an operator of the Edge TPU" in said for said in words)
+
+
+@pytest.mark.parametrize("content", [b"", b"no flatbuffer at all, only words", bytes(64)])
+def test_what_is_no_network_is_named(content: bytes) -> None:
+    with pytest.raises(ValueError, match="tflite"):
+        audit(content)
+
+
+def test_the_released_bundles_network_passes(project_root: Path) -> None:
+    for bundle in sorted((project_root / "firmware_config" / "bundles").glob("*.bundle")):
+        assert audit(dict(read_members(bundle))[MODEL]).passed
+
+
+def test_weights_may_have_four_dimensions_but_no_film_may() -> None:
+    found = audit(converted(keras.layers.Conv2D(2, 3)))
+    said = [words for operator in found.operators for words in operator.objections]
+    assert not any("innermost" in words for words in said)
+    assert np.prod([1, 8, 8, 1]) == 64

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from device.inference.backends.engine import build_engine
+from export.int8.quantized import quantized, unquantized
+from tests.train.fitting.test_edge import EDGE, trained_run
+from train.fitting.int8_features import toned
+from train.networks.predictor import answers
+from train.run.run_folder import SeedRun, load_seed
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> SeedRun:
+    """A rule over features whose kernels stand on int8's grid."""
+    folder = tmp_path_factory.mktemp("settled")
+    return load_seed(trained_run(folder, rule={**EDGE["rule"], "noise_penalty": 10.0}), 1)
+
+
+@pytest.fixture(scope="module")
+def films(settled: SeedRun) -> np.ndarray:
+    with np.load(settled.folder.parent / "calibration.npz") as arrays:
+        found: np.ndarray = arrays["images"]
+    return found
+
+
+def test_a_network_on_the_grid_is_quantized_as_it_is(settled: SeedRun, films: np.ndarray) -> None:
+    before, after = settled.trained.network.get_weights(), unquantized(settled, films).get_weights()
+    assert all((old == new).all() for old, new in zip(before, after, strict=True))
+
+
+def test_its_int8_form_answers_as_it_does(settled: SeedRun, films: np.ndarray) -> None:
+    network = quantized(settled, films)
+    engine = build_engine(network.tflite, threads=1, backend="cpu")
+    shown = (toned(films, settled.trained.tone).astype(np.int16) - 128).astype(np.int8)[..., None]
+    said = [engine.run(film[None]) for film in shown]
+    place, features = network.outputs["evidence"], network.outputs["features"]
+    logits = np.array([maps[place].sum() for maps in said]) + network.outputs["bias"]
+    known = answers(settled.trained, films)
+    assert known.features is not None
+    assert np.abs(logits - known.logits).max() < 0.25 * known.logits.std()
+    found = np.array([np.concatenate([maps[i].ravel() for i in features]) for maps in said])
+    assert np.corrcoef(found.ravel(), known.features.ravel())[0, 1] > 0.95

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector import reads
+from device.bundle.keys import PublicKey
+from device.bundle.loader import load_bundle
+from device.commands.classify_files import classify_paths
+from device.contract import IdKind, content_id, pseudonym
+from export.site.reads import ReadsError, SiteReads, site_reads
+from tests.dicom_files import make_dx
+
+DIGEST, OTHER = "a" * 64, "b" * 64
+KEY = bytes(range(32))
+
+
+def result(path: str, score: float | None, *, digest: str = DIGEST, **ids: Any) -> dict[str, Any]:
+    """What `classify` writes of one film, as far as it matters here."""
+    exposure = ids.pop("exposure_id", hashlib.sha256(path.encode()).hexdigest()[:32])
+    rest = {"study_id": None, "patient_id": None, "accession_id": None, **ids}
+    flag = "unclassified" if score is None else "review"
+    return {
+        "schema": 1, "exposure_id": exposure, **rest, "flag": flag, "score": score,
+        "model": {"name": "study", "version": 1, "digest": digest}, "source_path": path,
+    }  # fmt: skip
+
+
+class Site:
+    """A folder with what a site has: results and reads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.results, self.reads, self.key = folder / "results.jsonl", folder / "reads.csv", folder / "site.key"
+        self.key.write_text(KEY.hex())
+        self.key.chmod(0o600)
+
+    def has(self, *results: dict[str, Any]) -> None:
+        self.results.write_text("".join(json.dumps(one) + "\n" for one in results))
+
+    def read(self, header: str, *lines: str, keyed: bool = False) -> SiteReads:
+        self.reads.write_text("\n".join([header, *lines, ""]))
+        return site_reads(self.results, self.reads, digest=DIGEST, site_key=self.key if keyed else None)
+
+    def refuses(self, words: str, header: str, *lines: str) -> None:
+        with pytest.raises(ReadsError, match=words):
+            self.read(header, *lines)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Two films, `films/a.png` (0.25) and `films/b.png` (0.75)."""
+    found = Site(tmp_path)
+    found.has(result("films/a.png", 0.25), result("films/b.png", 0.75))
+    return found
+
+
+def scores(found: SiteReads) -> list[tuple[float, int]]:
+    """Score and label of each film, ascending."""
+    pairs = zip(1 / (1 + np.exp(-found.logits)), found.labels, strict=True)
+    return sorted((round(float(score), 6), int(label)) for score, label in pairs)
+
+
+def left_out(found: SiteReads) -> dict[str, int]:
+    return {reason: count for reason, count in found.left_out.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        ("file", ("a.png", "b.png")),
+        ("file", ("films/a.png", "./films//b.png")),
+        ("source_path", ("films/a.png", "films/b.png")),
+        ("case_id", ("a.png", "films/b.png")),
+    ],
+)
+def test_reads_name_films_by_path_or_its_end(site: Site, column: str, names: Sequence[str]) -> None:
+    found = site.read(f"{column},label", f"{names[0]},0", f"{names[1]},1")
+    assert scores(found) == [(0.25, 0), (0.75, 1)]
+    assert not left_out(found)
+
+
+@pytest.mark.parametrize("column", ["exposure_id", "case_id", "study_id", "accession_id"])
+def test_reads_name_films_by_keyed_identifiers(site: Site, column: str) -> None:
+    kind = "exposure_id" if column == "case_id" else column
+    site.has(result("x/1", 0.25, **{kind: "0a" * 16}), result("x/2", 0.75, **{kind: "0b" * 16}))
+    assert scores(site.read(f"{column},label", f"{'0a' * 16},0", f"{'0b' * 16},1")) == [(0.25, 0), (0.75, 1)]
+
+
+def test_reads_of_the_collectors_form_are_keyed_as_the_box_did(site: Site) -> None:
+    site.has(
+        result("1", 0.1, exposure_id=pseudonym(KEY, IdKind.EXPOSURE, "1.2.3")),
+        result("2", 0.2, study_id=pseudonym(KEY, IdKind.STUDY, "1.2")),
+        result("3", 0.8, accession_id=pseudonym(KEY, IdKind.ACCESSION, "A100")),
+        result("4", 0.9, exposure_id=content_id(KEY, "c" * 64)),
+    )
+    header = "reader,label,sop_instance_uid,study_instance_uid,accession_number,content_sha256"
+    lines = ("R1,normal,1.2.3,,,", "R1,0,,1.2,,", "R1,1,,,A100,", f"R1,pneumonia,,,,{'C' * 64}")
+    assert scores(site.read(header, *lines, keyed=True)) == [(0.1, 0), (0.2, 0), (0.8, 1), (0.9, 1)]
+    site.refuses("sop_instance_uid: name the key of the results with --site-key", header, *lines)
+
+
+def test_films_that_a_box_keyed_are_found_by_a_file_that_the_collector_takes_too(
+    site: Site, tiny_bundle: tuple[Path, PublicKey], tmp_path: Path
+) -> None:
+    bundle, public = tiny_bundle
+    films = [make_dx(tmp_path / f"{index}.dcm", SOPInstanceUID=f"1.2.3.{index}") for index in range(2)]
+    code = classify_paths(
+        films, bundle=bundle, out=site.results, progress=False, site_key=site.key, trusted=[public.where],
+        backend="cpu", threads=1,
+    )  # fmt: skip
+    digest = load_bundle(bundle, [public]).model.digest
+    site.reads.write_text("Reader,Label,SOP_Instance_UID\nR1,normal,1.2.3.0\nR1,1,1.2.3.1\nR2,1,1.2.3.1\n")
+    found = site_reads(site.results, site.reads, digest=digest, site_key=site.key)
+    assert (code, sorted(found.labels)) == (0, [0, 1])
+    theirs = {read.identifiers.exposure_id: read.positive for read in reads.read(site.reads, KEY)}
+    exposures = [json.loads(line)["exposure_id"] for line in site.results.read_text().splitlines()]
+    assert theirs == dict(zip(exposures, (False, True), strict=True))
+
+
+def test_a_read_that_names_an_exposure_belongs_to_it_or_to_none(site: Site) -> None:
+    site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5, accession_id="0c" * 16))
+    found = site.read("exposure_id,accession_id,file,label", ",,a.png,0", ",,b.png,1", f"{'0d' * 16},{'0c' * 16},,1")
+    assert left_out(found) == {"reads without a result": 1, "films with a result and no read": 1}
+
+
+def test_a_name_that_fits_several_films_is_left_out_and_its_whole_path_is_not(site: Site) -> None:
+    site.has(*(result(path, score) for path, score in (("a.png", 0.1), ("x/a.png", 0.9), ("x/b.png", 0.5))))
+    found = site.read("file,label", "a.png,0", "x/a.png,1")
+    assert scores(found) == [(0.1, 0), (0.9, 1)]
+    site.has(*(result(path, score) for path, score in (("y/a.png", 0.1), ("x/a.png", 0.9), ("x/b.png", 0.5))))
+    found = site.read("file,label", "a.png,0", "x/a.png,1", "b.png,0")
+    assert scores(found) == [(0.5, 0), (0.9, 1)]
+    assert left_out(found)["reads that fit several films"] == 1
+
+
+def test_a_study_means_its_film_that_the_network_judged(site: Site) -> None:
+    study = {"study_id": "0e" * 16}
+    site.has(result("pa", 0.75, **study), result("lateral", None, **study), result("a.png", 0.25))
+    assert scores(site.read("study_id,file,label", f"{'0e' * 16},,1", ",a.png,0")) == [(0.25, 0), (0.75, 1)]
+
+
+def test_the_majority_of_readers_counts_and_a_tie_is_no_reference(site: Site) -> None:
+    site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5))
+    lines = [f"{film},{reader},{label}" for film, said in {"a.png": "010", "b.png": "110", "c.png": "01"}.items()
+             for reader, label in enumerate(said)]  # fmt: skip
+    found = site.read("file,reader,label", *lines)
+    assert scores(found) == [(0.25, 0), (0.75, 1)]
+    assert left_out(found) == {"films whose reads tie": 1}
+
+
+def test_the_same_word_of_the_same_reader_counts_once(site: Site) -> None:
+    lines = ("a.png,R1,1", "films/a.png,R1,1", "a.png,R2,0", "a.png,R3,0", "b.png,R1,1")
+    assert scores(site.read("file,reader,label", *lines)) == [(0.25, 0), (0.75, 1)]
+
+
+def test_two_words_of_one_reader_on_one_film_are_refused(site: Site) -> None:
+    site.refuses(r"line 3: another label for the film of line 2; keep one$", "file,reader,label", "a.png,R1,1",
+                 "films/a.png,R1,0")  # fmt: skip
+    site.refuses("name the readers in a column reader", "file,label", "a.png,1", "a.png,0")
+
+
+def test_a_film_under_two_names_or_judged_twice_is_one(site: Site) -> None:
+    twice = [result(path, 0.25, exposure_id="0f" * 16) for path in ("a.png", "copy/a2.png")]
+    site.has(*twice, result("b.png", 0.5), result("b.png", 0.75))
+    found = site.read("file,reader,label", "a.png,R1,0", "a2.png,R2,0", "b.png,R1,1")
+    assert scores(found) == [(0.25, 0), (0.75, 1)]
+
+
+def test_films_of_one_patient_are_known_as_such(site: Site) -> None:
+    site.has(*(result(f"{index}.png", 0.5, patient_id="0a" * 16 if index < 2 else None) for index in range(4)))
+    found = site.read("file,label", "0.png,0", "1.png,1", "2.png,0", "3.png,1")
+    assert len(set(found.patients)) == 3
+
+
+def test_what_is_left_out_is_counted(site: Site) -> None:
+    foreign, unjudged = result("f.png", 0.5, digest=OTHER), result("lateral.png", None)
+    site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5), foreign, unjudged)
+    found = site.read("file,label", "a.png,0", "b.png,1", "f.png,1", "lateral.png,1", "nowhere.png,0")
+    assert left_out(found) == {
+        "results of another network": 1,
+        "films with a result and no read": 1,
+        "reads without a result": 2,
+        "films that the network did not judge": 1,
+    }
+
+
+def test_results_may_be_a_table(site: Site) -> None:
+    site.results.write_text(
+        "\ufefffile, Score ,model_digest\n"
+        f'"films/a, first.png",0.25,{DIGEST}\nfilms/b.png,0.75,{DIGEST}\n\nfilms/c.png,,{DIGEST}\n'
+    )
+    found = site.read("file,label", '"a, first.png",0', "films/b.png,1", "c.png,1")
+    assert scores(found) == [(0.25, 0), (0.75, 1)]
+    assert left_out(found) == {"films that the network did not judge": 1}
+
+
+def test_scores_of_zero_and_one_have_logits(site: Site) -> None:
+    site.has(result("a.png", 0.0), result("b.png", 1.0))
+    assert np.isfinite(site.read("file,label", "a.png,0", "b.png,1").logits).all()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (
+            [result("a.png", 0.5, digest=OTHER)],
+            "no result of this bundle's network aaaaaaaaaaaa…, but of bbbbbbbbbbbb…",
+        ),
+        ([{**result("a.png", 0.5), "score": "high"}], "line 1: score: a number from 0 to 1"),
+        ([{**result("a.png", 0.5), "score": 1.5}], "line 1: score"),
+        ([{**result("a.png", 0.5), "score": float("nan")}], "line 1: score"),
+        ([{**result("a.png", 0.5), "score": True}], "line 1: score"),
+        ([{"model": {"digest": DIGEST}, "score": 0.5}], "line 1: exposure_id or one of"),
+        ([{"hello": 1}], "line 1: no result of a box; name what `classify` wrote"),
+        ([{"model": 7}], "line 1: no result of a box"),
+    ],
+)
+def test_results_that_are_none_are_named(site: Site, lines: Sequence[dict[str, Any]], words: str) -> None:
+    site.has(*lines)
+    site.refuses(words, "file,label", "a.png,0")
+
+
+def test_films_that_the_network_did_not_judge_choose_nothing(site: Site) -> None:
+    site.has(result("a.png", None), result("b.png", None))
+    site.refuses("the network judged none of the films with a read; their gate says why", "file,label", "a.png,0")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty; a header line"),
+        ("file,label\na.png,1\n", "no column score and no model_digest"),
+        ('{"model": {"digest": "x"}}\nnot json\n', "line 2: no result of a box"),
+        (f"file,file,score,model_digest\na,a,1,{DIGEST}\n", "two columns have the same name"),
+        (f"file,score,model_digest\na,b,1,{DIGEST}\n", "line 2: 4 cells under 3 columns; quote"),
+        ('file,score,model_digest\n"a,1\n', "not CSV"),
+    ],
+)
+def test_text_that_holds_no_results_is_named(site: Site, text: str, words: str) -> None:
+    site.results.write_text(text)
+    site.refuses(words, "file,label", "a.png,0")
+
+
+def test_files_that_cannot_be_read_are_named(site: Site, tmp_path: Path) -> None:
+    site.results.write_bytes(b"\xff\xfe{")
+    site.refuses("not UTF-8 text; save it as UTF-8", "file,label", "a.png,0")
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ReadsError, match="cannot be read"):
+            site_reads(path, site.reads, digest=DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "words"),
+    [
+        ("file,read", ["a.png,0"], "columns label and one of .*file.* expected, with commas"),
+        ("name,label", ["a.png,0"], "columns label and one of"),
+        ("file,label", ["a.png,2"], "line 2: label: 0, 1, normal or pneumonia"),
+        ("file,label", ["a.png,0", "b.png"], "line 3: label"),
+        ("file,label", ["a.png,0", ",1"], "line 3: names no film"),
+        ("file,reader,label", ["a.png,,1"], "reader: empty"),
+        ("file,label", ["x.png,0", "y.png,1"], "none of its films is in .*; compare how both name films"),
+        ("file,label", ["a.png,0", "b.png,0"], "no pneumonia film among the 2 with a score; add reads of some"),
+        ("file,label", ["a.png,1"], "no normal film among the 1"),
+        ("file,label", [], "none of its films"),
+        ("", [], "empty; a header line"),
+    ],
+)
+def test_reads_that_cannot_be_used_are_named(site: Site, header: str, lines: Sequence[str], words: str) -> None:
+    site.refuses(words, header, *lines)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30), unique=True))
+def test_whatever_a_file_is_called_its_whole_path_finds_it(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    paths = [f"films/{index}/{name.strip().strip('/') or 'x'}" for index, name in enumerate([*names, "a", "b"])]
+    site = Site(tmp_path_factory.mktemp("site"))
+    site.has(*(result(path, 0.5, exposure_id=f"{index:032x}") for index, path in enumerate(paths)))
+    with site.reads.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("file", "label"), *((path, index % 2) for index, path in enumerate(paths))])
+    found = site_reads(site.results, site.reads, digest=DIGEST)
+    assert len(found.labels) == len(paths)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device.bundle.keys import read_public_key
+from device.bundle.loader import (
+    GOLDEN,
+    MODEL,
+    load_bundle,
+    read_members,
+)
+from device.bundle.slots import install
+from device.config import ModelConfig
+from device.contract import decide
+from device.inference.classifier import Classifier
+from export.bundle.inspect import parity_line
+from export.bundle.writer import golden_file
+from export.set_thresholds import PICTURE, reoperate
+from tests.bundle_factory import TINY, make_bundle, make_evidence_bundle, tiny_golden
+from tests.hospital import (
+    AIMS,
+    CALIBRATION,
+    Command,
+    Site,
+    classified,
+    command,
+    flags,
+    labelled,
+    make_site,
+    public,
+    record,
+    site,
+)
+
+__all__ = ["command", "site"]
+
+
+def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
+    command: Command, site: Site, tmp_path: Path
+) -> None:
+    out = tmp_path / "ours.bundle"
+    code, said, faults = command.run(site.told(out, *AIMS))
+    assert (code, faults) == (0, "")
+    old = load_bundle(site.bundle, [read_public_key(site.vendor_key)])
+    new = load_bundle(out, [read_public_key(public(site.key))])
+    assert (new.manifest.version, new.manifest.name, new.manifest.released) == (4, "tiny", True)
+    assert (new.model.digest, new.tflite) == (old.model.digest, old.tflite)
+    assert f"after: flag at {new.thresholds.flag_at:.4f}, clear below {new.thresholds.clear_below:.4f}" in said
+    settings = ModelConfig(
+        bundle=tmp_path / "models" / "active", trusted_keys=(public(site.key), site.vendor_key), backend="cpu",
+        threads=1,
+    )  # fmt: skip
+    install(site.bundle, settings)
+    assert install(out, settings).model.version == 4
+    films = classified(site.films, settings.bundle, public(site.key), tmp_path / "again.jsonl")
+    assert {film["thresholds"]["flag_at"] for film in films} == {new.thresholds.flag_at}
+    assert [film["flag"] for film in films] == [decide(film["probability"], new.thresholds) for film in films]
+    assert {(row["flag"], row["label"]): row["after"] for row in record(out)["expected"]} == flags(films)
+
+
+def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> None:
+    said = {"passed": True, "label_flips": 1, "films": 9, "flipped_share": 1 / 9, "flag_flips": 2}
+    parity = said | {"largest_score_difference": 0.1, "interpreter": "an interpreter"}
+    parts = {MODEL: TINY.read_bytes(), GOLDEN: golden_file(*tiny_golden()), "model_card.md": b"# Tiny\n"}
+    bundle, key = make_bundle(tmp_path, parts={**parts, "parity.json": json.dumps(parity).encode()})
+    old = load_bundle(bundle, [key])
+    made = reoperate(make_site(tmp_path, bundle, key.where).request(tmp_path / "ours.bundle", flag_at=0.9))
+    found = json.loads(dict(read_members(made.out))["parity.json"])
+    assert found["measured_with"] == {
+        "version": old.manifest.version, "flag_at": old.thresholds.flag_at, "clear_below": old.thresholds.clear_below,
+    }  # fmt: skip
+    assert f"thresholds of version {old.manifest.version}" in parity_line(found)
+    assert "version" not in parity_line(parity)
+
+
+def test_before_is_what_the_box_really_said(site: Site, tmp_path: Path) -> None:
+    made = reoperate(site.request(tmp_path / "ours.bundle", sensitivity=0.8))
+    assert {(row["flag"], row["label"]): row["before"] for row in made.rows} == flags(site.lines())
+    told = {film["exposure_id"]: film["probability"] for film in site.lines()}
+    np.testing.assert_array_equal(made.before.probabilities(made.site.logits), [told[name] for name in sorted(told)])
+
+
+def test_an_evidence_networks_bundle_keeps_its_outlier_rule(tmp_path: Path) -> None:
+    bundle, key = make_evidence_bundle(tmp_path)
+    site = make_site(tmp_path, bundle, key.where)
+    made = reoperate(site.request(tmp_path / "ours.bundle", flag_at=0.9))
+    judged = [film for film in site.lines() if film["score"] is not None]
+    assert 0 < len(judged) < len(site.films)
+    assert made.site.left_out["films that the network did not judge"] == len(site.films) - len(judged)
+    new = load_bundle(made.out, [read_public_key(public(site.key))])
+    assert new.outliers is not None
+    assert Classifier(new, backend="cpu", threads=1).thresholds.flag_at == 0.9
+
+
+def test_the_new_bundle_says_what_was_asked_what_chose_it_and_what_to_expect(site: Site, tmp_path: Path) -> None:
+    made = reoperate(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
+    parts = dict(read_members(made.out))
+    manifest = load_bundle(made.out, [read_public_key(public(site.key))]).manifest
+    ill = sum(labelled(index) for index in range(48))
+    assert manifest.thresholds.chosen_on == (
+        f"{48 - ill} normal and {ill} pneumonia films by the site's own reads; version 3 had 0.7000 and 0.3000"
+    )
+    assert manifest.thresholds.aim == (
+        "clear_below: sensitivity of not being clear 0.8 at the lower 95 % bound; flag_at: as before; "
+        "probabilities fitted to the same films"
+    )
+    assert manifest.metrics["sensitivity_at_clear"].low >= 0.8
+    assert "which chose the thresholds too" in manifest.measured_on
+    card = parts["model_card.md"].decode()
+    assert card.startswith("# tiny version 4: a site's own operating point")
+    assert card.endswith("---\n\n# Tiny\n")
+    assert record(made.out)["from"] == {
+        "name": "tiny",
+        "version": 3,
+        "network": hashlib.sha256(parts[MODEL]).hexdigest(),
+    }
+
+
+def test_a_card_with_pictures_has_the_notice_on_top_and_later_ones_above_it(site: Site, tmp_path: Path) -> None:
+    parts = dict(read_members(site.bundle))
+    own = {name: parts[name] for name in ("model.tflite", "golden.npz", "model_card.md")}
+    page = {"model_card.html": b"<body><!-- notice --><h1>tiny</h1></body>"}
+    bundle, _ = make_bundle(
+        tmp_path, key=site.vendor_key.with_suffix(""), parts=own | page, calibration=CALIBRATION, version=3
+    )
+    first = reoperate(replace(site.request(tmp_path / "a.bundle", flag_at=0.8), bundle=bundle))
+    second = reoperate(replace(site.request(tmp_path / "b.bundle", flag_at=0.9), bundle=first.out))
+    text = dict(read_members(second.out))["model_card.html"].decode()
+    order = ["tiny version 5: a site", "flag_at 0.9000", "tiny version 4: a site", "flag_at 0.8000", "<h1>tiny</h1>"]
+    assert re.findall("|".join(order), text) == order
+    pneumonia = sum(row["after"] for row in first.rows if row["label"] == "pneumonia")
+    assert f"Of {pneumonia} films read as pneumonia: " in text
+
+
+def test_a_bundle_may_be_chosen_anew_again(site: Site, tmp_path: Path) -> None:
+    first = reoperate(site.request(tmp_path / "first.bundle", sensitivity=0.8))
+    second = reoperate(replace(site.request(tmp_path / "second.bundle", flag_at=0.9), bundle=first.out))
+    assert (second.version, second.before.clear_below) == (5, first.after.clear_below)
+    assert second.after.clear_below == first.after.clear_below
+    assert record(second.out)["from"]["version"] == 4
+
+
+def test_the_same_films_and_key_give_the_same_bundle(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    made = [reoperate(site.request(tmp_path / name, sensitivity=0.8)).out for name in ("a.bundle", "b.bundle")]
+    assert made[0].read_bytes() == made[1].read_bytes()
+
+
+def test_a_bundle_may_be_a_folder_with_the_picture_in_it(site: Site, tmp_path: Path) -> None:
+    made = reoperate(site.request(tmp_path / "ours", sensitivity=0.8))
+    assert made.picture == tmp_path / "ours" / PICTURE
+    assert load_bundle(made.out, [read_public_key(public(site.key))]).manifest.version == 4
+
+
+def test_the_picture_shows_both_points_and_lies_beside_the_bundle(site: Site, tmp_path: Path) -> None:
+    made = reoperate(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
+    assert made.picture == tmp_path / "ours.operating_point.svg"
+    assert made.picture.read_bytes() == dict(read_members(made.out))[PICTURE]
+    words = re.sub(r"<[^>]+>", " ", made.picture.read_text())
+    for said in ("sensitivity", "specificity", "95 %", "before: flag_at 0.7000", "before: clear_below 0.3000",
+                 f"after: clear_below {made.after.clear_below:.4f}"):  # fmt: skip
+        assert said in words
+
+
+def test_a_bundle_of_before_is_replaced(site: Site, tmp_path: Path) -> None:
+    out = tmp_path / "ours.bundle"
+    first, second = (reoperate(site.request(out, sensitivity=share)) for share in (0.6, 0.8))
+    assert first.after.clear_below > second.after.clear_below
+    assert load_bundle(out, [read_public_key(public(site.key))]).thresholds.clear_below == second.after.clear_below
+
+
+def test_it_needs_no_tensorflow() -> None:
+    code = "import export.on_site, sys; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert found.stdout.strip() == "[]"

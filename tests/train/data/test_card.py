@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.toy_films import toy_film
+from train.commands.data import show_data
+from train.data.card import contact_sheet, examine, write_card
+from train.data.manifest import ManifestError, Row
+from train.data.statistics import age_band, short_cuts
+from train.recipe import DataSection
+
+HEADER = ("file", "label", "patient_id", "split", "source", "view", "sex", "age", "tier")
+SPLITS = ("train", "train", "validation", "test")
+
+
+def sound_lines() -> list[list[str]]:
+    labels, sexes = ("normal", "pneumonia"), "FM"
+    return [
+        [
+            f"{i}.png",
+            labels[i % 2],
+            f"p{i // 2}",
+            SPLITS[i // 2 % 4],
+            "AB"[i // 40],
+            "PA",
+            sexes[i // 2 % 2],
+            str(20 + i),
+            "A",
+        ]
+        for i in range(80)
+    ]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty films of source A, forty of B, which are darker and blurred."""
+    folder, random = tmp_path_factory.mktemp("images"), np.random.default_rng(1)
+    for i in range(80):
+        film = toy_film(random, ill=i % 2 == 1)
+        dark = cv2.GaussianBlur(film, (0, 0), 1.0) // 2
+        cv2.imwrite(str(folder / f"{i}.png"), film if i < 40 else dark)
+    return folder
+
+
+def written(folder: Path, lines: list[list[str]], header: tuple[str, ...] = HEADER) -> Path:
+    with (folder / "manifest.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *lines])
+    return folder / "manifest.csv"
+
+
+def test_a_sound_manifest_has_a_card_without_films_in_it(images: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "card"
+    show_data(written(tmp_path, sound_lines()), images, out=out, recipe="")
+    html, markdown = (out / "card.html").read_text(), (out / "card.md").read_text()
+    for text in (html, markdown):
+        assert "No fault: training would start." in text
+        assert "hold patients' films" in text
+        assert "what style tells" in text
+        assert "20-29" in text
+    assert html.count("<svg") == 3
+    assert "<img" not in html
+    assert "base64" not in html
+    assert "http://" not in html.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert {path.name for path in out.glob("contact-*.png")} == {
+        "contact-A-normal.png", "contact-A-pneumonia.png", "contact-B-normal.png", "contact-B-pneumonia.png"
+    }  # fmt: skip
+    assert "80 films" in capsys.readouterr().out
+
+
+def test_style_tells_a_source_that_was_made_otherwise_and_not_one_that_was_not(images: Path, tmp_path: Path) -> None:
+    card = examine(written(tmp_path, sound_lines()), images, DataSection())
+    told = {(cut.asked, cut.among): cut.auc for cut in short_cuts(card.rows, card.films)}
+    assert told["source A or another", "normal films"].low > 0.9
+    mixed = [
+        Row(line=row.line, file=row.file, label=row.label, patient=row.patient, source="CD"[place // 2 % 2])
+        for place, row in enumerate(card.rows)
+    ]
+    unknowing = {(cut.asked, cut.among): cut.auc for cut in short_cuts(mixed, card.films)}
+    assert unknowing["source C or another", "normal films"].low < 0.6
+
+
+def test_what_would_stop_training_stands_in_the_card_and_is_raised_after_it(images: Path, tmp_path: Path) -> None:
+    lines = sound_lines()
+    lines[5][0], lines[6][1], lines[7][2], lines[8][7] = "absent.png", "maybe", "", "old"
+    lines.append(["0.png", "normal", "other", "test", "A", "", "", "", ""])
+    with pytest.raises(ManifestError) as caught:
+        show_data(written(tmp_path, lines), images, out=tmp_path / "card", recipe="")
+    for words in ("line 7 (absent.png)", "line 8 (6.png): label 'maybe'", "line 9 (7.png): no patient_id", "age 'old'"):
+        assert words in str(caught.value)
+        assert words.replace("'", "&#39;") in (tmp_path / "card" / "card.html").read_text()
+
+
+def test_a_film_in_two_parts_is_shown_and_stops_training_where_the_recipe_says_so(images: Path, tmp_path: Path) -> None:
+    manifest = written(tmp_path, [*sound_lines(), ["0.png", "normal", "other", "test", "A", "", "", "", ""]])
+    card = examine(manifest, images, DataSection())
+    assert card.faults == ()
+    assert card.duplicates.lines == (("line 2 (0.png)", "line 82 (0.png)", "1.00", "train, test"),)
+    assert "1 films are left out" in card.duplicates.title
+    strict = cast("Any", SimpleNamespace(**dict(DataSection()), near_duplicates="error"))
+    (fault,) = examine(manifest, images, strict).faults
+    assert "line 2 (0.png) in train and line 82 (0.png) in test show one exposure" in fault
+
+
+def test_a_manifest_of_files_alone_still_has_a_card(images: Path, tmp_path: Path) -> None:
+    card = examine(written(tmp_path, [[line[0]] for line in sound_lines()], ("file",)), images, DataSection())
+    write_card(card, tmp_path / "card")
+    assert len(card.rows) == 80
+    assert any("no column label" in fault for fault in card.faults)
+    assert (tmp_path / "card" / "contact-films-unlabelled.png").is_file()
+
+
+def test_a_manifest_whose_films_are_all_away_has_a_card_that_says_so(images: Path, tmp_path: Path) -> None:
+    card = examine(written(tmp_path, sound_lines()), tmp_path, DataSection())
+    write_card(card, tmp_path / "card")
+    assert len([fault for fault in card.faults if "is not under" in fault]) == 80
+    assert "0 films read" in (tmp_path / "card" / "card.md").read_text()
+
+
+def test_names_in_the_manifest_cannot_write_the_page(images: Path, tmp_path: Path) -> None:
+    lines = sound_lines()
+    lines[0][4] = "<script>alert(1)</script>"
+    write_card(examine(written(tmp_path, lines), images, DataSection()), tmp_path / "card")
+    assert "<script" not in (tmp_path / "card" / "card.html").read_text()
+
+
+def test_the_young_are_left_out_and_counted(images: Path, tmp_path: Path) -> None:
+    card = examine(written(tmp_path, sound_lines()), images, DataSection(min_years=30))
+    assert (len(card.rows), card.left_out) == (70, 10)
+
+
+def test_ages_fall_into_bands() -> None:
+    ages = (None, 0.5, 6, 19.9, 20, 29.9, 79, 80, 101)
+    expected = ["(not said)", "00-05", "06-19", "06-19", "20-29", "20-29", "70-79", "80 and over", "80 and over"]
+    assert [age_band(age) for age in ages] == expected
+
+
+def test_a_contact_sheet_has_rows_of_six() -> None:
+    assert contact_sheet(np.zeros((7, 224, 224), np.uint8)).shape == (224, 672)
+
+
+def test_an_absent_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="--images"):
+        show_data(written(tmp_path, sound_lines()), tmp_path / "absent", out=None, recipe="")

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.dicom_files import make_dx
+from tests.toy_films import HEADER, Line, toy_lines, write_manifest
+from train.data.dataset import (
+    ManifestError,
+    load,
+    load_films,
+    read_rows,
+)
+from train.data.manifest import years
+from train.recipe import DataSection, OperatingRows, find_recipe, load_recipe
+
+SECTION = DataSection(split_column="paper_protocol", operating=OperatingRows(column="split", among=("validation",)))
+
+
+def faulty(folder: Path, films: Path, lines: list[Line], header: tuple[str, ...] = HEADER) -> str:
+    """What is said of a manifest with these lines."""
+    with pytest.raises(ManifestError) as caught:
+        load_films(write_manifest(folder, lines, header), films, SECTION)
+    return str(caught.value)
+
+
+def changed(index: int, **fields: str) -> list[Line]:
+    lines = [dict(zip(HEADER, line, strict=True)) for line in toy_lines()]
+    lines[index].update(fields)
+    return [tuple(line[name] for name in HEADER) for line in lines]  # type: ignore[misc]
+
+
+def test_films_come_out_in_parts_with_labels_patients_and_digests(toy: Path) -> None:
+    told: list[tuple[int, int]] = []
+    films = load_films(toy / "manifest.csv", toy, SECTION, on_film=lambda done, of: told.append((done, of)))
+    assert {part: len(found) for part, found in films.items()} == {"train": 16, "operating": 12, "test": 12}
+    assert films["train"].images.shape == (16, 224, 224)
+    assert films["train"].images.dtype == np.uint8
+    assert films["train"].labels.tolist() == [0, 1] * 8
+    assert films["test"].counts() == {"normal": 6, "pneumonia": 6, "patients": 6}
+    assert len(set(films["train"].digests)) == 16
+    assert told[-1] == (40, 40)
+
+
+def test_no_patient_is_in_two_parts(toy: Path) -> None:
+    films = load_films(toy / "manifest.csv", toy, SECTION)
+    patients = [set(part.patients) for part in films.values()]
+    assert not patients[0] & patients[1] | patients[0] & patients[2] | patients[1] & patients[2]
+
+
+def test_rows_of_no_part_are_left_alone(toy: Path, tmp_path: Path) -> None:
+    unused = ("images/nowhere.png", "unknown", "x", "other", "")
+    rows = read_rows(write_manifest(tmp_path, [*toy_lines(), unused]), SECTION)
+    assert len(rows) == 40
+
+
+def test_the_digest_changes_with_a_label_and_with_a_film(toy: Path, tmp_path: Path) -> None:
+    digest = load_films(toy / "manifest.csv", toy, SECTION)["train"].digest
+    relabelled = write_manifest(tmp_path, changed(0, label="pneumonia"))
+    assert load_films(relabelled, toy, SECTION)["train"].digest != digest
+    swapped = write_manifest(tmp_path, changed(0, file="images/train-2.png"))
+    assert load_films(swapped, toy, SECTION)["train"].digest != digest
+
+
+def test_a_row_without_its_film_is_named(toy: Path, tmp_path: Path) -> None:
+    said = faulty(tmp_path, toy, changed(3, file="images/gone.png"))
+    assert "line 5 (images/gone.png)" in said
+    assert "correct --images" in said
+
+
+def test_a_label_that_is_neither_is_named(toy: Path, tmp_path: Path) -> None:
+    assert "line 2 (images/train-0.png): label 'maybe', normal or pneumonia expected" in faulty(
+        tmp_path, toy, changed(0, label="maybe")
+    )
+
+
+def test_a_film_that_does_not_decode_is_named(toy: Path, tmp_path: Path) -> None:
+    (toy / "images" / "broken.png").write_bytes(b"\x89PNG but no more")
+    said = faulty(tmp_path, toy, changed(0, file="images/broken.png"))
+    assert "line 2 (images/broken.png): does not decode" in said
+    assert "delete the row" in said
+
+
+def test_a_class_that_is_missing_in_a_part_is_named(toy: Path, tmp_path: Path) -> None:
+    lines = [line for line in toy_lines() if not (line[4] == "test" and line[1] == "normal")]
+    assert "test: no normal film; both classes are needed" in faulty(tmp_path, toy, lines)
+
+
+def test_a_patient_in_two_parts_is_named_with_the_rows(toy: Path, tmp_path: Path) -> None:
+    said = faulty(tmp_path, toy, changed(16, patient_id="train-0"))
+    assert "patient train-0 is in test and train" in said
+    assert "line 2 (images/train-0.png)" in said
+    assert "line 18 (images/test-0.png)" in said
+    assert "one part" in said
+
+
+def test_a_row_without_a_patient_is_named(toy: Path, tmp_path: Path) -> None:
+    assert "line 2 (images/train-0.png): no patient_id" in faulty(tmp_path, toy, changed(0, patient_id=" "))
+
+
+def test_all_faults_are_told_at_once_but_not_endlessly(toy: Path, tmp_path: Path) -> None:
+    lines = [(f"images/gone-{i}.png", *line[1:]) for i, line in enumerate(toy_lines())]
+    said = faulty(tmp_path, toy, lines)
+    assert "40 fault(s)" in said
+    assert "and 20 more" in said
+
+
+def test_a_missing_column_is_named(toy: Path, tmp_path: Path) -> None:
+    header = ("file", "label", "patient_id", "split", "something")
+    assert "no column paper_protocol" in faulty(tmp_path, toy, toy_lines(), header)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x81"])
+def test_what_is_no_table_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "manifest.csv").write_bytes(content)
+    with pytest.raises(ManifestError, match=r"manifest\.csv"):
+        read_rows(tmp_path / "manifest.csv", SECTION)
+
+
+def test_an_absent_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="--manifest"):
+        read_rows(tmp_path / "absent.csv", SECTION)
+
+
+def test_the_studys_parts_have_the_studys_counts(shared_data: Path) -> None:
+    rows = read_rows(shared_data / "paediatric" / "manifest.csv", load_recipe(find_recipe("study")).data)
+    counted = {(part, label): 0 for part in ("train", "operating", "test") for label in ("normal", "pneumonia")}
+    for row in rows:
+        counted[row.part, row.label] += 1
+    assert [counted["train", "normal"], counted["train", "pneumonia"]] == [900, 900]
+    assert [counted["test", "normal"], counted["test", "pneumonia"]] == [231, 300]
+
+
+MORE = ("source", "tier", "view", "sex", "age", "cluster_id")
+
+
+def with_more(folder: Path, changes: dict[int, dict[str, str]] | None = None) -> Path:
+    """The toy manifest with the columns that a manifest may have; each patient's films are one cluster."""
+    lines = []
+    for index, line in enumerate(toy_lines()):
+        said = {"source": "A", "tier": "B", "view": "AP", "sex": "F", "age": "64", "cluster_id": f"c{line[2]}"}
+        said |= dict(zip(HEADER, line, strict=True)) | (changes or {}).get(index, {})
+        lines.append(tuple(said[name] for name in (*HEADER, *MORE)))
+    return write_manifest(folder, cast("list[Line]", lines), (*HEADER, *MORE))
+
+
+def test_what_the_manifest_says_of_a_film_is_carried_along(toy: Path, tmp_path: Path) -> None:
+    changes = {0: {"source": "B", "tier": "A", "view": "PA", "sex": "M", "age": "018M"}, 1: {"age": "", "sex": ""}}
+    films = load_films(with_more(tmp_path, changes), toy, SECTION)["train"]
+    assert (films.sources[:2], films.tiers[:2], films.views[:2]) == (("B", "A"), ("A", "B"), ("PA", "AP"))
+    assert films.sexes[:3] == ("M", "", "F")
+    assert films.ages[0] == 1.5
+    assert np.isnan(films.ages[1])
+
+
+def test_a_manifest_that_says_nothing_more_leaves_blanks(toy: Path) -> None:
+    films = load_films(toy / "manifest.csv", toy, SECTION)["test"]
+    assert set(films.sources) == set(films.tiers) == set(films.views) == set(films.sexes) == {""}
+    assert np.isnan(films.ages).all()
+
+
+def test_a_cluster_of_duplicates_in_two_parts_is_named_with_the_rows(toy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load_films(with_more(tmp_path, {16: {"cluster_id": "ctrain-0"}}), toy, SECTION)
+    assert "cluster ctrain-0 is in test and train" in str(caught.value)
+    assert "line 2 (images/train-0.png)" in str(caught.value)
+    assert "line 18 (images/test-0.png)" in str(caught.value)
+
+
+def test_a_part_far_down_a_patients_rows_is_still_shown(toy: Path, tmp_path: Path) -> None:
+    lines = [
+        (*line[:2], "one" if line[3] == "train" or i == 20 else line[2], *line[3:])
+        for i, line in enumerate(toy_lines())
+    ]
+    assert "line 22 (images/test-4.png)" in faulty(tmp_path, toy, cast("list[Line]", lines))
+
+
+def test_a_cluster_stands_for_a_patient_who_is_not_known(toy: Path, tmp_path: Path) -> None:
+    changes = {index: {"patient_id": ""} for index in range(4)}
+    films = load_films(with_more(tmp_path, changes), toy, SECTION)["train"]
+    assert films.patients[:5] == ("cluster ctrain-0",) * 2 + ("cluster ctrain-1",) * 2 + ("train-2",)
+
+
+def test_a_row_without_patient_and_cluster_is_named(toy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"line 2 \(images/train-0\.png\): no patient_id; .*cluster_id"):
+        load_films(with_more(tmp_path, {0: {"patient_id": "", "cluster_id": ""}}), toy, SECTION)
+
+
+def test_an_age_that_is_none_is_named(toy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"line 3 \(images/train-1\.png\): age 'old', years expected"):
+        load_films(with_more(tmp_path, {1: {"age": "old"}}), toy, SECTION)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("64", 64.0), ("0.5", 0.5), ("064Y", 64.0), ("006M", 0.5), ("", None), ("-3", None), ("64 years", None)],
+)
+def test_ages_are_years_or_as_dicom_writes_them(text: str, expected: float | None) -> None:
+    assert years(text) == expected
+
+
+def test_the_young_are_left_out_and_counted_and_those_of_no_known_age_stay(toy: Path, tmp_path: Path) -> None:
+    changes = {0: {"age": "19"}, 1: {"age": "20"}, 2: {"age": ""}, 16: {"age": "5"}}
+    loaded = load(with_more(tmp_path, changes), toy, SECTION.model_copy(update={"min_years": 20}))
+    assert {part: len(films) for part, films in loaded.films.items()} == {"train": 15, "operating": 12, "test": 11}
+    assert loaded.left_out == {"younger than 20 years": 2}
+    assert "images/train-0.png" not in loaded.films["train"].cases
+
+
+@pytest.fixture
+def leaky(toy: Path) -> list[Line]:
+    """A training film that shows, mirrored and brighter, what a test film of another patient shows."""
+    film = cv2.imread(str(toy / "images" / "test-0.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(toy / "images" / "copy.png"), cv2.LUT(film[:, ::-1], np.arange(256, dtype=np.uint8) // 2 + 60))
+    return [("images/copy.png", "normal", "somebody", "train", "train"), *toy_lines()]
+
+
+def test_a_near_duplicate_of_a_test_film_is_left_out_of_training_and_counted(
+    toy: Path, tmp_path: Path, leaky: list[Line]
+) -> None:
+    loaded = load(write_manifest(tmp_path, leaky), toy, SECTION)
+    assert {part: len(films) for part, films in loaded.films.items()} == {"train": 16, "operating": 12, "test": 12}
+    assert loaded.left_out == {"near-duplicate of a film in another part": 1}
+
+
+def test_a_near_duplicate_in_two_parts_is_an_error_where_the_recipe_says_so(
+    toy: Path, tmp_path: Path, leaky: list[Line]
+) -> None:
+    strict = cast("Any", SimpleNamespace(**dict(SECTION), near_duplicates="error"))
+    with pytest.raises(ManifestError) as caught:
+        load(write_manifest(tmp_path, leaky), toy, strict)
+    assert (
+        "line 2 (images/copy.png) in train and line 19 (images/test-0.png) in test show one exposure, mirrored"
+        in str(caught.value)
+    )
+
+
+def test_a_class_that_duplicates_leave_empty_is_named(toy: Path, tmp_path: Path, leaky: list[Line]) -> None:
+    lines = [line for line in leaky if line[3] != "train" or line[1] == "pneumonia" or line[0] == "images/copy.png"]
+    assert "train: no normal film" in faulty(tmp_path, toy, lines)
+
+
+def test_dicom_rows_are_read_as_the_box_reads_them(toy: Path, tmp_path: Path) -> None:
+    make_dx(toy / "images" / "film.dcm")
+    films = load_films(write_manifest(tmp_path, changed(0, file="images/film.dcm")), toy, SECTION)["train"]
+    assert films.cases[0] == "images/film.dcm"
+    assert films.images[0, 0, 0] < 10
+    assert films.images[0, -1, -1] > 245
+
+
+def test_a_byte_order_mark_and_blanks_are_no_part_of_names(toy: Path, tmp_path: Path) -> None:
+    text = (toy / "manifest.csv").read_text().replace(",train-0,", ", train-0 ,")
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8-sig")
+    assert load_films(tmp_path / "manifest.csv", toy, SECTION)["train"].patients[0] == "train-0"

@@ -1,0 +1,91 @@
+"""Trains toy networks with every batch spread over two logical processors; what came of it goes to an .npz.
+
+A program of its own, because logical processors are set before TensorFlow starts.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tests.toy_films import RECIPE
+from train.data.dataset import Films, load_films
+from train.fitting import fine_tune, from_scratch
+from train.fitting.devices import settle, strategy
+from train.networks.predictor import Trained, answers
+from train.recipe import Recipe
+
+DEVICES = ("CPU:0", "CPU:1")
+STUDY = Recipe.model_validate({**RECIPE, "optimizer": {"learning_rate": 1e-6}})
+EDGE = Recipe.model_validate(
+    {
+        **RECIPE,
+        "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
+        "fine_tune": {"at_least_films": 1, "epochs": 2, "frozen_blocks": 15},
+    }
+)
+shares: list[int] = []
+
+
+class CutOff(Exception):
+    pass
+
+
+class CountedLoss(keras.losses.SparseCategoricalCrossentropy):
+    """Notes how many films each processor was given."""
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        tf.numpy_function(lambda count: shares.append(int(count)), [tf.shape(y_true)[0]], [])
+        return super().call(y_true, y_pred)
+
+
+def study(films: dict[str, Films]) -> dict[str, Any]:
+    keras.losses.SparseCategoricalCrossentropy = CountedLoss
+    found = from_scratch.fit(STUDY, films["train"], 1)
+    logits = answers(Trained(network=found.network, mean=found.mean), films["test"].images).logits
+    weights = {f"weight{index}": value for index, value in enumerate(found.network.get_weights())}
+    return {**weights, "losses": [step.loss for step in found.history], "logits": logits, "shares": shares}
+
+
+def edge(films: dict[str, Films], checkpoints: Path) -> dict[str, Any]:
+    """Cut off in the second epoch, and gone on with."""
+    losses: list[float] = []
+
+    def plug(step: Any) -> None:
+        if step.done == 3:
+            raise CutOff
+        losses.append(step.loss)
+
+    settle(1)
+    try:
+        fine_tune.fine_tune(EDGE, films["train"], 1, on_step=plug, checkpoints=checkpoints)
+    except CutOff:
+        settle(1)
+        found = fine_tune.fine_tune(
+            EDGE, films["train"], 1, on_step=lambda s: losses.append(s.loss), checkpoints=checkpoints
+        )
+    return {"edge_losses": losses, "edge_weight": found.weight}
+
+
+def main(folder: Path, out: Path) -> None:
+    (processor,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration() for _ in DEVICES])
+    used: list[int] = []
+
+    def spread() -> tf.distribute.Strategy:
+        found = strategy(DEVICES)
+        used.append(found.num_replicas_in_sync)
+        return found
+
+    from_scratch.strategy = fine_tune.strategy = spread  # type: ignore[attr-defined]
+    films = load_films(folder / "manifest.csv", folder, STUDY.data)
+    np.savez(out, **study(films), **edge(films, out.parent / "checkpoints"), used=used)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,123 @@
+"""What GPUs would be asked to do, done by processors: batches spread over two devices, and networks in float16."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.toy_films import COUNTS, RECIPE
+from tests.train.fitting.spread import EDGE, STUDY, CutOff
+from train.data.dataset import Films, load_films
+from train.fitting.devices import precision, strategy
+from train.fitting.fine_tune import AVERAGE
+from train.fitting.from_scratch import fit
+from train.fitting.train_network import learn
+from train.networks.predictor import Trained, answers
+from train.recipe import Recipe
+from train.run.run_folder import (
+    load_seed,
+    seed_folder,
+    start_run,
+    train_seed,
+)
+
+
+@pytest.fixture(scope="module")
+def films(toy: Path) -> dict[str, Films]:
+    return load_films(toy / "manifest.csv", toy, STUDY.data)
+
+
+@pytest.fixture(scope="module")
+def spread(toy: Path, project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    out = tmp_path_factory.mktemp("spread") / "found.npz"
+    command = [sys.executable, "-m", "tests.train.fitting.spread", str(toy), str(out)]
+    subprocess.run(command, cwd=project_root, check=True, capture_output=True)
+    with np.load(out) as found:
+        return dict(found)
+
+
+@pytest.mark.timeout(900)  # the first test that asks for it trains on both devices
+def test_every_device_takes_its_share_of_every_batch(spread: dict[str, np.ndarray]) -> None:
+    steps = STUDY.epochs * COUNTS["train"] // STUDY.batch_size
+    assert spread["shares"].tolist() == [STUDY.batch_size // 2] * 2 * steps
+    assert set(spread["used"]) == {2}
+
+
+def test_the_study_network_comes_out_as_on_one_device(spread: dict[str, np.ndarray], films: dict[str, Films]) -> None:
+    alone = fit(STUDY, films["train"], 1)
+    np.testing.assert_allclose(spread["losses"], [step.loss for step in alone.history], rtol=1e-4)
+    for index, weight in enumerate(alone.network.get_weights()):
+        np.testing.assert_allclose(spread[f"weight{index}"], weight, atol=1e-6)
+    said = answers(Trained(network=alone.network, mean=alone.mean), films["test"].images).logits
+    assert spread["logits"].shape == (COUNTS["test"],)
+    np.testing.assert_allclose(spread["logits"], said, atol=1e-3)
+
+
+def test_fine_tuning_on_two_devices_ends_and_goes_on_after_a_cut(spread: dict[str, np.ndarray]) -> None:
+    """Not the same as on one: batch norms see half a batch, and each half's gradient is clipped for itself."""
+    assert len(spread["edge_losses"]) == EDGE.fine_tune.epochs * COUNTS["train"] // EDGE.batch_size
+    assert np.isfinite(spread["edge_losses"]).all()
+    assert (spread["edge_losses"] < 3).all()
+    assert np.isfinite(spread["edge_weight"]).all()
+
+
+def test_one_device_needs_no_strategy() -> None:
+    assert strategy().num_replicas_in_sync == strategy(("CPU:0",)).num_replicas_in_sync == 1
+
+
+def in_float16(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"mixed_precision": True})
+
+
+def dtypes(network: keras.Model) -> set[str]:
+    return {layer.compute_dtype for layer in network._flatten_layers()}
+
+
+def test_precision_is_for_what_is_built_meanwhile() -> None:
+    with precision(mixed=True):
+        inside = keras.layers.Dense(1)
+    assert (inside.compute_dtype, keras.layers.Dense(1).compute_dtype) == ("float16", "float32")
+
+
+def test_the_study_network_learns_in_float16_as_in_float32_once_its_gradients_fit(films: dict[str, Films]) -> None:
+    """Second batches overflow until the scale of the loss has been halved often enough; these steps are left out."""
+    slow = Recipe.model_validate({**RECIPE, "optimizer": {"learning_rate": 1e-8}, "epochs": 9})
+    exact, found = fit(slow, films["train"], 1), fit(in_float16(slow), films["train"], 1)
+    expected, losses = ([step.loss for step in each.history] for each in (exact, found))
+    begun = next(step for step in range(3, len(losses), 2) if losses[step] < losses[1] - 0.1)
+    assert 3 < begun < len(losses) - 4
+    np.testing.assert_allclose(losses[begun:], expected[3 : 3 + len(losses) - begun], atol=0.02)
+    assert dtypes(found.network) == {"float32"}
+
+
+@pytest.mark.timeout(900)
+def test_fine_tuning_in_float16_goes_on_after_a_cut_and_answers_in_float32(
+    films: dict[str, Films], tmp_path: Path
+) -> None:
+    """The first step overflows and moves nothing: from then on steps taken and steps seen differ."""
+    section = EDGE.fine_tune.model_copy(update={"frozen_blocks": 12})
+    recipe = in_float16(EDGE).model_copy(update={"seeds": (1,), "fine_tune": section})
+    start_run(tmp_path / "run", recipe, films, images=tmp_path)
+    checkpoints = seed_folder(tmp_path / "run", 1) / "checkpoints"
+
+    def plug(step: Any) -> None:
+        if step.done == 3:
+            raise CutOff
+
+    with pytest.raises(CutOff):
+        learn(recipe, films, 1, on_step=plug, checkpoints=checkpoints)
+    with np.load(checkpoints / AVERAGE) as kept:
+        assert int(kept["taken"]) < int(kept["steps"]) == 2
+    seen: list[int] = []
+    train_seed(tmp_path / "run", recipe, films, 1, on_step=lambda step: seen.append(step.done))
+    assert seen == [3, 4]
+    again = load_seed(tmp_path / "run", 1)
+    assert dtypes(again.trained.network) == {"float32"}
+    written = [line.split(",")[3] for line in (again.folder / "scores.csv").read_text().splitlines()[1:]]
+    np.testing.assert_allclose(answers(again.trained, films["test"].images).logits, np.array(written, float), atol=1e-4)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.toy_films import write_toy
+from train.app import main
+from train.commands.fit import Task, fit_all
+from train.fitting.history import Step
+from train.fitting.tensorboard import SCALARS, event_log
+from train.run.run_folder import read_json
+
+EDGE: dict[str, Any] = {
+    "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
+    "fine_tune": {"at_least_films": 1, "epochs": 2, "frozen_blocks": 12},
+    "seeds": [3],
+}
+
+
+def events(folder: Path) -> dict[str, dict[int, float]]:
+    """{scalar: {step: value}} of a folder's event files, as a reader takes them."""
+    found: dict[str, dict[int, float]] = {}
+    for file in sorted(folder.glob("events.out.tfevents.*")):
+        for record in tf.data.TFRecordDataset(str(file)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                assert value.metadata.plugin_data.plugin_name in {"scalars", ""}
+                found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+def fitted(folder: Path, **changes: Any) -> Path:
+    """A run, and its events in `folder`/board."""
+    write_toy(folder / "films", **changes)
+    films = folder / "films"
+    task = Task(
+        recipe=str(films / "toy.yaml"), manifest=films / "manifest.csv", images=films, out=folder / "run",
+        tensorboard=folder / "board",
+    )  # fmt: skip
+    fit_all(task)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fitted(tmp_path_factory.mktemp("study"), epochs=1)
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fitted(tmp_path_factory.mktemp("edge"), **EDGE)
+
+
+@pytest.mark.parametrize(("kind", "seeds"), [("study", [1, 2]), ("edge", [3])])
+def test_event_files_hold_what_the_history_holds(kind: str, seeds: list[int], request: pytest.FixtureRequest) -> None:
+    run = request.getfixturevalue(kind)
+    board = run.parent / "board" / "run"
+    assert sorted(path.name for path in board.iterdir()) == [f"seed-{seed}" for seed in seeds]
+    for seed in seeds:
+        found, history = events(board / f"seed-{seed}"), read_json(run / f"seed-{seed}" / "history.json")
+        assert found.keys() == set(SCALARS)
+        assert len(history) >= 2
+        for name in SCALARS:
+            assert found[name] == pytest.approx({step["done"]: step[name] for step in history})
+
+
+def test_the_rate_is_that_of_the_batch_a_schedule_told(edge: Path) -> None:
+    """Warm-up over a tenth of the steps, here the first alone, begins at a tenth of the highest; then a cosine."""
+    rates = [step["learning_rate"] for step in read_json(edge / "seed-3" / "history.json")]
+    left = [(1 + np.cos(np.pi * step / 3)) / 2 for step in range(3)]
+    assert rates == pytest.approx([4e-5, *(4e-4 * (0.98 * share + 0.02) for share in left)], rel=1e-4)
+
+
+def test_the_study_learns_at_one_rate(study: Path) -> None:
+    rates = [step["learning_rate"] for step in read_json(study / "seed-1" / "history.json")]
+    assert rates == pytest.approx([1e-4] * len(rates))
+
+
+def test_events_are_there_after_a_training_that_broke_off(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), event_log(tmp_path / "deep" / "folder") as log:
+        log(Step(epoch=1, done=1, steps=9, loss=0.5, accuracy=0.75, learning_rate=0.01))
+        raise KeyboardInterrupt
+    assert events(tmp_path / "deep" / "folder")["loss"] == {1: 0.5}
+
+
+def test_a_run_without_a_folder_writes_no_events(toy_run: Path) -> None:
+    assert not list(toy_run.rglob("events.*"))
+
+
+def test_the_command_takes_a_folder_and_refuses_a_file(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(toy / "toy.yaml", tmp_path / "toy.yaml")
+    arguments = ["fit", "--recipe", tmp_path / "toy.yaml", "--manifest", toy / "manifest.csv", "--images", toy]
+    for where, code in ((tmp_path / "toy.yaml", 2), (tmp_path / "board", 0)):
+        asked = [*arguments, "--seeds", "1", "--out", tmp_path / "run", "--tensorboard", where]
+        monkeypatch.setattr("sys.argv", ["pneumoflag-train", *map(str, asked)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert int(stopped.value.code or 0) == code
+    assert "--tensorboard" in capsys.readouterr().err
+    assert set(events(tmp_path / "board" / "run" / "seed-1")) == set(SCALARS)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from tests.toy_films import COUNTS, RECIPE
+from train.app import main
+from train.commands.fit import report_run
+from train.data.dataset import load_films
+from train.fitting.from_scratch import fit, steps_per_epoch
+from train.networks.predictor import Trained, answers
+from train.recipe import Recipe, load_recipe
+from train.run.report import representative, summarise, table
+from train.run.run_folder import (
+    RunError,
+    calibration_films,
+    load_seed,
+    seeds_of,
+    start_run,
+)
+
+SEED_FILES = {
+    "model.weights.h5", "history.json", "scores.csv", "decisions.csv", "operating_scores.csv", "operating.json",
+    "metrics.json", "environment.json",
+}  # fmt: skip
+
+
+def read(path: Path) -> object:
+    return json.loads(path.read_text())
+
+
+def test_a_run_leaves_everything_behind(toy_run: Path) -> None:
+    assert {path.name for path in (toy_run / "seed-1").iterdir()} == SEED_FILES
+    names = {"recipe.yaml", "films.csv", "data.json", "calibration.npz", "summary.json", "table.md", "figures"}
+    assert {path.name for path in toy_run.iterdir()} == names | {"seed-1", "seed-2"}
+    figures = {f"{name}.{kind}" for name in ("training", "roc", "confusion") for kind in ("png", "svg")}
+    assert {path.name for path in (toy_run / "figures").iterdir()} == figures
+
+
+def test_scores_are_of_the_test_films_and_nothing_else(toy_run: Path) -> None:
+    with (toy_run / "seed-1" / "scores.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert [line["case_id"] for line in lines] == [f"images/test-{index}.png" for index in range(COUNTS["test"])]
+    assert [line["label"] for line in lines] == ["0", "1"] * 6
+    for line in lines:
+        assert float(line["score"]) == pytest.approx(expit(float(line["logit"])), abs=1e-6)
+
+
+def test_thresholds_come_from_the_operating_films_alone(toy_run: Path) -> None:
+    operating = read(toy_run / "seed-1" / "operating.json")
+    assert isinstance(operating, dict)
+    assert operating["films"] == {"normal": 6, "pneumonia": 6, "patients": 6}
+
+
+def test_the_environment_tells_how_to_make_the_weights_again(toy_run: Path) -> None:
+    found = read(toy_run / "seed-2" / "environment.json")
+    assert isinstance(found, dict)
+    assert found["seed"] == 2
+    assert {"tensorflow", "keras", "numpy"} <= set(found["versions"])
+    assert found["recipe_digest"] == load_recipe(toy_run / "recipe.yaml").digest
+    assert len(found["data_digest"]) == 64
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(toy: Path, toy_run: Path) -> None:
+    recipe = load_recipe(toy_run / "recipe.yaml")
+    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    first = load_seed(toy_run, 1)
+    again = fit(recipe, films["train"], 1)
+    np.testing.assert_array_equal(again.network.get_weights()[0], first.trained.network.get_weights()[0])
+    test = films["test"].images
+    anew = Trained(network=again.network, mean=again.mean)
+    np.testing.assert_array_equal(answers(anew, test).logits, answers(first.trained, test).logits)
+    assert not np.array_equal(
+        load_seed(toy_run, 2).trained.network.get_weights()[0], first.trained.network.get_weights()[0]
+    )
+
+
+def test_history_has_each_batchs_own_figures(toy_run: Path) -> None:
+    history = read(toy_run / "seed-1" / "history.json")
+    assert isinstance(history, list)
+    assert [step["done"] for step in history] == [1, 2, 3, 4]
+    assert [step["epoch"] for step in history] == [1, 1, 2, 2]
+    for step in history:
+        assert step["accuracy"] * 8 == pytest.approx(round(step["accuracy"] * 8), abs=1e-3)
+
+
+@pytest.mark.parametrize(("drop", "steps"), [(True, 56), (False, 57)])
+def test_a_batch_that_is_not_full_is_left_out_as_matlab_does(drop: bool, steps: int) -> None:  # noqa: FBT001
+    recipe = Recipe.model_validate({**RECIPE, "batch_size": 32, "drop_remainder": drop})
+    assert steps_per_epoch(recipe, 1800) == steps
+
+
+def test_the_typical_seed_is_the_median_by_the_operating_films() -> None:
+    measured = {
+        seed: {"operating": {"roc_auc": {"value": auc}}} for seed, auc in {1: 0.9, 2: 0.8, 3: 0.99, 4: 0.95}.items()
+    }
+    assert representative(measured) == 1
+    assert representative({5: measured[3], 6: measured[1], 7: measured[2]}) == 6
+
+
+def test_the_table_has_each_seed_its_mean_its_spread_and_the_study(toy_run: Path) -> None:
+    lines = table(summarise(toy_run)).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "seed 1", "seed 2", "**mean**", "standard deviation", "the study, on its own films",
+    ]  # fmt: skip
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_report_written_again_is_the_same(toy_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name: path.read_bytes() for path in (toy_run / "figures").glob("*.svg")}
+    report_run(toy_run)
+    assert {path.name: path.read_bytes() for path in (toy_run / "figures").glob("*.svg")} == before
+    assert "**mean**" in capsys.readouterr().out
+
+
+def test_films_for_int8_are_of_both_classes_and_known_by_their_digests(toy: Path, toy_run: Path) -> None:
+    recipe = load_recipe(toy_run / "recipe.yaml")
+    train = load_films(toy / "manifest.csv", toy, recipe.data)["train"]
+    images, digests = calibration_films(train)
+    assert len(images) == len(digests) == 16
+    assert set(digests) == set(train.digests)
+
+
+def test_a_run_is_never_written_over_another(toy: Path, toy_run: Path) -> None:
+    recipe = load_recipe(toy_run / "recipe.yaml")
+    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    with pytest.raises(RunError, match="--out"):
+        start_run(toy_run, recipe, films, images=toy)
+
+
+def test_what_is_no_run_is_named(toy_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="pneumoflag-train fit"):
+        seeds_of(tmp_path)
+    with pytest.raises(RunError, match="finished are 1, 2"):
+        load_seed(toy_run, 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["report", "/nowhere"], 2, "no finished seed"),
+        (["fit", "--recipe", "absent", "--manifest", "m", "--images", "i", "--out", "o"], 2, "absent: no such recipe"),
+        (["fit", "--manifest", "/nowhere.csv", "--images", "i", "--out", "o"], 2, "--manifest"),
+    ],
+)
+def test_a_fault_is_one_line_on_the_standard_error(
+    arguments: list[str],
+    code: int,
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pneumoflag-train", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == code
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert len(said.splitlines()) == 1
+
+
+def test_an_interrupted_run_goes_on_and_leaves_finished_seeds_alone(toy: Path, toy_run: Path) -> None:
+    recipe = load_recipe(toy_run / "recipe.yaml")
+    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    assert start_run(toy_run, recipe, films, images=toy, resume=True) == (1, 2)
+    more = Recipe.model_validate({**recipe.model_dump(), "seeds": (1, 2, 3)})
+    assert start_run(toy_run, more, films, images=toy, resume=True) == (1, 2)
+
+
+def test_a_run_goes_on_only_with_its_own_recipe_and_films(toy: Path, toy_run: Path) -> None:
+    recipe = load_recipe(toy_run / "recipe.yaml")
+    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    with pytest.raises(RunError, match="another recipe"):
+        start_run(toy_run, recipe.model_copy(update={"epochs": 3}), films, images=toy, resume=True)
+    with pytest.raises(RunError, match="other films"):
+        start_run(toy_run, recipe, {**films, "train": films["test"]}, images=toy, resume=True)

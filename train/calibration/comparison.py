@@ -1,0 +1,53 @@
+"""Calibrations: logits of two sets of held-out films come in; how far each way of making probabilities holds goes out.
+
+Each is fitted on the films that chose the operating point and judged on others, of other patients: a map may follow
+the films that made it as closely as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from metrics.calibration import brier, ece_interval
+from metrics.film_intervals import Interval
+from train.calibration.methods import Calibration, apply_calibration, fit_calibration
+from train.calibration.operating_point import Held
+
+METHODS = ("none", "temperature", "platt", "isotonic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """How one map from logits to probabilities did. `in_force`: it is the bundle's."""
+
+    method: str
+    in_force: bool
+    ece: Interval
+    brier: Interval
+
+
+def calibrations(
+    fitted_on: Held,
+    judged_on: Held,
+    patients: Sequence[str],
+    *,
+    prevalence: float | None,
+    in_force: tuple[str, Calibration],
+) -> tuple[Calibrated, ...]:
+    """Every method, then the map `in_force`, by name, as it is. `patients` (n,) are of `judged_on`.
+
+    All refer to the same `prevalence`, see `train.calibration.methods.fit_calibration`.
+    """
+    methods = {
+        method: fit_calibration(method, fitted_on.logits, fitted_on.labels, prevalence) for method in METHODS
+    }  # fmt: skip
+    labels = judged_on.labels
+    return tuple(
+        Calibrated(
+            method=method, in_force=calibration is in_force[1], ece=ece_interval(probabilities, labels, patients),
+            brier=brier(probabilities, labels, patients),
+        )
+        for method, calibration in [*methods.items(), in_force]
+        for probabilities in [apply_calibration(calibration, judged_on.logits)]
+    )  # fmt: skip

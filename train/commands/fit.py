@@ -1,0 +1,117 @@
+"""Work: the options of a command come in; progress on the screen and a run's folder go out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from train.data.dataset import Films, load_films
+from train.fitting.history import Step
+from train.fitting.tensorboard import event_log
+from train.fitting.train_network import steps_of
+from train.recipe import Recipe, find_recipe, load_recipe
+from train.run.blend import blend, has_soup
+from train.run.report import report, table
+from train.run.run_folder import seed_folder, start_run, train_seed
+
+STEPS_BETWEEN_LINES = 56
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What `fit` was asked for. `population` "" where the recipe is for any; no `seeds`: the recipe's.
+
+    `tensorboard` is a folder for event files, in TENSORBOARD/RUN/seed-N, so that runs can share it.
+    """
+
+    recipe: str
+    manifest: Path
+    images: Path
+    out: Path
+    population: str = ""
+    seeds: tuple[int, ...] = ()
+    resume: bool = False
+    tensorboard: Path | None = None
+
+    @property
+    def settings(self) -> Recipe:
+        """The recipe as asked for. Raises RecipeError."""
+        recipe = load_recipe(find_recipe(self.recipe))
+        recipe = recipe.of_population(self.population) if self.population else recipe
+        return Recipe.model_validate({**recipe.model_dump(), "seeds": self.seeds}) if self.seeds else recipe
+
+
+def fit_all(task: Task) -> None:
+    """Train every seed of a recipe and report. Raises RecipeError, ManifestError, RunError before any training."""
+    console, settings = Console(stderr=True), task.settings
+    with _progress(console) as progress:
+        films = _load(progress, settings, task.manifest, task.images)
+        finished = start_run(task.out, settings, films, images=task.images, resume=task.resume)
+        _train_all(progress, settings, films, task, finished)
+        _blend(progress, settings, films, task.out)
+    report_run(task.out)
+
+
+def report_run(run: Path) -> None:
+    """Write and print the report of a run."""
+    summary = report(run)
+    print(table(summary), end="")
+    print(f"mean and standard deviation of {len(summary['seeds'])} seed(s); figures in {run / 'figures'}")
+
+
+def _load(progress: Progress, recipe: Recipe, manifest: Path, images: Path) -> Mapping[str, Films]:
+    task = progress.add_task("reading films", total=None, words="")
+    films = load_films(
+        manifest, images, recipe.data, on_film=lambda done, of: progress.update(task, completed=done, total=of)
+    )
+    words = ", ".join(f"{part} {len(found)}" for part, found in films.items())
+    progress.update(task, words=words)
+    return films
+
+
+def _train_all(
+    progress: Progress, recipe: Recipe, films: Mapping[str, Films], task: Task, finished: tuple[int, ...]
+) -> None:
+    steps, left = steps_of(recipe, films), [seed for seed in recipe.seeds if seed not in finished]
+    bar = progress.add_task("training", total=steps * len(left), words="")
+    for index, seed in enumerate(left):
+        show, events = _shower(progress, bar, seed, index * steps), task.tensorboard
+        with event_log(None if events is None else seed_folder(events / task.out.resolve().name, seed)) as log:
+            train_seed(task.out, recipe, films, seed, on_step=_both(show, log))
+        if not progress.console.is_terminal:
+            progress.console.print(f"seed {seed}: written to {seed_folder(task.out, seed)}")
+
+
+def _blend(progress: Progress, recipe: Recipe, films: Mapping[str, Films], out: Path) -> None:
+    if has_soup(recipe, films):
+        progress.add_task("mean of all seeds", total=None, words="")
+        blend(out, recipe, films)
+
+
+def _both(first: Callable[[Step], None], second: Callable[[Step], None]) -> Callable[[Step], None]:
+    def tell(step: Step) -> None:
+        first(step)
+        second(step)
+
+    return tell
+
+
+def _shower(progress: Progress, task: object, seed: int, before: int) -> Callable[[Step], None]:
+    def show(step: Step) -> None:
+        words = f"seed {seed} epoch {step.epoch} loss {step.loss:.3f} accuracy {step.accuracy:.1%}"
+        progress.update(task, completed=before + step.done, words=words)  # type: ignore[arg-type]
+        if not progress.console.is_terminal and step.done % STEPS_BETWEEN_LINES == 0:
+            progress.console.print(f"{words} ({step.done}/{step.steps})")
+
+    return show
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(), TextColumn("{task.fields[words]}"), console=console, disable=not console.is_terminal,
+    )  # fmt: skip

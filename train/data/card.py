@@ -1,0 +1,163 @@
+"""Dataset card: a manifest and its films come in; what training would say of them, and a card to read, go out.
+
+DIR/card.md card.html (with its figures inside) figures/*.png|svg contact-*.png. The contact sheets show patients'
+films; nothing else of the card does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from train.data.dataset import (
+    copies_left_out,
+    duplicate_faults,
+    duplicates_stop,
+    try_films,
+)
+from train.data.duplicates import Pair, find_pairs
+from train.data.manifest import (
+    Row,
+    age_faults,
+    manifest_faults,
+    needed_columns,
+    read_table,
+    table_rows,
+    too_young,
+)
+from train.data.plots import draw_ages, draw_greys, draw_short_cuts
+from train.data.statistics import (
+    count_tables,
+    grey_table,
+    people,
+    short_cut_table,
+    short_cuts,
+)
+from train.data.table import Table
+from train.recipe import DataSection
+
+Progress = Callable[[str, int, int], None]
+TEMPLATES = Path(__file__).parent / "templates"
+SHEET_COLUMNS, SHEET_FILMS, SHEET_SIDE = 6, 24, 112
+SHOWN_PAIRS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What is known of a manifest: `rows` with films uint8 (n, 224, 224); tables; `faults` for which fit would stop."""
+
+    manifest: str
+    rows: tuple[Row, ...]
+    films: NDArray[np.uint8]
+    tables: tuple[Table, ...]
+    duplicates: Table
+    faults: tuple[str, ...]
+    left_out: int
+
+
+def examine(manifest: Path, images: Path, section: DataSection, *, on_progress: Progress = lambda *_: None) -> Card:
+    """Read and measure everything. Raises ManifestError only for what is no table with a column `file`."""
+    table = read_table(manifest)
+    every = list(table_rows(table, section))
+    rows = [row for row in every if not too_young(row, section)]
+    parted = [row for row in rows if row.part]
+    missing = [column for column in needed_columns(section) if column not in table.columns]
+    faults = [
+        f"no column {column}; add it (`pneumoflag-train split` makes a split)" for column in dict.fromkeys(missing)
+    ]
+    faults += [*age_faults(table), *manifest_faults(parted, images)]
+    there = [row for row in rows if row.file and (images / row.file).is_file()]
+    read, broken = try_films(images, there, on_film=lambda done, of: on_progress("reading films", done, of))
+    kept = [(row, film[0]) for row, film in zip(there, read, strict=True) if film is not None]
+    seen, films = [row for row, _ in kept], np.array([film for _, film in kept], np.uint8).reshape(-1, 224, 224)
+    pairs = find_pairs(films, on_step=lambda done, of: on_progress("comparing films", done, of))
+    across = [pair for pair in pairs if seen[pair.first].part and seen[pair.second].part]
+    divided = duplicate_faults(seen, across) if duplicates_stop(section) else []
+    return Card(
+        manifest=manifest.name, rows=tuple(seen), films=films, tables=_tables(seen, films),
+        duplicates=duplicate_table(seen, pairs), faults=(*faults, *broken, *divided),
+        left_out=len(every) - len(rows),
+    )  # fmt: skip
+
+
+def _tables(rows: Sequence[Row], films: NDArray[np.uint8]) -> tuple[Table, ...]:
+    if not rows:
+        return ()
+    return (*count_tables(rows), grey_table(rows, films), short_cut_table(short_cuts(rows, films)))
+
+
+def duplicate_table(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
+    """Near-duplicates that the manifest does not know of: in two parts first, then of two patients."""
+    group = people(rows)
+    unknown = [pair for pair in pairs if group[pair.first] != group[pair.second]]
+    across = {pair for pair in unknown if rows[pair.first].part != rows[pair.second].part}
+    lines = tuple(
+        (
+            rows[pair.first].name, rows[pair.second].name, f"{pair.likeness:.2f}{', mirrored' * pair.mirrored}",
+            f"{rows[pair.first].part or '(none)'}, {rows[pair.second].part or '(none)'}",
+        )
+        for pair in sorted(unknown, key=lambda pair: pair not in across)
+    )  # fmt: skip
+    title = f"near-duplicates: {len(pairs)} pairs, {len(unknown)} of them of two patients, {len(across)} in two parts"
+    parted = [pair for pair in pairs if rows[pair.first].part and rows[pair.second].part]
+    if copies := copies_left_out(rows, parted):
+        title += f"; {len(copies)} films are left out, lest one part learns what another measures"
+    return Table(title=title, columns=("film", "film", "likeness", "parts"), lines=lines)
+
+
+def write_card(card: Card, out: Path) -> None:
+    """All files of the card into `out`, which is made."""
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = (
+        draw_ages(out / "figures" / "ages", card.rows),
+        draw_greys(out / "figures" / "greys", card.rows, card.films),
+        draw_short_cuts(out / "figures" / "short-cuts", card.tables[-1] if card.tables else None),
+    )
+    figures = [path for path in drawn if path is not None]
+    sheets = write_sheets(card, out)
+    known = {"card": card, "shown": SHOWN_PAIRS, "sheets": sheets}
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    pages = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    inside = [_inside(path.with_suffix(".svg")) for path in figures]
+    html = pages.get_template("dataset_card.html").render(figures=inside, **known)
+    (out / "card.html").write_text(html, encoding="utf-8")
+    plain = jinja2.Environment(loader=loader, autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701  Markdown
+    names = [f"figures/{path.name}.png" for path in figures]
+    (out / "card.md").write_text(plain.get_template("dataset_card.md").render(figures=names, **known), encoding="utf-8")
+
+
+def write_sheets(card: Card, out: Path) -> list[str]:
+    """One sheet of films for each source and label, chosen by a fixed seed; the names of the files."""
+    kinds = [(row.source or "films", row.label or "unlabelled") for row in card.rows]
+    names = []
+    for kind in sorted(set(kinds)):
+        theirs = np.flatnonzero([other == kind for other in kinds])
+        chosen = np.sort(np.random.default_rng(0).permutation(theirs)[:SHEET_FILMS])
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"contact-{kind[0]}-{kind[1]}") + ".png"
+        if not cv2.imwrite(str(out / name), contact_sheet(card.films[chosen])):
+            raise OSError(f"{out / name}: cannot be written")
+        names.append(name)
+    return names
+
+
+def contact_sheet(films: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Films uint8 (n, side, side) in rows of six, each of 112 pixels; the last row is filled with black."""
+    small = [cv2.resize(film, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA) for film in films]
+    blank = np.zeros((SHEET_SIDE, SHEET_SIDE), np.uint8)
+    filled = [*small, *[blank] * (-len(small) % SHEET_COLUMNS)]
+    rows = [np.hstack(filled[start : start + SHEET_COLUMNS]) for start in range(0, len(filled), SHEET_COLUMNS)]
+    return np.vstack(rows).astype(np.uint8)
+
+
+def _inside(svg: Path) -> Markup:
+    """The drawing alone, as a page takes it."""
+    text = svg.read_text(encoding="utf-8")
+    return Markup(text[text.index("<svg") :])  # noqa: S704  drawn here, its words escaped by matplotlib

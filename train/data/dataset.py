@@ -1,0 +1,188 @@
+"""Data: a manifest of films and their folder come in; films as arrays, parted by patient, go out.
+
+Every fault of the manifest is found before training starts and named with its row and remedy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train.data.duplicates import Pair, find_pairs
+from train.data.images import Read, UnreadableFilm, read_films
+from train.data.manifest import (
+    LABELS,
+    PARTS,
+    ManifestError,
+    Row,
+    age_faults,
+    manifest_faults,
+    needed_columns,
+    raise_if,
+    read_table,
+    table_rows,
+    too_young,
+)
+from train.recipe import DataSection
+
+OnFilm = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Films:
+    """Films of one part: `images` uint8 (n, 224, 224), `labels` int64 (n,), and n of each of the others.
+
+    `patients` are what parts are kept apart by: where the manifest has no patient, its cluster of duplicates.
+    `sources`, `tiers`, `views`, `sexes` are "" and `ages` (float64, years) NaN where the manifest says nothing.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    cases: tuple[str, ...]
+    patients: tuple[str, ...]
+    digests: tuple[str, ...]
+    sources: tuple[str, ...]
+    tiers: tuple[str, ...]
+    views: tuple[str, ...]
+    sexes: tuple[str, ...]
+    ages: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the films' own digests and labels, in order, hex."""
+        lines = [f"{digest} {label}\n" for digest, label in zip(self.digests, self.labels, strict=True)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """Films by label, and patients."""
+        by_label = {name: int((self.labels == value).sum()) for name, value in LABELS.items()}
+        return {**by_label, "patients": len(set(self.patients))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The films of each part, and how many rows were left out for which reason."""
+
+    films: Mapping[str, Films]
+    left_out: Mapping[str, int]
+
+
+def load_films(
+    manifest: Path, images: Path, section: DataSection, *, on_film: OnFilm = lambda *_: None
+) -> dict[str, Films]:
+    """The films of each part. `on_film(done, of)` is told of progress. Raises ManifestError with every fault found."""
+    return dict(load(manifest, images, section, on_film=on_film).films)
+
+
+def load(
+    manifest: Path,
+    images: Path,
+    section: DataSection,
+    *,
+    on_film: OnFilm = lambda *_: None,
+    on_compare: OnFilm = lambda *_: None,
+) -> Loaded:
+    """The films of each part, and what was left out. `on_compare(done, of)` is told of the search for duplicates.
+
+    A near-duplicate in two parts is an error, or is left out of the part that learns, as the recipe says. Raises
+    ManifestError with every fault found.
+    """
+    rows, young = _parted(manifest, section)
+    raise_if(manifest, manifest_faults(rows, images))
+    read = _read(manifest, images, rows, on_film)
+    pairs = find_pairs(np.stack([film for film, _ in read]), on_step=on_compare)
+    across = [pair for pair in pairs if rows[pair.first].part != rows[pair.second].part]
+    copies: set[int] = set()
+    if duplicates_stop(section):
+        raise_if(manifest, duplicate_faults(rows, across))
+    else:
+        copies = copies_left_out(rows, across)
+    kept = [place for place in range(len(rows)) if place not in copies]
+    raise_if(manifest, manifest_faults([rows[place] for place in kept], images))
+    films = {part: _stack([(rows[i], read[i]) for i in kept if rows[i].part == part]) for part in PARTS}
+    said = {f"younger than {section.min_years} years": young, "near-duplicate of a film in another part": len(copies)}
+    return Loaded(films=films, left_out={reason: count for reason, count in said.items() if count})
+
+
+def read_rows(manifest: Path, section: DataSection) -> list[Row]:
+    """The rows that play a part, in the manifest's order. Raises ManifestError for missing columns."""
+    return _parted(manifest, section)[0]
+
+
+def _parted(manifest: Path, section: DataSection) -> tuple[list[Row], int]:
+    """The rows that play a part, and how many do not for their age."""
+    table = read_table(manifest, needed_columns(section))
+    raise_if(manifest, age_faults(table))
+    parted = [row for row in table_rows(table, section) if row.part]
+    rows = [row for row in parted if not too_young(row, section)]
+    return rows, len(parted) - len(rows)
+
+
+def _read(manifest: Path, images: Path, rows: Sequence[Row], on_film: OnFilm) -> list[Read]:
+    read, faults = try_films(images, rows, on_film=on_film)
+    raise_if(manifest, faults)
+    return [film for film in read if film is not None]
+
+
+def try_films(
+    images: Path, rows: Sequence[Row], *, on_film: OnFilm = lambda *_: None
+) -> tuple[list[Read | None], list[str]]:
+    """Each row's film, None where it does not decode, and the faults."""
+    read: list[Read | None] = []
+    faults = []
+    outcomes = read_films([images / row.file for row in rows])
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if isinstance(outcome, UnreadableFilm):
+            faults.append(f"{row.name}: {outcome}; mend the file or delete the row")
+        read.append(None if isinstance(outcome, UnreadableFilm) else outcome)
+        on_film(len(read), len(rows))
+    return read, faults
+
+
+def duplicate_faults(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
+    """Pairs of near-duplicates that stand in two parts."""
+    remedy = "move both to one part, give them one cluster_id and split anew, or delete one"
+    return [
+        f"{rows[pair.first].name} in {rows[pair.first].part} and {rows[pair.second].name} in {rows[pair.second].part} "
+        f"show one exposure{', mirrored' * pair.mirrored} (likeness {pair.likeness:.2f}); {remedy}"
+        for pair in pairs
+        if rows[pair.first].part != rows[pair.second].part
+    ]
+
+
+def duplicates_stop(section: DataSection) -> bool:
+    """Whether a near-duplicate in two parts is an error; else it is left out of one."""
+    return bool(getattr(section, "near_duplicates", "leave_out") == "error")
+
+
+def copies_left_out(rows: Sequence[Row], pairs: Sequence[Pair]) -> set[int]:
+    """Of pairs in two parts, the film left out: training gives way to operating films, both give way to test films."""
+    across = [(pair.first, pair.second) for pair in pairs if rows[pair.first].part != rows[pair.second].part]
+    return {min(pair, key=lambda place: PARTS.index(rows[place].part)) for pair in across}
+
+
+def _stack(pairs: Sequence[tuple[Row, Read]]) -> Films:
+    rows = [row for row, _ in pairs]
+    return Films(
+        images=np.stack([film for _, (film, _) in pairs]),
+        labels=np.array([LABELS[row.label] for row in rows], np.int64),
+        cases=tuple(row.file for row in rows),
+        patients=tuple(row.person for row in rows),
+        digests=tuple(digest for _, (_, digest) in pairs),
+        sources=tuple(row.source for row in rows),
+        tiers=tuple(row.tier for row in rows),
+        views=tuple(row.view for row in rows),
+        sexes=tuple(row.sex for row in rows),
+        ages=np.array([np.nan if row.age is None else row.age for row in rows], np.float64),
+    )
+
+
+__all__ = ["LABELS", "PARTS", "Films", "Loaded", "ManifestError", "Row", "load", "load_films", "read_rows"]

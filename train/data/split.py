@@ -1,0 +1,125 @@
+"""Split: rows, groups that must stay together, and shares come in; the part of each row goes out.
+
+Groups are patients, clusters of duplicates and near-duplicates, joined. Labels and sources keep their mix in each part:
+after Sechidis et al. (2011), the group that is hardest to place goes first, to the part that lacks most of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train.data.dataset import try_films
+from train.data.duplicates import clusters, find_pairs, same_value
+from train.data.manifest import (
+    Row,
+    age_faults,
+    file_faults,
+    label_faults,
+    raise_if,
+    read_table,
+    table_rows,
+)
+from train.recipe import DataSection
+
+Progress = Callable[[str, int, int], None]
+Counts = NDArray[np.float64]
+
+
+class SplitError(ValueError):
+    """The shares cannot be used; the words say what was expected."""
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """`train=.7,validation=.15,test=.15` as {part: share}. Raises SplitError."""
+    try:
+        shares = {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise SplitError(f"--share {text!r}: train=.7,validation=.15,test=.15 expected") from None
+    if not all(shares) or len(shares) != text.count(",") + 1 or min(shares.values()) <= 0:
+        raise SplitError(f"--share {text!r}: each part once, with a name and a share above 0")
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise SplitError(f"--share {text!r}: the shares add up to {sum(shares.values()):g}, 1 expected")
+    return shares
+
+
+def split_manifest(
+    manifest: Path,
+    images: Path,
+    out: Path,
+    *,
+    shares: Mapping[str, float],
+    seed: int,
+    on_progress: Progress = lambda *_: None,
+) -> dict[str, int]:
+    """Write the manifest anew with its `split`; returns films by part. Raises ManifestError, SplitError.
+
+    Near-duplicates without a cluster_id are given one, so that it stays known that they belong together.
+    """
+    if out.exists():
+        raise SplitError(f"{out}: is there already; name another file with --out, or delete it")
+    table = read_table(manifest, ("file", "label", "patient_id"))
+    rows = list(table_rows(table, DataSection()))
+    raise_if(manifest, [*age_faults(table), *label_faults(rows), *file_faults(rows, images), *_of_nobody(rows)])
+    read, faults = try_films(images, rows, on_film=lambda done, of: on_progress("reading films", done, of))
+    raise_if(manifest, faults)
+    films = np.stack([film for film, _ in filter(None, read)])
+    found = find_pairs(films, on_step=lambda done, of: on_progress("comparing films", done, of))
+    pairs = [(pair.first, pair.second) for pair in found]
+    parts = split(rows, pairs, shares=shares, seed=seed)
+    table["split"] = parts
+    table["cluster_id"] = _cluster_names(rows, pairs)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out, index=False, lineterminator="\n")
+    return {part: parts.count(part) for part in shares}
+
+
+def split(
+    rows: Sequence[Row], pairs: Sequence[tuple[int, int]], *, shares: Mapping[str, float], seed: int
+) -> list[str]:
+    """The part of each row: no patient, cluster or pair of near-duplicates is ever divided. The same seed, the same."""
+    links = [*same_value([row.patient for row in rows]), *same_value([row.cluster for row in rows]), *pairs]
+    group = clusters(len(rows), links)
+    kinds = sorted({(row.label, row.source) for row in rows})
+    counts = np.zeros((group.max() + 1, len(kinds)))
+    for number, row in zip(group, rows, strict=True):
+        counts[number, kinds.index((row.label, row.source))] += 1
+    placed = _place(counts, np.array([*shares.values()]), np.random.default_rng(seed))
+    names = list(shares)
+    return [names[placed[number]] for number in group]
+
+
+def _place(counts: Counts, shares: Counts, random: np.random.Generator) -> NDArray[np.int64]:
+    """The part (groups,) of each group with `counts` (groups, kinds) of films."""
+    order = random.permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    totals = counts.sum(axis=0)
+    lacking = shares[:, None] * totals
+    placed = np.zeros(len(counts), np.int64)
+    for number in order:
+        weight = counts[number] / totals
+        # What a part lacks of these kinds, as a share of what it is to have; the larger part breaks ties.
+        need = (lacking / (shares[:, None] * totals)) @ weight
+        placed[number] = int(np.lexsort((-shares, -need.round(12)))[0])
+        lacking[placed[number]] -= counts[number]
+    return placed
+
+
+def _of_nobody(rows: Sequence[Row]) -> list[str]:
+    remedy = "give each patient one, or else a cluster_id, so that parts can be kept apart"
+    return [f"{row.name}: no patient_id; {remedy}" for row in rows if not row.person]
+
+
+def _cluster_names(rows: Sequence[Row], pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """Each row's own cluster_id; near-duplicates without one share a new one, named after the first film's line."""
+    paired = {place for pair in pairs for place in pair}
+    group = clusters(len(rows), pairs)
+    first: dict[int, int] = {}
+    names = []
+    for place, row in enumerate(rows):
+        line = rows[first.setdefault(int(group[place]), place)].line
+        names.append(row.cluster or (f"duplicate-{line}" if place in paired else ""))
+    return names

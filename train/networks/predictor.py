@@ -1,0 +1,83 @@
+"""Trained: a network with what stands around it, and films, come in; what it answers of each film goes out.
+
+Every kind of network answers alike here, so that evaluation and export need not know which one they have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from device.bundle.ood_rule import OutlierRule
+from device.preprocess.intensity import Tone, in_tone
+
+GREY_MAX = 255.0
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A network and how to read it.
+
+    `network` takes float32 (n, 224, 224, 1), `(grey - mean) / 255` of films in `tone`. It answers either logits (n, 2),
+    normal and pneumonia, or a list: evidence (n, side, side, 1), whose sum plus `bias` is the logit, and then
+    features (n, 1, 1, channels), which `outliers` takes one after another.
+    `on_grid`: its kernels have int8's steps already, see `train.fitting.int8_features`.
+    """
+
+    network: keras.Model
+    mean: float
+    tone: Tone = "none"
+    bias: float = 0.0
+    outliers: OutlierRule | None = None
+    on_grid: bool = False
+
+    @property
+    def maps_evidence(self) -> bool:
+        """Whether the logit is the sum of an evidence map."""
+        return len(self.network.outputs) > 1 or len(self.network.outputs[0].shape) > 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Of n films: `logits` float64 (n,).
+
+    Where the network has them, `evidence` float32 (n, side, side), `features` float32 (n, k), `distances` float64 (n,).
+    """
+
+    logits: NDArray[np.float64]
+    evidence: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
+    distances: NDArray[np.float64] | None = None
+
+
+def network_input(films: NDArray[np.uint8], *, mean: float, tone: Tone) -> NDArray[np.float32]:
+    """uint8 (n, rows, columns) as preprocessed to float32 (n, rows, columns, 1), `(grey - mean) / 255` in `tone`."""
+    toned = films if tone == "none" else np.stack([in_tone(film, tone) for film in films])
+    scaled: NDArray[np.float32] = (toned.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
+    return scaled
+
+
+def answers(trained: Trained, films: NDArray[np.uint8]) -> Answers:
+    """What the network says of `films` uint8 (n, 224, 224), n at least 1."""
+    outputs = [_outputs(trained, films[start : start + BATCH]) for start in range(0, len(films), BATCH)]
+    parts = [np.concatenate(part) for part in zip(*outputs, strict=True)]
+    if not trained.maps_evidence:
+        return Answers(logits=parts[0][:, 1].astype(np.float64) - parts[0][:, 0])
+    evidence = parts[0][..., 0]
+    features = np.concatenate([part.reshape(len(films), -1) for part in parts[1:]], axis=1) if parts[1:] else None
+    known = features is not None and trained.outliers is not None
+    return Answers(
+        logits=evidence.sum(axis=(1, 2), dtype=np.float64) + trained.bias,
+        evidence=evidence,
+        features=features,
+        distances=trained.outliers.distances(features) if known else None,  # type: ignore[union-attr, arg-type]
+    )
+
+
+def _outputs(trained: Trained, films: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    found = trained.network.predict_on_batch(network_input(films, mean=trained.mean, tone=trained.tone))
+    return [np.asarray(part) for part in (found if isinstance(found, list | tuple) else [found])]

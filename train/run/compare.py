@@ -1,0 +1,169 @@
+"""Compare: folders of runs come in; their figures side by side, and paired where their test films are the same, go out.
+
+Films are known by the digest of their file, never by name or place: two manifests may name and order them otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metrics.evaluate import MEASURES
+from metrics.film_intervals import Floats, Interval, Labels
+from metrics.film_paired import (
+    McNemar,
+    PairedAuc,
+    delong_test,
+    mcnemar,
+    paired_bootstrap,
+)
+from train.run.report import network_of, summarise
+from train.run.run_folder import RunError, seed_folder
+from train.run.score_files import DECISIONS, SCORES, counted_scores
+
+COUNTED = ("normal", "pneumonia", "patients")
+KEY = ["sha256", "copy"]
+"""A film may stand twice in a part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """A measure over a run's seeds; `sd` (n - 1) None with one seed, both None where no seed defines the measure."""
+
+    mean: float | None
+    sd: float | None
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFigures:
+    """One run. `films` of each part by label and patients; `counted` those test films by label whose label counts.
+
+    `compared` is the seed whose network is paired with others', or SOUP.
+    """
+
+    name: str
+    recipe: str
+    films: Mapping[str, Mapping[str, int]]
+    counted: Mapping[str, int]
+    seeds: tuple[int, ...]
+    compared: int
+    measures: Mapping[str, Mean]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two runs' networks, chosen by `train.run.report.network_of`, on the films that both are measured on.
+
+    Differences are first minus second; `auc` is None with fewer than two films of a class.
+    """
+
+    first: str
+    second: str
+    films: int
+    auc: PairedAuc | None
+    mcnemar: McNemar
+    balanced_accuracy: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotPaired:
+    """Two runs that no paired test may compare, and why."""
+
+    first: str
+    second: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Everything of some runs. `curves` holds labels and logits of each run's compared network, by run."""
+
+    runs: tuple[RunFigures, ...]
+    pairs: tuple[Pair, ...]
+    not_paired: tuple[NotPaired, ...]
+    curves: Mapping[str, tuple[Labels, Floats]]
+
+
+def compare(runs: Sequence[Path]) -> Comparison:
+    """Raises RunError for what is no run, and for fewer than two different ones."""
+    if len({run.resolve() for run in runs}) < max(2, len(runs)):
+        raise RunError("two or more different runs are needed; name the folders that `fit --out` wrote")
+    named = dict(zip(_names(runs), runs, strict=True))
+    summaries = {name: summarise(run) for name, run in named.items()}
+    networks = {name: network_of(run, summaries[name]) for name, run in named.items()}
+    scores = {name: _scores(run, networks[name]) for name, run in named.items()}
+    outcomes = [_pair(one, scores[one], other, scores[other]) for one, other in combinations(named, 2)]
+    counted = {name: table[table["counted"] == 1] for name, table in scores.items()}
+    return Comparison(
+        runs=tuple(_figures(name, summary, counted[name], networks[name]) for name, summary in summaries.items()),
+        pairs=tuple(found for found in outcomes if isinstance(found, Pair)),
+        not_paired=tuple(found for found in outcomes if isinstance(found, NotPaired)),
+        curves={name: (table["label"].to_numpy(), table["logit"].to_numpy()) for name, table in counted.items()},
+    )
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Folders' own names; whole paths where two are called the same."""
+    short = [run.resolve().name for run in runs]
+    return short if len(set(short)) == len(short) else [str(run) for run in runs]
+
+
+def _figures(name: str, summary: Mapping[str, Any], counted: pd.DataFrame, compared: int) -> RunFigures:
+    spread = {measure: summary["measures"][measure] for measure in MEASURES}
+    films = {part: {kind: theirs[kind] for kind in COUNTED} for part, theirs in summary["data"].items()}
+    return RunFigures(
+        name=name, recipe=summary["recipe"], films=films, seeds=tuple(summary["seeds"]),
+        counted={word: int((counted["label"] == label).sum()) for label, word in enumerate(COUNTED[:2])},
+        compared=compared,
+        measures={
+            measure: Mean(mean=found["mean"], sd=found["sd"], values=tuple(found["values"]))
+            for measure, found in spread.items()
+        },
+    )  # fmt: skip
+
+
+def _scores(run: Path, seed: int) -> pd.DataFrame:
+    """The test films: sha256, copy, patient_id, label, logit, counted, and decided where counted."""
+    folder = seed_folder(run, seed)
+    try:
+        films = pd.read_csv(run / "films.csv", dtype={"patient_id": str, "file": str})
+        scores = pd.read_csv(folder / SCORES, dtype={"case_id": str})
+        decisions = pd.read_csv(folder / DECISIONS, dtype={"case_id": str})
+        return _joined(films, scores, decisions, set(counted_scores(folder)["case_id"].astype(str)))
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(f"{run}: films or scores cannot be read ({error}); train the run again") from None
+
+
+def _joined(films: pd.DataFrame, scores: pd.DataFrame, decisions: pd.DataFrame, counted: set[str]) -> pd.DataFrame:
+    test = films.loc[films["part"] == "test", ["file", "patient_id", "sha256"]].rename(columns={"file": "case_id"})
+    said = decisions[["case_id", "label"]].rename(columns={"label": "decided"})
+    table = test.merge(scores[["case_id", "label", "logit"]], on="case_id", validate="one_to_one")
+    table = table.merge(said, on="case_id", how="left", validate="one_to_one")
+    table["counted"] = table["case_id"].isin(counted).astype(int)
+    table["copy"] = table.groupby("sha256").cumcount()
+    return table
+
+
+def _pair(one: str, first: pd.DataFrame, other: str, second: pd.DataFrame) -> Pair | NotPaired:
+    both = first.merge(second, on=KEY, suffixes=("", "_other"))
+    if not len(both) == len(first) == len(second):
+        reason = f"other test films: {len(both)} in common, of {len(first)} and {len(second)}"
+        return NotPaired(first=one, second=other, reason=reason)
+    if unlike := int((both["label"] != both["label_other"]).sum()):
+        return NotPaired(first=one, second=other, reason=f"the same test films, {unlike} of them with another label")
+    both = both[(both["counted"] == 1) & (both["counted_other"] == 1)]
+    if both.empty:
+        return NotPaired(first=one, second=other, reason="no test film whose label counts for both")
+    labels, patients = both["label"].to_numpy(), both["patient_id"].astype(str).tolist()
+    decided = both["decided"].to_numpy() == 1, both["decided_other"].to_numpy() == 1
+    return Pair(
+        first=one, second=other, films=len(both),
+        auc=delong_test(labels, both["logit"].to_numpy(), both["logit_other"].to_numpy()),
+        mcnemar=mcnemar(labels, *decided), balanced_accuracy=paired_bootstrap(labels, *decided, patients),
+    )  # fmt: skip

@@ -1,0 +1,60 @@
+"""Compare plots: a comparison of runs comes in; one figure of them, as PNG and SVG, goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
+
+from train.run.compare import Comparison, RunFigures
+from train.run.plots import DPI, STYLE
+from train.run.report import network_words
+
+SHOWN = ("sensitivity", "specificity", "balanced_accuracy", "roc_auc")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SPREAD = 0.6
+"""Of the room between two measures, what the runs' columns take."""
+
+
+def draw_runs(path: Path, found: Comparison) -> None:
+    """Left, every seed's measures and their mean; right, the ROC of each run's compared network."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        _draw_measures(left, found.runs)
+        _draw_curves(right, found)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path.with_suffix(".png"), dpi=DPI)
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+
+
+def _draw_measures(axes: Axes, runs: Sequence[RunFigures]) -> None:
+    step = SPREAD / len(runs)
+    for index, run in enumerate(runs):
+        colour = COLOURS[index % len(COLOURS)]
+        for place, measure in enumerate(SHOWN):
+            values = [value for value in run.measures[measure].values if value is not None]
+            x = place + (index - (len(runs) - 1) / 2) * step
+            axes.plot([x] * len(values), values, "o", color=colour, alpha=0.45, ms=4, mew=0)
+            if values:
+                axes.plot([x - step / 3, x + step / 3], [np.mean(values)] * 2, color=colour, lw=2)
+        axes.plot([], [], "o-", color=colour, label=f"{run.name} ({sum(run.counted.values())} films)")
+    axes.set(xticks=range(len(SHOWN)), xticklabels=[name.replace("_", " ") for name in SHOWN])
+    axes.set(title="each seed, and their mean", xlim=(-0.6, len(SHOWN) - 0.4))
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False, loc="best", fontsize=8)
+
+
+def _draw_curves(axes: Axes, found: Comparison) -> None:
+    for index, run in enumerate(found.runs):
+        false_positive, true_positive, _ = roc_curve(*found.curves[run.name])
+        words = f"{run.name}, {network_words(run.compared)}"
+        axes.plot(false_positive, true_positive, lw=1.2, color=COLOURS[index % len(COLOURS)], label=words)
+    axes.plot([0, 1], [0, 1], ":", color="grey", lw=0.8)
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title="ROC of the networks compared")
+    axes.legend(frameon=False, loc="lower right", fontsize=8)

@@ -1,0 +1,141 @@
+"""Report: a run's folder comes in; its table of seeds with mean and spread, and its figures, go out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metrics.evaluate import MEASURES
+from train.recipe import load_recipe
+from train.run.plots import draw_confusion, draw_roc, draw_training
+from train.run.run_folder import (
+    SOUP,
+    is_finished,
+    read_json,
+    seed_folder,
+    seeds_of,
+    write_json,
+)
+from train.run.score_files import counted_scores
+
+COUNTS = ("tn", "fp", "fn", "tp")
+STUDY: Mapping[str, Any] = {
+    "tn": 138, "fp": 93, "fn": 3, "tp": 297, "accuracy": 0.8192, "sensitivity": 0.9900, "specificity": 0.5974,
+    "precision": 0.7615, "f1": 0.8609, "balanced_accuracy": 0.7937, "roc_auc": None,
+}  # fmt: skip
+"""The study's own network on its own 531 films; what it prints as AUC is the balanced accuracy."""
+
+MEAN = "mean of their weights"
+
+
+def report(run: Path) -> dict[str, Any]:
+    """Write summary.json, table.md and figures/; returns the summary. Raises RunError."""
+    summary = summarise(run)
+    write_json(run / "summary.json", summary)
+    (run / "table.md").write_text(table(summary), encoding="utf-8")
+    draw(run, summary)
+    return summary
+
+
+def summarise(run: Path) -> dict[str, Any]:
+    """Each measure's mean, standard deviation (n - 1) and values over the seeds, decided at logit 0, and the rest."""
+    seeds = seeds_of(run)
+    measured = {seed: read_json(seed_folder(run, seed) / "metrics.json") for seed in seeds}
+    values = {name: [measured[seed]["test"][name]["value"] for seed in seeds] for name in MEASURES}
+    return {
+        "recipe": load_recipe(run / "recipe.yaml").name,
+        "data": read_json(run / "data.json")["parts"],
+        "seeds": seeds,
+        "representative_seed": representative(measured),
+        "soup": _soup(run),
+        "confusion": {str(seed): {name: measured[seed]["test"][name] for name in COUNTS} for seed in seeds},
+        "measures": {name: _spread(found) for name, found in values.items()},
+    }
+
+
+def representative(measured: Mapping[int, Mapping[str, Any]]) -> int:
+    """The seed with the median ROC AUC on the operating films (the lower of two): typical, and blind to the test."""
+    ranked = sorted(measured, key=lambda seed: (measured[seed]["operating"]["roc_auc"]["value"], seed))
+    return ranked[(len(ranked) - 1) // 2]
+
+
+def _soup(run: Path) -> dict[str, Any] | None:
+    """Figures and counts of the mean of all seeds' weights; None where there is none."""
+    if not is_finished(run, SOUP):
+        return None
+    found = read_json(seed_folder(run, SOUP) / "metrics.json")["test"]
+    return {
+        "confusion": {name: found[name] for name in COUNTS},
+        "measures": {name: found[name]["value"] for name in MEASURES},
+    }
+
+
+def network_of(run: Path, summary: Mapping[str, Any]) -> int:
+    """The run's network that is released and compared: the mean of all seeds' weights, or the representative seed."""
+    return SOUP if is_finished(run, SOUP) else int(summary["representative_seed"])
+
+
+def network_words(seed: int) -> str:
+    """For people."""
+    return MEAN if seed == SOUP else f"seed {seed}"
+
+
+def _spread(values: list[float | None]) -> dict[str, Any]:
+    """None stands where a seed's decisions do not define the measure, such as precision without a flagged film."""
+    found = np.array([value for value in values if value is not None], np.float64)
+    if not len(found):
+        return {"mean": None, "sd": None, "min": None, "max": None, "values": values}
+    return {
+        "mean": float(found.mean()),
+        "sd": float(found.std(ddof=1)) if len(found) > 1 else None,
+        "min": float(found.min()),
+        "max": float(found.max()),
+        "values": values,
+    }
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """Markdown: one row a seed, then mean, spread and the study's own numbers."""
+    names = [*COUNTS, *MEASURES]
+    lines = [_line("run", [name.replace("_", " ") for name in names]), "|---" * (len(names) + 1) + "|"]
+    for index, seed in enumerate(summary["seeds"]):
+        counts = [str(summary["confusion"][str(seed)][name]) for name in COUNTS]
+        measures = [_figure(summary["measures"][name]["values"][index]) for name in MEASURES]
+        lines.append(_line(f"seed {seed}", counts + measures))
+    blank, spread = [""] * len(COUNTS), summary["measures"]
+    lines.append(_line("**mean**", blank + [f"**{_figure(spread[name]['mean'])}**" for name in MEASURES]))
+    lines.append(_line("standard deviation", blank + [_figure(spread[name]["sd"]) for name in MEASURES]))
+    if (soup := summary["soup"]) is not None:
+        counts = [str(soup["confusion"][name]) for name in COUNTS]
+        lines.append(_line(MEAN, counts + [_figure(soup["measures"][name]) for name in MEASURES]))
+    study = [str(STUDY[name]) for name in COUNTS] + [_figure(STUDY[name]) for name in MEASURES]
+    lines.append(_line("the study, on its own films", study))
+    return "\n".join(lines) + "\n"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _line(name: str, cells: list[str]) -> str:
+    return f"| {' | '.join([name, *cells])} |"
+
+
+def draw(run: Path, summary: Mapping[str, Any]) -> None:
+    """The study's three figures into RUN/figures."""
+    folders = {seed: seed_folder(run, seed) for seed in summary["seeds"]}
+    figures = run / "figures"
+    histories = {seed: read_json(folder / "history.json") for seed, folder in folders.items()}
+    if any(histories.values()):  # a rule over untrained features has no batches
+        draw_training(figures / "training", histories, epochs=load_recipe(run / "recipe.yaml").epochs)
+    tables = {seed: counted_scores(folder) for seed, folder in folders.items()}
+    truth = tables[summary["representative_seed"]]["label"]
+    words = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test films"
+    draw_roc(
+        figures / "roc", {s: (t["label"].to_numpy(), t["logit"].to_numpy()) for s, t in tables.items()}, films=words
+    )
+    typical = summary["representative_seed"]
+    draw_confusion(figures / "confusion", summary["confusion"][str(typical)], title=f"test films, seed {typical}")

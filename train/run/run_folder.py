@@ -1,0 +1,261 @@
+"""Run: a recipe and films come in; a run's folder with weights, history, scores and measures goes out.
+
+RUN/recipe.yaml films.csv data.json calibration.npz
+RUN/seed-1/ and RUN/soup/: model.weights.h5 outliers.npz history.json scores.csv decisions.csv operating_scores.csv
+    operating.json metrics.json environment.json
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.bundle.ood_rule import OutlierRule
+from device.preprocess.render import PREPROCESS_VERSION
+from metrics.evaluate import evaluate
+from train.calibration.methods import apply_calibration
+from train.calibration.thresholds import Thresholds
+from train.data.dataset import PARTS, Films
+from train.data.selection import only, teaching
+from train.fitting.edge import skeleton
+from train.fitting.history import Step
+from train.fitting.int8_features import calibration_films
+from train.fitting.train_network import Learned, learn
+from train.networks.predictor import Answers, Trained, answers
+from train.networks.study_cnn import build
+from train.recipe import Recipe, StudyNetwork, load_recipe, write_recipe
+from train.run.score_files import (
+    DECISIONS,
+    OPERATING_SCORES,
+    SCORES,
+    write_csv,
+    write_decisions,
+    write_scores,
+)
+
+WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoints"
+FILM_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
+SOUP = 0
+"""Stands for a seed where the mean of all seeds' weights is meant. See `train.fitting.weight_averaging`."""
+
+
+class RunError(Exception):
+    """The folder is no run, or holds one already; the words name it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedRun:
+    """One trained network, read back. `operating` as `operating_facts` wrote it."""
+
+    folder: Path
+    recipe: Recipe
+    seed: int
+    trained: Trained
+    operating: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+
+def start_run(
+    out: Path, recipe: Recipe, films: Mapping[str, Films], *, images: Path, resume: bool = False
+) -> tuple[int, ...]:
+    """Write what all seeds share; the seeds that are finished already. Raises RunError when the folder is in use."""
+    facts = {part: {"digest": films[part].digest, **films[part].counts()} for part in PARTS}
+    if resume and (out / "recipe.yaml").is_file():
+        _same_run(out, recipe, facts)
+        return tuple(sorted(_finished(out)))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out}: is there already; go on with --resume, name another folder with --out, or delete it")
+    out.mkdir(parents=True, exist_ok=True)
+    write_recipe(recipe, out / "recipe.yaml")
+    write_json(out / "data.json", {"images": str(images.resolve()), "parts": facts})
+    write_csv(out / "films.csv", FILM_COLUMNS, _film_lines(films))
+    inputs, digests = calibration_films(films["train"])
+    np.savez_compressed(out / "calibration.npz", images=inputs, sha256=np.array(digests))
+    return ()
+
+
+def _same_run(out: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+    """Seeds of one run share recipe and films. More seeds are the same run."""
+    begun = load_recipe(out / "recipe.yaml")
+    if begun.model_copy(update={"seeds": recipe.seeds}) != recipe:
+        raise RunError(f"{out}: was begun with another recipe; name another folder with --out")
+    if read_json(out / "data.json")["parts"] != facts:
+        raise RunError(f"{out}: was begun with other films; name another folder with --out")
+
+
+def train_seed(
+    out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int, *, on_step: Callable[[Step], None]
+) -> None:
+    """Train one network, choose its operating point, measure it on the test films, write it all down."""
+    checkpoints = seed_folder(out, seed) / CHECKPOINTS
+    learned = learn(recipe, films, seed, on_step=on_step, checkpoints=checkpoints)
+    write_seed(out, recipe, films, seed, learned)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    # A mean without this seed is no longer the run's.
+    shutil.rmtree(seed_folder(out, SOUP), ignore_errors=True)
+
+
+def write_seed(out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int, learned: Learned) -> Path:
+    """A trained network with its rules, and what it says of the test films; the folder."""
+    folder = seed_folder(out, seed)
+    folder.mkdir(exist_ok=True)
+    learned.trained.network.save_weights(folder / WEIGHTS)
+    if learned.trained.outliers is not None:
+        outliers = learned.trained.outliers
+        np.savez(folder / OUTLIERS, centres=outliers.centres, whiten=outliers.whiten)
+    write_json(folder / "history.json", [asdict(step) for step in learned.history])
+    write_json(folder / "environment.json", environment(recipe, films["train"], seed))
+    write_json(folder / "operating.json", operating_facts(learned))
+    write_scores(folder / OPERATING_SCORES, learned.operating, Answers(logits=learned.operating_logits))
+    write_measures(folder, recipe, films["test"], learned)
+    return folder
+
+
+def operating_facts(learned: Learned) -> dict[str, Any]:
+    """What stands between the network and a flag, as JSON types."""
+    trained, point, films = learned.trained, learned.point, learned.operating
+    return {
+        "mean": trained.mean, "tone": trained.tone, "bias": trained.bias, "on_grid": trained.on_grid,
+        "evidence_blocks": learned.evidence_blocks,
+        "calibration": point.calibration, "anchor": point.anchor, "thresholds": asdict(point.thresholds),
+        "outlier_threshold": learned.outlier_threshold, "films": films.counts(), "digest": films.digest,
+    }  # fmt: skip
+
+
+def write_measures(folder: Path, recipe: Recipe, films: Films, learned: Learned) -> None:
+    """scores.csv of all test films; metrics.json and decisions.csv of those whose labels count."""
+    found, point = answers(learned.trained, films.images), learned.point
+    counted = teaching(recipe, films)
+    write_scores(folder / SCORES, films, found, counted)
+    test, logits = only(films, counted), found.logits[counted]
+    probabilities = apply_calibration(point.calibration, logits)
+    decided = learned.decided(logits)
+    write_decisions(folder / DECISIONS, test, logits, decided)
+    held_out, held_logits = learned.operating, learned.operating_logits
+    measures = {
+        "operating": _measure(held_out, held_logits, learned.decided(held_logits)),
+        "test": _measure(test, logits, decided),
+        "test_at_flag": _measure(test, logits, probabilities >= point.thresholds.flag_at),
+        "test_at_clear": _measure(test, logits, probabilities >= point.thresholds.clear_below),
+        "test_flags": flag_counts(probabilities, test.labels, point.thresholds),
+    }
+    write_json(folder / "metrics.json", measures)
+
+
+def _measure(films: Films, logits: NDArray[np.float64], decided: NDArray[np.bool_]) -> dict[str, Any]:
+    return evaluate(films.labels, logits, decided, films.patients).to_dict()
+
+
+def flag_counts(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], chosen: Thresholds
+) -> dict[str, dict[str, int]]:
+    """How many films of each label get each flag."""
+    flagged, cleared = probabilities >= chosen.flag_at, probabilities < chosen.clear_below
+    masks = {"pneumonia": flagged, "review": ~flagged & ~cleared, "clear": cleared}
+    names = {"normal": 0, "pneumonia": 1}
+    return {flag: {n: int((mask & (labels == v)).sum()) for n, v in names.items()} for flag, mask in masks.items()}
+
+
+def environment(recipe: Recipe, films: Films, seed: int) -> dict[str, Any]:
+    """What it takes to make the same weights again."""
+    packages = ("tensorflow", "keras", "numpy", "opencv-python-headless", "scikit-learn")
+    present = [name for name in packages if name != "tensorflow"]
+    versions = {name: version(name) for name in present} | {"tensorflow": _tensorflow_version()}
+    return {
+        "seed": seed,
+        "recipe": recipe.name,
+        "recipe_digest": recipe.digest,
+        "data_digest": films.digest,
+        "preprocess_version": PREPROCESS_VERSION,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": dict(sorted(versions.items())),
+    }
+
+
+def _tensorflow_version() -> str:
+    import tensorflow as tf  # noqa: PLC0415  the distribution has several names, the module one version
+
+    return str(tf.__version__)
+
+
+def seed_folder(run: Path, seed: int) -> Path:
+    """Where one seed's files stand; those of SOUP, the mean of all seeds, beside them."""
+    return run / ("soup" if seed == SOUP else f"seed-{seed}")
+
+
+def seeds_of(run: Path) -> list[int]:
+    """The finished seeds, ascending. Raises RunError when there is none."""
+    if not (found := _finished(run)):
+        raise RunError(f"{run}: no finished seed in it; name a folder that `pneumoflag-train fit --out` wrote")
+    return sorted(found)
+
+
+def _finished(run: Path) -> list[int]:
+    return [int(path.parent.name.removeprefix("seed-")) for path in run.glob("seed-*/metrics.json")]
+
+
+def is_finished(run: Path, seed: int) -> bool:
+    """Whether all of it is written: the measures come last."""
+    return (seed_folder(run, seed) / "metrics.json").is_file()
+
+
+def load_seed(run: Path, seed: int) -> SeedRun:
+    """One trained network with all that was written beside it. Raises RunError, RecipeError."""
+    folder, recipe = seed_folder(run, seed), load_recipe(run / "recipe.yaml")
+    if not is_finished(run, seed):
+        raise RunError(f"{run}: seed {seed} is not in it; finished are {', '.join(map(str, seeds_of(run)))}")
+    operating = read_json(folder / "operating.json")
+    return SeedRun(
+        folder=folder, recipe=recipe, seed=seed, trained=_trained(folder, recipe, operating), operating=operating,
+        metrics=read_json(folder / "metrics.json"), environment=read_json(folder / "environment.json"),
+    )  # fmt: skip
+
+
+def _trained(folder: Path, recipe: Recipe, operating: Mapping[str, Any]) -> Trained:
+    if isinstance(recipe.network, StudyNetwork):
+        network = build(recipe.network, recipe.optimizer)
+    else:
+        network = skeleton(recipe, tuple(operating["evidence_blocks"]))
+    network.load_weights(folder / WEIGHTS)
+    outliers = None
+    if (folder / OUTLIERS).is_file():
+        with np.load(folder / OUTLIERS) as arrays:
+            outliers = OutlierRule(centres=arrays["centres"], whiten=arrays["whiten"])
+    return Trained(
+        network=network, mean=operating["mean"], tone=operating["tone"], bias=operating["bias"], outliers=outliers,
+        on_grid=operating.get("on_grid", False),
+    )  # fmt: skip
+
+
+def _film_lines(films: Mapping[str, Films]) -> list[tuple[Any, ...]]:
+    return [
+        (part, f.cases[i], int(f.labels[i]), f.patients[i], f.digests[i], f.sources[i], f.tiers[i], f.views[i],
+         f.sexes[i], "" if np.isnan(f.ages[i]) else f"{f.ages[i]:g}")
+        for part in PARTS
+        for f in [films[part]]
+        for i in range(len(f))
+    ]  # fmt: skip
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented, a newline at the end."""
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Raises RunError for a missing or damaged file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); train the run again") from None
