@@ -17,8 +17,8 @@ from collector.errors import ImportFault, StoreError
 from device.contract import ContractError
 
 if TYPE_CHECKING:
-    from collector.store import Imported, Store
-    from collector.study import Study
+    from collector.store.store import Imported, Store
+    from collector.study.study import Study
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -60,7 +60,7 @@ class UsageFault(Exception):
 @app.command()
 def run(config: Config) -> None:
     """Subscribe, store, send receipts and serve the pages until SIGTERM or Ctrl-C."""
-    from collector.serve import serve
+    from collector.service import serve
 
     serve(load_config(config))
 
@@ -87,8 +87,8 @@ def import_vendor(
     system: Annotated[str | None, typer.Option(help="name in the comparison (the vendor's by default)")] = None,
 ) -> None:
     """Import a vendor's outputs. Identifiers are keyed while they are read; the same file twice changes nothing."""
-    from collector.imports import vendor_rows
-    from collector.tables import vendor_outputs
+    from collector.imports.rows import vendor_rows
+    from collector.store.tables import vendor_outputs
 
     settings = load_config(config)
     rows = vendor_rows(file, vendor.value, system or vendor.value, settings)
@@ -106,8 +106,8 @@ def import_reads(
     config: Config,
 ) -> None:
     """Import radiologists' reads. The same file twice changes nothing; a changed label replaces the former one."""
-    from collector.imports import read_rows
-    from collector.tables import reads
+    from collector.imports.rows import read_rows
+    from collector.store.tables import reads
 
     settings = load_config(config)
     rows = read_rows(file, settings)
@@ -124,7 +124,7 @@ def compare(
     unclassified: Annotated[Unclassified | None, typer.Option(help="overrides compare.unclassified")] = None,
 ) -> None:
     """Compare the boxes with vendors by the radiologists' reads, over the store."""
-    from collector.studies import stored_study
+    from collector.study.from_store import stored_study
 
     settings = load_config(config)
     if unclassified is not None:
@@ -145,7 +145,7 @@ def compare_files(
     html: Html = None,
 ) -> None:
     """Compare systems by reads over plain case lists: label 1 is pneumonia, 0 is normal. No store is needed."""
-    from collector.case_lists import study
+    from collector.imports.case_lists import study
 
     named = [_named(text) for text in system]
     if len({name for name, _ in named}) < len(named):
@@ -161,7 +161,7 @@ def _named(text: str) -> tuple[str, Path]:
 
 
 def _opened(settings: CollectorConfig) -> Store:
-    from collector.store import Store
+    from collector.store.store import Store
 
     store = Store(settings.store.url, busy_s=settings.store.busy_s)
     store.migrate()
@@ -176,8 +176,8 @@ def _summary(file: Path, rows: int, done: Imported) -> None:
 def _deliver(study: Study, json_out: Path | None, html: Path | None, resamples: int, seed: int) -> None:
     from rich.console import Console
 
-    from collector.report import show
-    from collector.study import to_json
+    from collector.report.terminal import show
+    from collector.study.study import to_json
 
     comparison = study.comparison(resamples=resamples, seed=seed)
     text = json.dumps(to_json(study, comparison), indent=2, allow_nan=False)

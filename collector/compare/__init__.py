@@ -1,8 +1,14 @@
 """Compare: a reference and systems' calls come in; figures with intervals, and paired tests, go out. Pure."""
 
-from collector.compare.readers import Reads, Reference, reference
 from collector.compare.table import METRICS, TESTED, Adjusted, Comparison, Outcome, Pair, compare
-from collector.compare.values import Call, Difference, Estimate, Matrix, System
+from metrics.agreement import Reads, Reference, reference
+from metrics.values import (
+    Call,
+    Difference,
+    Estimate,
+    Matrix,
+    System,
+)
 
 __all__ = [
     "METRICS",

@@ -10,8 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.compare import intervals, paired, roc
-from collector.compare.values import Difference, Estimate, Matrix, System
+from metrics import intervals, paired, roc
+from metrics.values import (
+    Difference,
+    Estimate,
+    Matrix,
+    System,
+)
 
 METRICS = (
     "accuracy",

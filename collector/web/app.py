@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from collector import queries
 from collector.config import CollectorConfig
 from collector.errors import StoreError
-from collector.store import Store
-from collector.subscribe import Counters
+from collector.ingest.subscriber import Counters
+from collector.store import queries
+from collector.store.store import Store
 from collector.web.page import render
 
 if TYPE_CHECKING:

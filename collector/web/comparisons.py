@@ -9,14 +9,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from collector import plots
 from collector.compare import METRICS, Comparison
 from collector.config import CollectorConfig
-from collector.store import Store
-from collector.studies import stored_study
-from collector.study import Study, subgroups, to_json
+from collector.labels import REASONS
+from collector.report import plots
+from collector.store.store import Store
+from collector.study.from_store import stored_study
+from collector.study.study import Study, subgroups, to_json
 from collector.web.page import render
-from collector.words import REASONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from collector import words
+from collector import labels
 
 FOLDER = Path(__file__).parent
 HEALTH = {
@@ -37,11 +37,11 @@ def _templates() -> Environment:
     )
     environment.globals.update(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),  # noqa: S704  # the project's own file
-        p_text=words.p_text,
-        names=words.NAMES,
-        reasons=words.REASONS,
+        p_text=labels.p_text,
+        names=labels.NAMES,
+        reasons=labels.REASONS,
         signs=FLAG_SIGNS,
-        not_for=words.NOT_FOR,
+        not_for=labels.NOT_FOR,
     )
     environment.filters.update(moment=moment, signed=signed, health=health)
     return environment

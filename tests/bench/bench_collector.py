@@ -22,8 +22,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from collector.config import BrokerConfig, CollectorConfig, StoreConfig
-from collector.store import Store
-from collector.subscribe import Subscriber
+from collector.ingest.subscriber import Subscriber
+from collector.store.store import Store
 from device.contract import Receipt
 from tests.collector.conftest import Broker, make_result
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.arrivals import Message
-from collector.store import Store
+from collector.ingest.messages import Message
+from collector.store.store import Store
 from device.contract import (
     Clock,
     Exposure,

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from collector.config import ConfigError, described, load_config
-from collector.store import Store
-from collector.tables import results
+from collector.store.store import Store
+from collector.store.tables import results
 
 RUN = [sys.executable, "-c", "from collector.app import main; main()"]
 

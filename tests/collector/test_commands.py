@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from collector.app import _guarded, app
-from collector.arrivals import batch, read
-from collector.store import Store
+from collector.ingest.messages import batch, read
+from collector.store.store import Store
 
 
 def cli(*args: object) -> int:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.config import CollectorConfig
-from collector.imports import read_rows, vendor_rows
+from collector.imports.rows import read_rows, vendor_rows
 from sim.manifest import Manifest, ManifestFault, Sent, read_manifest
 from sim.vendors import LUNIT, LUNIT_FINDINGS, VUNO, draw_score, write_outputs
 

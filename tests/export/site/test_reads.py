@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector import reads
+from collector.imports import reads
 from device.bundle.keys import PublicKey
 from device.bundle.loader import load_bundle
 from device.commands.classify_files import classify_paths

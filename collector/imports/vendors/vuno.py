@@ -1,0 +1,16 @@
+"""VUNO Med-Chest X-ray: a file of its outputs comes in; keyed outputs go out. The shape is in docs/collector.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from collector.imports.vendors.base import Mapper, Output
+from collector.imports.vendors.findings import outputs
+
+FINDINGS = ("nodule", "consolidation", "interstitial opacity", "pleural effusion", "pneumothorax")
+
+
+def read(path: Path, mapper: Mapper) -> Iterator[Output]:
+    """Outputs in the file's order. Raises ImportFault naming the line."""
+    return outputs(path, mapper, names=FINDINGS, list_field="results", name_field="finding")

@@ -1,0 +1,109 @@
+"""Report: a study and its comparison come in; text for a terminal goes out. Pages are made in `web`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from collector.compare import Comparison, Difference, Estimate
+from collector.labels import (
+    NAMES,
+    NOT_FOR,
+    REASONS,
+    p_text,
+)
+from collector.study.study import Study
+
+
+def show(study: Study, comparison: Comparison, console: Console) -> None:
+    """Print matrices, figures with intervals, pairs, what was left out and why, and what it may not be used for."""
+    console.print(_matrices(comparison))
+    console.print(_figures(comparison))
+    if comparison.pairs:
+        console.print(_pairs(comparison))
+    for line in [*_readers(study), *excluded_lines(study), *counting_lines(study), *study.notes]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(NOT_FOR, style="bold", soft_wrap=True)
+
+
+def cell(estimate: Estimate | None) -> str:
+    """`0.8192 (0.7842-0.8496)`, or a dash."""
+    if estimate is None:
+        return "\u2013"
+    return f"{estimate.value:.4f} ({estimate.low:.4f}\u2013{estimate.high:.4f})"
+
+
+def difference_cell(difference: Difference | None) -> str:
+    """`+0.0533 (+0.0290 to +0.0853) p <0.0001`, or a dash."""
+    if difference is None:
+        return "\u2013"
+    d = difference
+    return f"{d.diff:+.4f} ({d.low:+.4f} to {d.high:+.4f}) p {p_text(d.p)}"
+
+
+def excluded_lines(study: Study) -> list[str]:
+    """Per system, how many cases stand outside its figures and why."""
+    lines = []
+    for system in study.systems:
+        counts = [f"{len(cases)} {REASONS.get(reason, reason)}" for reason, cases in system.excluded.items() if cases]
+        lines.append(f"{system.name}: left out: {', '.join(counts) if counts else 'nothing'}.")
+    if study.unread:
+        lines.append(f"{study.unread} films of the store have no read yet.")
+    return lines
+
+
+def counting_lines(study: Study) -> list[str]:
+    """How calls were made from flags and scores."""
+    return [f"{name}: {rule}." for name, rule in study.counting.items()]
+
+
+def _matrices(comparison: Comparison) -> Table:
+    table = Table(title="Cases")
+    table.add_column("system")
+    for name in ("n", "TN", "FP", "FN", "TP"):
+        table.add_column(name, justify="right")
+    for o in comparison.systems:
+        m = o.matrix
+        table.add_row(o.name, *(str(v) for v in (m.n, m.tn, m.fp, m.fn, m.tp)))
+    return table
+
+
+def _figures(comparison: Comparison) -> Table:
+    table = Table(title="Figures (95 % interval)")
+    table.add_column("", no_wrap=True)
+    for outcome in comparison.systems:
+        table.add_column(outcome.name, justify="right")
+    for name, label in NAMES.items():
+        table.add_row(label, *(cell(outcome.metrics[name]) for outcome in comparison.systems))
+    return table
+
+
+def _pairs(comparison: Comparison) -> Table:
+    table = Table(title="Differences on the same cases, first minus second (95 % interval, p, p after Holm)")
+    for name in ("pair", "figure", "difference"):
+        table.add_column(name)
+    table.add_column("Holm", justify="right")
+    adjusted = {(x.a, x.b, x.metric): x.p for x in comparison.adjusted()}
+    for pair in comparison.pairs:
+        agreement = "\u2013" if pair.kappa is None else f"{pair.kappa:.4f}"
+        for metric, difference in pair.differences.items():
+            holm = adjusted.get((pair.a, pair.b, metric))
+            names = (f"{pair.a} \u2212 {pair.b}", NAMES[metric].partition(" (")[0])
+            table.add_row(*names, difference_cell(difference), "\u2013" if holm is None else p_text(holm))
+        table.add_row(f"{pair.cases} cases", "Cohen's kappa of the calls", agreement, end_section=True)
+    return table
+
+
+def _readers(study: Study) -> Sequence[str]:
+    found = study.reference
+    line = f"Reference: majority of {len(found.readers)} reader(s), {len(found.labels)} cases"
+    line += f", {found.positives} with pneumonia"
+    if len(found.readers) < 2:
+        return [f"{line}."]
+    kappa = "undefined" if found.fleiss_kappa is None else f"{found.fleiss_kappa:.4f} over {found.fleiss_cases} cases"
+    return [
+        f"{line}; readers differed on {len(found.disagreements)}, of which {len(found.ties)} tied (no reference).",
+        f"Readers' agreement (Fleiss' kappa): {kappa}.",
+    ]

@@ -1,0 +1,161 @@
+"""The pages: what administrators see, and what nobody may."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from collector.config import CollectorConfig
+from collector.errors import StoreAway
+from collector.imports.rows import read_rows
+from collector.ingest.messages import batch, read
+from collector.ingest.subscriber import Counters
+from collector.store import tables
+from collector.store.store import Batch, Store
+from collector.web.app import make_app
+from collector.web.page import health
+from device.contract import Flag
+
+
+class Browser:
+    """Asks the application itself, over ASGI."""
+
+    def __init__(self, app) -> None:
+        self._transport = httpx.ASGITransport(app=app)
+
+    def get(self, path: str) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://collector") as client:
+                return await client.get(path)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def config(key_file: Path) -> CollectorConfig:
+    return CollectorConfig(site_key_file=key_file)
+
+
+@pytest.fixture
+def page(config, store):
+    return Browser(make_app(config, store, Counters(connected=True)))
+
+
+@pytest.fixture
+def filled(store, config, a_result, a_message, tmp_path):
+    results = [a_result(n, flag=Flag.PNEUMONIA if n % 2 else Flag.CLEAR, probability=n / 40) for n in range(1, 31)]
+    messages = [a_message(result) for result in [*results, a_result(40, flag=Flag.UNCLASSIFIED)]]
+    messages += [a_message("online", leaf="status"), a_message('{"alarms": {"disk": "low"}}', leaf="health")]
+    messages += [a_message('{"no": 1}')]
+    store.commit(batch(read(message) for message in messages))
+    path = tmp_path / "reads.csv"
+    lines = [f"{reader},{int(n > 12)},1.2.{n}" for n in range(1, 31) for reader in ("R1", "R2")]
+    path.write_text("\n".join(["reader,label,sop_instance_uid", *lines, "R1,1,1.2.40"]))
+    store.put_imports(tables.reads, read_rows(path, config))
+    return store
+
+
+def test_an_empty_collector_says_what_to_do_next(page):
+    assert "import-reads" in page.get("/").text
+    assert "No box has been heard yet" in page.get("/boxes").text
+    assert "No result has arrived yet" in page.get("/results").text
+
+
+def test_the_comparison_page_and_its_json_say_the_same(page, filled):
+    figures = page.get("/api/comparison.json").json()
+    text = page.get("/").text
+    for metric in ("sensitivity", "specificity", "roc_auc", "mcc"):
+        assert f"{figures['systems']['pneumoflag'][metric]['value']:.4f}" in text
+    assert figures["reference"]["cases"] == 31
+    assert "unclassified by the box" in text
+
+
+def test_the_page_works_without_scripts_and_from_no_other_place(page, filled):
+    for path in ("/", "/boxes", "/results"):
+        answer = page.get(path)
+        assert answer.status_code == 200
+        assert "<script" not in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert not re.search(r'(src|href)="(https?:)?//', answer.text)
+
+
+def test_the_purpose_stands_once_on_every_page(page, filled):
+    for path in ("/", "/boxes", "/results"):
+        assert page.get(path).text.count("not for diagnosis") == 1
+
+
+def test_no_whole_identifier_stands_on_the_page_of_results(page, filled, a_result):
+    text = page.get("/results").text
+    assert a_result(1).exposure_id[:8] in text
+    assert a_result(1).exposure_id not in text
+    assert "lateral view" in text
+
+
+def test_boxes_show_gaps_alarms_and_refused_messages(page, filled):
+    text = page.get("/boxes").text
+    assert "31\u201339" in text
+    assert "disk: low" in text
+    assert "online" in text
+    assert "result.no: no such field" in text
+
+
+def test_hostile_names_are_shown_and_not_run(page, store, a_result, a_message):
+    came = read(a_message(a_result(1)))
+    device = {"device": "<script>alert(1)"}  # as a former version stored it
+    row = {**came.result, **device, "view": "<img src=x onerror=alert(1)>"}
+    store.commit(Batch(results=(row,), boxes=({**came.box, **device},)))
+    for path in ("/results", "/boxes"):
+        text = page.get(path).text
+        assert "<script>" not in text
+        assert "<img" not in text
+        assert "&lt;script&gt;" in text
+
+
+def test_the_drawings_are_made_anew_only_when_the_store_has_changed(page, filled, a_result, a_message, monkeypatch):
+    calls = []
+    real = Store.rows
+    monkeypatch.setattr(Store, "rows", lambda *args: calls.append(1) or real(*args))
+    page.get("/")
+    once = len(calls)
+    page.get("/")
+    page.get("/api/comparison.json")
+    assert len(calls) == once
+    filled.commit(batch([read(a_message(a_result(99)))]))
+    page.get("/")
+    assert len(calls) == 2 * once
+
+
+def test_a_store_that_is_away_is_said_and_health_says_so(page, store, monkeypatch):
+    def away(_self: Store) -> tuple:
+        raise StoreAway("locked")
+
+    monkeypatch.setattr(Store, "state", away)
+    assert page.get("/").status_code == 503
+    assert page.get("/healthz").status_code == 503
+
+
+def test_health_and_metrics(page):
+    assert page.get("/healthz").json() == {"store": "ok", "broker": "connected"}
+    assert "pneumoflag_collector_broker_connected 1" in page.get("/metrics").text
+
+
+@pytest.mark.parametrize("said", [{}, {"alarms": "x", "model": 3, "temperature_c": "hot"}, {"free_disk_mib": None}])
+def test_a_health_message_of_another_version_does_not_break_the_page(said):
+    assert health(said).facts == ()
+
+
+def test_stored_health_that_cannot_be_written_does_not_break_the_page(page, store):
+    said = {"temperature_c": 10**400, "spool_depth": 3, "alarms": {"disk": "\ud800"}, "model": {"name": "\udfff"}}
+    seen = {"site": "s", "device": "d", "last_seen_at": "2026-11-23T12:00:00.000Z"}
+    store.commit(Batch(boxes=({**seen, "health": json.dumps(said)},)))
+    answer = page.get("/boxes")
+    assert answer.status_code == 200
+    assert "disk: ?" in answer.text
+    assert "3 to judge" in answer.text
+    assert "\u00b0C" not in answer.text
