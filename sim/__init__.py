@@ -1,1 +1,1 @@
-"""A whole site on one machine: modality, box, broker, collector, vendors. For the demo and the tests."""
+"""Simulation: a whole site on one machine, with phantoms instead of patients. Nothing but tests imports it."""

@@ -36,8 +36,8 @@ def phantom(
     form: Annotated[str, typer.Option("--form", help="png (1024 pixels) or dicom (3072 pixels, 14 bits).")] = "png",
 ) -> None:
     """Draw simulated chest films."""
+    from sim.modality.phantom_files import write_phantoms
     from sim.phantom.sheet import write_sheet
-    from sim.phantom_files import write_phantoms
 
     if sheet is not None:
         write_sheet(sheet, seed)
@@ -55,8 +55,8 @@ def phantom_check(
     seed: SeedOption = 5000,
 ) -> None:
     """Say how the bundle flags phantoms with and without consolidation, as a table. It is no measure of the network."""
-    from sim.bundles import newest_bundle
-    from sim.phantom_check import check, table
+    from sim.demo.phantom_check import check, table
+    from sim.site.bundles import newest_bundle
 
     print(table(check(bundle or newest_bundle(), trusted=tuple(trust), count=count, seed=seed)))
 
@@ -78,9 +78,9 @@ def modality(
     seed: SeedOption = 1,
 ) -> None:
     """Act as a modality: send films to a box until each is answered Success."""
-    from sim.cases import film_cases, phantom_cases
-    from sim.modality import Route, send_all
-    from sim.send import Address
+    from sim.modality.cases import film_cases, phantom_cases
+    from sim.modality.modality import Route, send_all
+    from sim.modality.send import Address
 
     if port is None and folder is None:
         _fail("no way to the box: name --port, --folder or both", USAGE)
@@ -102,8 +102,8 @@ def vendors(
     seed: SeedOption = 1,
 ) -> None:
     """Draw plausible outputs of two vendors' AI and reads of three readers for the films of a manifest."""
-    from sim.manifest import read_manifest
-    from sim.vendors import write_outputs
+    from sim.modality.manifest import read_manifest
+    from sim.site.vendors import write_outputs
 
     files = write_outputs(read_manifest(manifest), out, seed=seed)
     print(f"{files.lunit}\n{files.vuno}\n{files.reads}")
@@ -122,9 +122,9 @@ def demo(
     seed: SeedOption = 1,
 ) -> None:
     """Run a whole hospital for a minute: broker, box, collector, modality; kill the box in the middle; report."""
-    from sim.bundles import newest_bundle
-    from sim.demo import Options, run_demo
-    from sim.tell import Teller
+    from sim.demo.demo import Options, run_demo
+    from sim.progress import Teller
+    from sim.site.bundles import newest_bundle
 
     # However it is ended, the parts are ended with it.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -151,7 +151,7 @@ def _fail(words: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Console script. The one broad catch: a fault becomes one clear line and an exit code."""
-    from sim.faults import BAD_INPUT, KNOWN
+    from sim.exit_codes import BAD_INPUT, KNOWN
 
     try:
         app()

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.phantom.film import Film, render
+from sim.phantom.image import Film, render
 from sim.phantom.spec import Finding, draw_spec
 
 _ROWS = ((Finding.NORMAL,) * 4, (Finding.LOBAR, Finding.PATCHY, Finding.LOBAR, Finding.PATCHY))

@@ -7,9 +7,9 @@ import pytest
 from pydicom import dcmread
 
 from sim import app
-from sim.bundles import NoBundle, newest_bundle
+from sim.demo.phantom_check import Judged, table
 from sim.phantom import Finding
-from sim.phantom_check import Judged, table
+from sim.site.bundles import NoBundle, newest_bundle
 
 
 def run(monkeypatch, *words):

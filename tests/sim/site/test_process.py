@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.process import Child, PartFailed, run_tool
+from sim.site.process import Child, PartFailed, run_tool
 
 SLEEP = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"]
 WITH_A_CHILD = """
@@ -88,7 +88,7 @@ def test_a_part_can_be_started_again_and_its_log_goes_on(tmp_path):
 
 def test_even_kill_9_of_the_starter_leaves_nothing(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from sim.process import Child\n"
+        "import sys, time; from pathlib import Path; from sim.site.process import Child\n"
         f"child = Child('part', {SLEEP!r}, Path({str(tmp_path / 'part.log')!r}))\n"
         "child.start(); print(child.pid, flush=True); time.sleep(60)"
     )

@@ -1,7 +1,7 @@
 """Broker: a file of settings comes in; an MQTT 5 broker on this machine goes out, rumqttd inside the `iotcore` wheel.
 
 For demonstration and tests: it keeps nothing when it ends. Real sites run mosquitto (firmware_config/). It runs as a
-process of its own (`python -m sim.broker FILE`), for rumqttd has no way to be stopped but its process's end.
+process of its own (`python -m sim.site.broker FILE`), for rumqttd has no way to be stopped but its process's end.
 """
 
 from __future__ import annotations

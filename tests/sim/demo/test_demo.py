@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from sim.demo import Options, Unanswered, run_demo
-from sim.process import PartFailed
-from sim.site import Site
-from sim.tell import Teller
-from sim.trial import Kill
-from tests.sim.test_films import packed
+from sim.demo.demo import Options, Unanswered, run_demo
+from sim.demo.kill_run import Kill
+from sim.progress import Teller
+from sim.site.process import PartFailed
+from sim.site.site import Site
+from tests.sim.modality.test_images import packed
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -60,9 +60,9 @@ def test_a_killed_site_answers_every_film_once(tmp_path, tiny_bundle, own_films)
 
 def test_a_film_that_is_never_answered_fails_the_demo(tmp_path, tiny_bundle, own_films, monkeypatch):
     """The control: films that reach no box are lost, and the demo says so."""
-    monkeypatch.setattr("sim.demo.ANSWER_S", 1.0)
-    monkeypatch.setattr("sim.trial._planned", lambda _: Kill(collector_after=0, after_films=0))
-    monkeypatch.setattr("sim.modality.drop", lambda *_: None)
+    monkeypatch.setattr("sim.demo.demo.ANSWER_S", 1.0)
+    monkeypatch.setattr("sim.demo.kill_run._planned", lambda _: Kill(collector_after=0, after_films=0))
+    monkeypatch.setattr("sim.modality.modality.drop", lambda *_: None)
     for path in [path for path in own_films.rglob("*") if path.is_file()]:
         if path.name != "broken.dcm":
             path.unlink()

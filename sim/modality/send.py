@@ -14,7 +14,7 @@ from typing import Any
 
 from pynetdicom import AE, _config
 
-from sim.films import Parcel
+from sim.modality.images import Parcel
 
 SUCCESS = 0x0000
 _FOR_GOOD = frozenset({0xA9, *range(0xC0, 0xD0)})

@@ -10,8 +10,13 @@ from typing import TypeVar
 
 import cv2
 
-from sim.cases import Case, Kind, Way, ids_of
-from sim.dx import Shot, dx_bytes
+from sim.modality.cases import (
+    Case,
+    Kind,
+    Way,
+    ids_of,
+)
+from sim.modality.dx import Shot, dx_bytes
 from sim.phantom import FULL_SIZE, Film, Finding, View, draw_spec, render
 
 Choice = TypeVar("Choice", bound=StrEnum)

@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from sim.account import Fate
+from sim.demo.summary import Fate
 
 FLAG_COLOURS = {"pneumonia": "#c0392b", "review": "#d68910", "clear": "#1e8449", "unclassified": "#7f8c8d"}
 _WIDTH, _LEFT, _ROW = 860, 90, 13

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.dx import Ids
+from sim.modality.dx import Ids
 from sim.phantom import Finding
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})

@@ -11,8 +11,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sim.account import Fate
-from sim.figures import FLAG_COLOURS, Down, intervals, timeline
+from sim.demo.figures import (
+    FLAG_COLOURS,
+    Down,
+    intervals,
+    timeline,
+)
+from sim.demo.summary import Fate
 
 _METRICS = ("accuracy", "sensitivity", "specificity", "balanced_accuracy", "roc_auc")
 

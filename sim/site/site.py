@@ -18,10 +18,10 @@ from typing import Any, Self
 import yaml
 
 from device.contract import IdKind, Result, content_id, load_site_key, pseudonym
-from sim.broker import write_settings
-from sim.manifest import Sent
-from sim.process import Child, python_command
-from sim.send import Address
+from sim.modality.manifest import Sent
+from sim.modality.send import Address
+from sim.site.broker import write_settings
+from sim.site.process import Child, python_command
 
 START_S = 60.0
 SITE, DEVICE = "demo-hospital", "box-1"
@@ -49,7 +49,7 @@ class Site:
         self.collector_config = self._collector_config()
         box_config = self._box_config(bundle, trusted_keys)
         broker_config = write_settings(self._work / "broker.toml", self._broker_port)
-        self.broker = self._child("broker", [sys.executable, "-m", "sim.broker", str(broker_config)])
+        self.broker = self._child("broker", [sys.executable, "-m", "sim.site.broker", str(broker_config)])
         self.collector = self._child(
             "collector", [*python_command("collector.app"), "run", "--config", str(self.collector_config)]
         )

@@ -6,10 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from device.contract import Flag, Gate, GateStatus, Reason
-from sim.account import fates, flags_by_truth, latency_medians, summary
-from sim.site import Stored
+from sim.demo.summary import (
+    fates,
+    flags_by_truth,
+    latency_medians,
+    summary,
+)
+from sim.site.site import Stored
 from tests.device.results import draft
-from tests.sim.test_vendors import film
+from tests.sim.site.test_vendors import film
 
 
 def stored(number, *, after_s=0.5, **changes):

@@ -11,12 +11,17 @@ from threading import Event
 
 import numpy as np
 
-from sim.cases import Case, Kind, Way
-from sim.darkroom import exposing
-from sim.films import Exposed, Parcel, pack
-from sim.manifest import Manifest, Sent
-from sim.send import Address, Declined, drop, store
-from sim.tell import Teller
+from sim.modality.cases import Case, Kind, Way
+from sim.modality.images import Exposed, Parcel, pack
+from sim.modality.manifest import Manifest, Sent
+from sim.modality.render_ahead import exposing
+from sim.modality.send import (
+    Address,
+    Declined,
+    drop,
+    store,
+)
+from sim.progress import Teller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

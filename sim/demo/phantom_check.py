@@ -14,9 +14,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from device.contract import Flag
+from sim.modality.phantom_files import write_phantoms
 from sim.phantom import Finding
-from sim.phantom_files import write_phantoms
-from sim.process import python_command, run_tool
+from sim.site.process import python_command, run_tool
 
 
 class CheckFault(Exception):

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from sim.cases import Case, Kind, NoFilms, Way, film_cases, ids_of, label_in, phantom_cases
+from sim.modality.cases import (
+    Case,
+    Kind,
+    NoFilms,
+    Way,
+    film_cases,
+    ids_of,
+    label_in,
+    phantom_cases,
+)
 
 
 def test_half_of_the_chest_films_show_pneumonia():

@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any
 
 from device.contract import GateStatus, Result
-from sim.manifest import Sent
-from sim.site import Stored
+from sim.modality.manifest import Sent
+from sim.site.site import Stored
 
 _SETTLED = timedelta(seconds=5)
 

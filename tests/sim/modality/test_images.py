@@ -13,8 +13,8 @@ from pydicom import dcmread
 from device.config import LimitsConfig
 from device.contract import Source
 from device.dicom.reader import open_film
-from sim.cases import Case, Kind, Way
-from sim.films import Exposed, expose, pack
+from sim.modality.cases import Case, Kind, Way
+from sim.modality.images import Exposed, expose, pack
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 

@@ -14,8 +14,19 @@ from hypothesis import strategies as st
 
 from collector.config import CollectorConfig
 from collector.imports.rows import read_rows, vendor_rows
-from sim.manifest import Manifest, ManifestFault, Sent, read_manifest
-from sim.vendors import LUNIT, LUNIT_FINDINGS, VUNO, draw_score, write_outputs
+from sim.modality.manifest import (
+    Manifest,
+    ManifestFault,
+    Sent,
+    read_manifest,
+)
+from sim.site.vendors import (
+    LUNIT,
+    LUNIT_FINDINGS,
+    VUNO,
+    draw_score,
+    write_outputs,
+)
 
 
 def film(number, label=0, **changes):

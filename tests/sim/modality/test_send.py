@@ -7,8 +7,14 @@ import threading
 import pytest
 from pynetdicom import AE, evt
 
-from sim.send import Address, Declined, NotSent, drop, store
-from tests.sim.test_films import packed
+from sim.modality.send import (
+    Address,
+    Declined,
+    NotSent,
+    drop,
+    store,
+)
+from tests.sim.modality.test_images import packed
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

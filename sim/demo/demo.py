@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.account import Fate, fates, summary
-from sim.cases import Case, film_cases, phantom_cases
-from sim.manifest import Sent
-from sim.process import PartFailed, python_command, run_tool
-from sim.report import write_report
-from sim.site import Site
-from sim.tell import Teller
-from sim.trial import Kill, send_and_kill
-from sim.vendors import write_outputs
-from sim.versions import versions
+from sim.demo.kill_run import Kill, send_and_kill
+from sim.demo.report import write_report
+from sim.demo.summary import Fate, fates, summary
+from sim.demo.versions import versions
+from sim.modality.cases import Case, film_cases, phantom_cases
+from sim.modality.manifest import Sent
+from sim.progress import Teller
+from sim.site.process import PartFailed, python_command, run_tool
+from sim.site.site import Site
+from sim.site.vendors import write_outputs
 
 ANSWER_S = 60.0
 _MARK = ".pneumoflag-demo"

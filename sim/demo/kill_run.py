@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sim.cases import Case
-from sim.manifest import Manifest, Sent
-from sim.modality import Modality, Route
-from sim.site import Site
-from sim.tell import Teller
+from sim.modality.cases import Case
+from sim.modality.manifest import Manifest, Sent
+from sim.modality.modality import Modality, Route
+from sim.progress import Teller
+from sim.site.site import Site
 
 DOWN_S = 1.0
 

@@ -12,8 +12,8 @@ from multiprocessing import get_context
 
 import cv2
 
-from sim.cases import Case
-from sim.films import Exposed, expose
+from sim.modality.cases import Case
+from sim.modality.images import Exposed, expose
 
 _AHEAD = 3
 """Films rendered before their turn: each is 19 MB."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.manifest import Sent
+from sim.modality.manifest import Sent
 
 LUNIT_FINDINGS = (
     "atelectasis", "calcification", "cardiomegaly", "consolidation", "fibrosis", "mediastinal widening", "nodule",

@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from sim.cases import PICTURE_SUFFIXES, Case, Kind, Way, ids_of
-from sim.dx import Ids, Shot, dx_bytes
+from sim.modality.cases import (
+    PICTURE_SUFFIXES,
+    Case,
+    Kind,
+    Way,
+    ids_of,
+)
+from sim.modality.dx import Ids, Shot, dx_bytes
 from sim.phantom import FULL_SIZE, View, draw_spec, render
 
 _VIEWS = {Kind.LATERAL: View.LATERAL, Kind.HAND: View.HAND}
