@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from device.bundle.loader import PublicKey
-from tests.bundle_factory import make_bundle
+from tests.support.bundle_factory import make_bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,5 +28,5 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def tiny_bundle(tmp_path: Path) -> tuple[Path, PublicKey]:
-    """A small signed bundle and the key to trust it with; see tests/bundle_factory.py."""
+    """A small signed bundle and the key to trust it with; see tests/support/bundle_factory.py."""
     return make_bundle(tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_house import tracked
+from tests.test_repository import tracked
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from device.bundle.loader import Bundle, load_bundle, trusted_keys  # noqa: E402  run as a script, from anywhere
 from device.inference.classifier import Classifier  # noqa: E402
-from tests.bundle_factory import make_bundle  # noqa: E402
+from tests.support.bundle_factory import make_bundle  # noqa: E402
 
 RUNS = 300
 WARM_UP = 20

@@ -27,7 +27,7 @@ from device.contract import Source  # noqa: E402
 from device.intake.gate import Ages  # noqa: E402
 from device.intake.prepare import Prepared, prepare  # noqa: E402
 from device.intake.sandbox import Sandbox  # noqa: E402
-from tests.dicom_files import make_compressed, make_dx  # noqa: E402
+from tests.support.dicom_files import make_compressed, make_dx  # noqa: E402
 
 ROUNDS = 15
 ADULTS = Ages(min_years=20)

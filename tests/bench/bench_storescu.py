@@ -21,10 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.box import BoxProcess
-from tests.bundle_factory import make_bundle
 from tests.device.films import write_film
-from tests.mosquitto import Mosquitto
+from tests.support.box import BoxProcess
+from tests.support.bundle_factory import make_bundle
+from tests.support.mosquitto import Mosquitto
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ import pytest
 from device.bundle.loader import PublicKey
 from device.config import ConfigError, load_config, require_files
 from device.host.stderr import hushed
-from tests.box import BoxProcess
 from tests.device.test_service import device
-from tests.mosquitto import free_port
+from tests.support.box import BoxProcess
+from tests.support.mosquitto import free_port
 
 Tiny = tuple[Path, PublicKey]
 

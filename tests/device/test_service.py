@@ -26,12 +26,12 @@ from device.bundle.slots import install
 from device.config import DeviceConfig, ModelConfig, Section
 from device.contract import Topics
 from device.host import logs
-from tests.box import COMMAND, BoxProcess
-from tests.bundle_factory import make_bundle
 from tests.device.delivery.test_publisher import Collector
 from tests.device.films import film, film_uid, write_film
 from tests.device.receive.test_dicom_server import send
-from tests.mosquitto import Mosquitto, free_port
+from tests.support.box import COMMAND, BoxProcess
+from tests.support.bundle_factory import make_bundle
+from tests.support.mosquitto import Mosquitto, free_port
 
 pytestmark = pytest.mark.mosquitto
 SCHEMA = json.loads(Path(contract.__file__).with_name("contract.schema.json").read_text(encoding="utf-8"))

@@ -13,8 +13,8 @@ from device.bundle.loader import PublicKey
 from device.config import load_config
 from device.delivery.outbox import OutboxFull
 from device.service import Box
-from tests.box import BoxProcess
-from tests.mosquitto import free_port
+from tests.support.box import BoxProcess
+from tests.support.mosquitto import free_port
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from export.build import Built, ExportError, Order, build
 from export.bundle.golden import golden_inputs
 from export.bundle.writer import make_key, read_signing_key
 from export.int8.parity import MAX_FLIPPED_SHARE, Parity
-from tests.bundle_factory import make_bundle
+from tests.support.bundle_factory import make_bundle
 from train.data.dataset import load_films
 from train.networks.predictor import Answers, answers
 from train.recipe import load_recipe

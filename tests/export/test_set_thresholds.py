@@ -26,8 +26,13 @@ from device.inference.classifier import Classifier
 from export.bundle.inspect import parity_line
 from export.bundle.writer import golden_file
 from export.set_thresholds import PICTURE, reoperate
-from tests.bundle_factory import TINY, make_bundle, make_evidence_bundle, tiny_golden
-from tests.hospital import (
+from tests.support.bundle_factory import (
+    TINY,
+    make_bundle,
+    make_evidence_bundle,
+    tiny_golden,
+)
+from tests.support.hospital import (
     AIMS,
     CALIBRATION,
     Command,

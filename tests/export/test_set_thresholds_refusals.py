@@ -10,8 +10,14 @@ import pytest
 from device.bundle.keys import read_public_key
 from device.bundle.loader import load_bundle
 from export.set_thresholds import PlaceError, reoperate
-from tests.bundle_factory import make_bundle
-from tests.hospital import AIMS, Command, Site, command, site
+from tests.support.bundle_factory import make_bundle
+from tests.support.hospital import (
+    AIMS,
+    Command,
+    Site,
+    command,
+    site,
+)
 
 __all__ = ["command", "site"]
 

@@ -18,7 +18,7 @@ from device.delivery.publisher import Publisher
 from device.host.alarms import Alarms
 from tests.device.delivery.test_publisher import QUICK, until
 from tests.device.results import draft, entry
-from tests.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto
 
 PROFILES = ("coral-dev-board", "coral-usb", "generic-x86", "jetson-orin-nano")
 

@@ -19,10 +19,10 @@ import yaml
 
 from device.bundle.loader import load_bundle
 from device.contract import IdKind, load_site_key, pseudonym, result_id
-from tests.box import BoxProcess
-from tests.bundle_factory import make_bundle
 from tests.device.films import film_uid, write_film
-from tests.mosquitto import Mosquitto
+from tests.support.box import BoxProcess
+from tests.support.bundle_factory import make_bundle
+from tests.support.mosquitto import Mosquitto
 
 FILMS_PER_ASSOCIATION = 5
 COLLECTOR = [sys.executable, "-c", "from collector.app import main; main()"]

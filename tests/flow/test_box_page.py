@@ -15,9 +15,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from device.bundle.loader import PublicKey
-from tests.box import BoxProcess
 from tests.device.films import film
-from tests.mosquitto import free_port
+from tests.support.box import BoxProcess
+from tests.support.mosquitto import free_port
 
 if TYPE_CHECKING:
     from tests.flow.browser import Browser

@@ -14,7 +14,7 @@ from device.bundle.keys import (
 )
 from device.bundle.loader import load_bundle
 from export.bundle.writer import make_key, read_signing_key, trust_here
-from tests.bundle_factory import make_bundle
+from tests.support.bundle_factory import make_bundle
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from device.bundle.loader import (
     read_members,
 )
 from export.bundle.writer import golden_file, read_signing_key, write_bundle
-from tests.bundle_factory import TINY, make_bundle, tiny_golden
+from tests.support.bundle_factory import TINY, make_bundle, tiny_golden
 
 Tiny = tuple[Path, PublicKey]
 

@@ -17,7 +17,7 @@ from device.bundle.manifest import (
     Temperature,
     sigmoid,
 )
-from tests.bundle_factory import tiny_facts
+from tests.support.bundle_factory import tiny_facts
 
 ISOTONIC = Isotonic(logits=(-2.0, 0.0, 1.0), probabilities=(0.1, 0.4, 0.9))
 CALIBRATIONS = [NoCalibration(), Platt(a=0.7, b=-0.3), Temperature(t=2.5), ISOTONIC]

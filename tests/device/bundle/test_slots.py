@@ -9,7 +9,7 @@ from device.bundle.loader import BundleError
 from device.bundle.slots import UpdateError, install, roll_back
 from device.config import ModelConfig
 from export.bundle.writer import golden_file
-from tests.bundle_factory import make_bundle, tiny_golden
+from tests.support.bundle_factory import make_bundle, tiny_golden
 
 GOLDEN, CARD = "golden.npz", {"model_card.md": b"# Tiny\n"}
 

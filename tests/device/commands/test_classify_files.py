@@ -25,9 +25,9 @@ from device.commands.classify_files import (
 )
 from device.contract import ContractError, IdKind, Result, content_id, pseudonym
 from device.pipeline.exposure import content_sha256
-from tests import dicom_files as dicom
 from tests.device.intake.test_sandbox import deflate_bomb
-from tests.dicom_files import make_dx
+from tests.support import dicom_files as dicom
+from tests.support.dicom_files import make_dx
 
 MEMORY_BAR_MIB = 600
 

@@ -18,7 +18,7 @@ from device.delivery.outbox import Outbox
 from device.delivery.publisher import Publisher
 from device.host.alarms import Alarms
 from tests.device.results import MODEL, draft, entry
-from tests.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto, free_port
 
 pytestmark = pytest.mark.mosquitto
 TOPICS = Topics(site="site", device="box")

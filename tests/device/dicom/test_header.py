@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from device.dicom import attributes, dates, header
 from device.dicom.vocabulary import View
-from tests.dicom_files import code_item, dataset
+from tests.support.dicom_files import code_item, dataset
 
 
 def made(**changes: object) -> Dataset:

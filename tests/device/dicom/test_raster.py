@@ -12,7 +12,7 @@ import pytest
 from device.contract import Caveat, Reason, Source
 from device.intake.gate import Accepted
 from tests.device.films_prepared import prepared, reason
-from tests.dicom_files import ramp
+from tests.support.dicom_files import ramp
 
 PICTURE = (Caveat.NOT_DICOM, Caveat.VIEW_MISSING, Caveat.AGE_MISSING)
 

@@ -37,7 +37,12 @@ from device.inference.classifier import (
     read_outputs,
 )
 from export.bundle.writer import golden_file
-from tests.bundle_factory import TINY, make_bundle, tiny_film, tiny_golden
+from tests.support.bundle_factory import (
+    TINY,
+    make_bundle,
+    tiny_film,
+    tiny_golden,
+)
 
 Tiny = tuple[Path, PublicKey]
 

@@ -30,7 +30,6 @@ from device.inference import heatmap
 from device.pipeline.exposure import SiteIdentity, judge_film
 from device.pipeline.processor import FilmJudge
 from device.receive.spool import Spool, Spooled
-from tests.bundle_factory import bright_film, make_bundle, make_evidence_bundle, tiny_film
 from tests.device.board.board_films import (
     Shown,
     add,
@@ -41,7 +40,13 @@ from tests.device.board.board_films import (
 from tests.device.inference.test_heatmap_network import opened
 from tests.device.pipeline.test_exposure import Here
 from tests.device.results import draft, entry
-from tests.dicom_files import make_dx
+from tests.support.bundle_factory import (
+    bright_film,
+    make_bundle,
+    make_evidence_bundle,
+    tiny_film,
+)
+from tests.support.dicom_files import make_dx
 
 BLUE, RED = 0, 2
 

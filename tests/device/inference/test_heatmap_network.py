@@ -26,7 +26,7 @@ from device.inference.classifier import (
     Unsuitable,
 )
 from export.bundle.writer import golden_file
-from tests.bundle_factory import (
+from tests.support.bundle_factory import (
     OUTLIER_THRESHOLD,
     TINY_EVIDENCE,
     bright_film,

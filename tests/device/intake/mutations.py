@@ -10,7 +10,7 @@ import cv2
 import imagecodecs
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
-from tests import dicom_files as dicom
+from tests.support import dicom_files as dicom
 
 J2K, LOSSLESS, BASELINE = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.50"
 

@@ -12,7 +12,7 @@ from device.config import GateConfig, LimitsConfig
 from device.intake.gate import Accepted, Ages
 from device.intake.sandbox import Sandbox
 from tests.device.intake.mutations import mutations, originals
-from tests.dicom_files import make_dx
+from tests.support.dicom_files import make_dx
 
 SHORT, LONG = 600, 20_000
 

@@ -26,7 +26,7 @@ from device.intake.gate import Accepted, Ages, Rejected
 from device.intake.sandbox import Sandbox, SandboxBroken, _prepared
 from device.intake.worker_process import HEAD, Child, ChildLost
 from tests.device.films_prepared import prepared
-from tests.dicom_files import PATIENT_NAME, make_dx
+from tests.support.dicom_files import PATIENT_NAME, make_dx
 
 ADULTS = Ages(min_years=20)
 

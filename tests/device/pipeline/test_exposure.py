@@ -33,9 +33,9 @@ from device.pipeline.exposure import (
     content_sha256,
     judge_film,
 )
-from tests import dicom_files as dicom
 from tests.device.films_prepared import prepared
-from tests.dicom_files import make_dx
+from tests.support import dicom_files as dicom
+from tests.support.dicom_files import make_dx
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KEY = bytes(range(32))

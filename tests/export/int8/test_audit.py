@@ -10,7 +10,7 @@ import tensorflow as tf
 from device.bundle.loader import MODEL, read_members
 from device.host.stderr import quiet
 from export.int8.audit import audit
-from tests.bundle_factory import TINY
+from tests.support.bundle_factory import TINY
 
 
 def converted(*layers: keras.Layer, optimize: bool = False) -> bytes:

@@ -18,7 +18,7 @@ from device.bundle.loader import load_bundle
 from device.commands.classify_files import classify_paths
 from device.contract import IdKind, content_id, pseudonym
 from export.site.reads import ReadsError, SiteReads, site_reads
-from tests.dicom_files import make_dx
+from tests.support.dicom_files import make_dx
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 KEY = bytes(range(32))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.toy_films import toy_film
+from tests.support.toy_films import toy_film
 from train.commands.data import show_data
 from train.data.card import contact_sheet, examine, write_card
 from train.data.manifest import ManifestError, Row

@@ -8,8 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.dicom_files import make_dx
-from tests.toy_films import HEADER, Line, toy_lines, write_manifest
+from tests.support.dicom_files import make_dx
+from tests.support.toy_films import (
+    HEADER,
+    Line,
+    toy_lines,
+    write_manifest,
+)
 from train.data.dataset import (
     ManifestError,
     load,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.toy_films import toy_film
+from tests.support.toy_films import toy_film
 from train.commands.data import split_data
 from train.data.dataset import load_films
 from train.data.manifest import ManifestError, Row

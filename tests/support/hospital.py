@@ -22,7 +22,7 @@ from export.app import main
 from export.bundle.writer import make_key, read_signing_key
 from export.set_thresholds import OPERATING_POINT, Request
 from export.site.operating_point import Aim
-from tests.bundle_factory import bright_film, make_bundle, tiny_film
+from tests.support.bundle_factory import bright_film, make_bundle, tiny_film
 
 CALIBRATION = {"method": "platt", "a": 1.3, "b": -0.2}
 SPARSE, AIMS = 7, ("--aim", "sensitivity=0.8", "--aim", "specificity=0.8")

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from device.bundle.loader import PublicKey
-from tests.mosquitto import free_port
+from tests.support.mosquitto import free_port
 
 COMMAND = [sys.executable, "-c", "from device.app import main; main()"]
 

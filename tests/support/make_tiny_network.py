@@ -2,8 +2,8 @@
 
 `tiny.tflite`, 102 numbers: mean over 32 x 32 tiles, then a dense layer to two logits; the brighter the middle of the
 film, the more "pneumonia". `tiny_evidence.tflite`: the same tiles, each with its own share of the logit (`0.4 * grey -
-0.1`), and two and three features beside. Run `python tests/make_tiny_network.py` in an environment with the extra
-`train`; names of networks after it make only those.
+0.1`), and two and three features beside. Run `python tests/support/make_tiny_network.py` in an environment with the
+extra `train`; names of networks after it make only those.
 """
 
 import sys
@@ -14,7 +14,7 @@ import numpy as np
 
 from train.quantization.converter import to_int8
 
-FOLDER = Path(__file__).parent / "device"
+FOLDER = Path(__file__).parents[1] / "device"
 
 
 def tiny() -> keras.Model:

@@ -3,7 +3,7 @@
     bundle, public_key = make_bundle(tmp_path)                    # signed with a fresh key
     classifier = Classifier(load_bundle(bundle, [public_key]), backend="cpu", threads=1)
 
-Its network (tests/device/tiny.tflite, made by tests/make_tiny_network.py) calls a film with a bright middle pneumonia.
+Its network (tests/device/tiny.tflite, by `make_tiny_network`) calls a film with a bright middle pneumonia.
 `tiny_film(brightness)` makes such films; logits run from -4 (dark) to 1.8 (bright).
 
 `make_evidence_bundle(tmp_path)` has a network (tests/device/tiny_evidence.tflite) whose logit is the sum of a map,
@@ -42,7 +42,7 @@ from export.bundle.writer import (
     write_bundle,
 )
 
-TINY = Path(__file__).parent / "device" / "tiny.tflite"
+TINY = Path(__file__).parents[1] / "device" / "tiny.tflite"
 TINY_EVIDENCE = TINY.with_name("tiny_evidence.tflite")
 EVIDENCE_OUTPUTS = {"kind": "evidence", "logit": None, "evidence": 1, "bias": 0.0, "features": [0, 2]}
 """The converter has put the map between the two features."""

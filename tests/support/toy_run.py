@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.toy_films import write_toy
+from tests.support.toy_films import write_toy
 from train.commands.fit import Task, fit_all
 
 
