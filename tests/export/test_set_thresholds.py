@@ -187,6 +187,6 @@ def test_a_bundle_of_before_is_replaced(site: Site, tmp_path: Path) -> None:
 
 
 def test_it_needs_no_tensorflow() -> None:
-    code = "import export.on_site, sys; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    code = "import export.commands.set_thresholds, sys; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert found.stdout.strip() == "[]"
