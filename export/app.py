@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from device.host.stderr import quiet
+from device.host.stderr import silenced_output
 
 EPILOG = "Exit codes: 0 done, 1 failed (also: the network is not fit for a box), 2 wrong usage, run, key or bundle."
 USAGE_ERRORS = {
@@ -73,7 +73,7 @@ def build(
     most_flips: Annotated[float, typer.Option(help="share of labels that int8 may call otherwise than Keras")] = 0.005,
 ) -> None:
     """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes."""
-    with quiet():
+    with silenced_output():
         from export.commands.build import build_bundle
 
     build_bundle(

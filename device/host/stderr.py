@@ -1,4 +1,4 @@
-"""Hush: what a native library writes on standard error comes in; all but its chatter goes out."""
+"""Keep the chatter of native libraries off standard error, where it would bury a command's own messages."""
 
 from __future__ import annotations
 
@@ -12,40 +12,44 @@ from pathlib import Path
 
 CHATTER = b"INFO:"
 STANDARD_ERROR = 2
-_ONE = threading.Lock()
+_REDIRECTION = threading.Lock()
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Lines that begin with `INFO:` are left out, others follow at the end.
+def filtered_stderr() -> Iterator[None]:
+    """Drop lines that begin with `INFO:` from standard error; write all other lines at the end.
 
-    Interpreters tell of their delegates there and have no setting for it; a command's errors must stand alone. What
-    other threads write meanwhile follows too.
+    Interpreters announce their delegates there and have no setting for it. What other threads write meanwhile is
+    treated alike.
     """
-    with _ONE, os.fdopen(os.memfd_create("said"), "w+b") as said:
-        sys.stderr.flush()
-        kept = os.dup(STANDARD_ERROR)
-        os.dup2(said.fileno(), STANDARD_ERROR)
+    with _REDIRECTION, os.fdopen(os.memfd_create("stderr"), "w+b") as captured:
         try:
-            yield
+            with _stderr_to(captured.fileno()):
+                yield
         finally:
-            os.dup2(kept, STANDARD_ERROR)
-            os.close(kept)
-            said.seek(0)
-            for line in said:
+            captured.seek(0)
+            for line in captured:
                 if not line.startswith(CHATTER):
                     os.write(STANDARD_ERROR, line)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """TensorFlow writes to the process's own standard error, past Python's; exceptions still come through."""
+def silenced_output() -> Iterator[None]:
+    """Discard standard output and standard error, native libraries included; exceptions still come through.
+
+    TensorFlow writes to the standard error of the process and not to Python's `sys.stderr`.
+    """
+    with redirect_stdout(io.StringIO()), Path(os.devnull).open("wb") as devnull, _stderr_to(devnull.fileno()):
+        yield
+
+
+@contextmanager
+def _stderr_to(descriptor: int) -> Iterator[None]:
     sys.stderr.flush()
-    with redirect_stdout(io.StringIO()), Path(os.devnull).open("wb") as void:
-        kept = os.dup(STANDARD_ERROR)
-        os.dup2(void.fileno(), STANDARD_ERROR)
-        try:
-            yield
-        finally:
-            os.dup2(kept, STANDARD_ERROR)
-            os.close(kept)
+    original = os.dup(STANDARD_ERROR)
+    os.dup2(descriptor, STANDARD_ERROR)
+    try:
+        yield
+    finally:
+        os.dup2(original, STANDARD_ERROR)
+        os.close(original)

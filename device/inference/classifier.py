@@ -22,7 +22,7 @@ from device.contract import Model, Runtime, Thresholds
 from device.inference.backends import coral, cpu, jetson
 from device.inference.backends.engine import BackendUnavailable, Engine, EngineFault
 from device.inference.tensors import (
-    Reading,
+    ModelOutput,
     input_tensor,
     level_table,
     read_outputs,
@@ -154,7 +154,7 @@ class Classifier:
             in_distribution=known,
         )
 
-    def _place(self, reading: Reading) -> tuple[float | None, bool]:
+    def _place(self, reading: ModelOutput) -> tuple[float | None, bool]:
         """How far the film lies from those the network knows, and whether that is near enough; NaN is not."""
         rule, spec = self._bundle.outliers, self._manifest.outliers
         if rule is None or spec is None or reading.features is None:
@@ -186,7 +186,7 @@ class Classifier:
     def _best(self) -> str:
         return "cpu" if self._bundle.edgetpu is None else "coral"
 
-    def _infer_after(self, fault: EngineFault, image: NDArray[np.uint8]) -> Reading:
+    def _infer_after(self, fault: EngineFault, image: NDArray[np.uint8]) -> ModelOutput:
         if self._engine is self._cpu:
             raise ClassifyError(f"{fault}; the film stays unclassified") from None
         self._fall_back(self._engine.backend, str(fault))
@@ -224,7 +224,7 @@ class Classifier:
             )
         return report
 
-    def _infer(self, engine: Engine, image: NDArray[np.uint8]) -> Reading:
+    def _infer(self, engine: Engine, image: NDArray[np.uint8]) -> ModelOutput:
         spec = self._manifest.input
         if image.dtype != np.uint8 or image.shape != spec.shape[1:3]:
             raise ClassifyError(f"a film of {image.dtype} {image.shape} came in, uint8 {spec.shape[1:3]} expected")

@@ -1,6 +1,6 @@
-"""Reading: a film goes in as the manifest says the network is fed; what comes out is read as the manifest says. Pure.
+"""Prepare the network's input tensor and interpret its outputs, both as the bundle's manifest describes them.
 
-Also tells why an interpreter's network is not the one that the manifest describes.
+Also explains why an interpreter cannot run the network of a bundle. Everything here is pure.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from device.bundle.loader import Bundle
 from device.bundle.manifest import InputSpec, Manifest, OutputSpec
 from device.bundle.ood_rule import Floats32
 from device.inference.backends.engine import Engine
-from device.preprocess.intensity import in_tone
+from device.preprocess.intensity import normalize_intensity
 from device.preprocess.render import PREPROCESS_VERSION
 
 GREY_LEVELS = 256
 
 
-class Reading(NamedTuple):
-    """What the network answered of one film.
+class ModelOutput(NamedTuple):
+    """The network's output for one image.
 
     `evidence` float32 (rows, columns), each position's share of the logit, and `features` float32 (k,), or None.
     """
@@ -42,11 +42,11 @@ def level_table(spec: InputSpec) -> NDArray[np.int8]:
 
 def input_tensor(film: NDArray[np.uint8], spec: InputSpec, levels: NDArray[np.int8]) -> NDArray[np.int8]:
     """int8 (1, rows, columns, 1) of a preprocessed film uint8 (rows, columns): in its tone, as `level_table` says."""
-    found = cv2.LUT(in_tone(film, spec.tone), levels.view(np.uint8)).view(np.int8)
+    found = cv2.LUT(normalize_intensity(film, spec.tone), levels.view(np.uint8)).view(np.int8)
     return found.reshape(spec.shape)
 
 
-def read_outputs(spec: OutputSpec, outputs: list[Floats32]) -> Reading:
+def read_outputs(spec: OutputSpec, outputs: list[Floats32]) -> ModelOutput:
     """The logit of pneumonia, and evidence map and features where there are any."""
     features = np.concatenate([outputs[index].ravel() for index in spec.features]) if spec.features else None
     evidence = None
@@ -54,10 +54,10 @@ def read_outputs(spec: OutputSpec, outputs: list[Floats32]) -> Reading:
         whole = outputs[spec.evidence]
         evidence = whole.reshape(whole.shape[1:3])
     if spec.kind == "evidence" and evidence is not None:
-        return Reading(float(evidence.sum(dtype=np.float64)) + spec.bias, evidence, features)
+        return ModelOutput(float(evidence.sum(dtype=np.float64)) + spec.bias, evidence, features)
     found = outputs[spec.logit or 0].ravel()
     logit = found[1] - found[0] if spec.kind == "logits2" else found[0]
-    return Reading(float(logit), evidence, features)
+    return ModelOutput(float(logit), evidence, features)
 
 
 def unfit(bundle: Bundle, engine: Engine) -> list[str]:

@@ -1,7 +1,7 @@
-"""Tone: a preprocessed film and the tone that its network was trained on come in; the film in that tone goes out.
+"""Normalize the intensity of a preprocessed image, so that scanners and hospitals look alike to the network.
 
-How a scanner renders a film (sharpness, exposure, contrast) tells hospitals and even classes of a data set apart. A
-network that never sees those differences cannot learn from them. The one copy: training, export and the box call it.
+Sharpness, exposure and contrast identify the hospital, and in some data sets even the class. A network that never sees
+those differences cannot learn from them. Training, export and the box call this one function.
 """
 
 from __future__ import annotations
@@ -12,26 +12,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = NDArray[np.uint8]
-Tone = Literal["none", "smooth"]
-"""`none`: as preprocessed. `smooth`: a blur of one pixel, then the middle's mean and spread brought to a standard."""
+GreyImage = NDArray[np.uint8]
+IntensityNormalization = Literal["none", "smooth"]
+"""`none`: as preprocessed. `smooth`: blur by one pixel, then set the central mean and standard deviation."""
 
-MIDDLE = 0.125
-"""Share of each edge that is left out of mean and spread: borders, collimation and markers lie there."""
-MEAN, SPREAD = 128.0, 56.0
-LEAST_SPREAD = 4.0
-"""Added to the spread found, so that a nearly blank film is not blown up to noise."""
-
-
-def in_tone(film: Grey, tone: Tone) -> Grey:
-    """`film` uint8 (rows, columns), 0 black to 255 white; the same shape and type."""
-    return film if tone == "none" else _smooth(film)
+MARGIN = 0.125
+"""Share of each edge that is left out of the statistics: borders, collimation and markers lie there."""
+TARGET_MEAN, TARGET_STD = 128.0, 56.0
+MIN_STD = 4.0
+"""Added to the measured standard deviation, so that an almost blank image is not amplified to noise."""
 
 
-def _smooth(film: Grey) -> Grey:
-    blurred = np.asarray(cv2.GaussianBlur(film, (0, 0), 1.0), np.float32)
-    rows, columns = (round(side * MIDDLE) for side in film.shape)
-    middle = blurred[rows : film.shape[0] - rows, columns : film.shape[1] - columns]
-    standard = (blurred - middle.mean()) / (middle.std() + LEAST_SPREAD) * SPREAD + MEAN
-    toned: Grey = np.clip(np.rint(standard), 0, 255).astype(np.uint8)
-    return toned
+def normalize_intensity(image: GreyImage, normalization: IntensityNormalization) -> GreyImage:
+    """Return `image`, uint8 (rows, columns) from 0 black to 255 white, normalized; shape and type stay."""
+    if normalization == "none":
+        return image
+    blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), 1.0), np.float32)
+    rows, columns = (round(side * MARGIN) for side in image.shape)
+    centre = blurred[rows : image.shape[0] - rows, columns : image.shape[1] - columns]
+    standardized = (blurred - centre.mean()) / (centre.std() + MIN_STD) * TARGET_STD + TARGET_MEAN
+    normalized: GreyImage = np.clip(np.rint(standardized), 0, 255).astype(np.uint8)
+    return normalized

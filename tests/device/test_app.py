@@ -9,7 +9,7 @@ import pytest
 
 from device.bundle.loader import PublicKey
 from device.config import ConfigError, load_config, require_files
-from device.host.stderr import hushed
+from device.host.stderr import filtered_stderr
 from tests.device.test_service import device
 from tests.support.box import BoxProcess
 from tests.support.mosquitto import free_port
@@ -47,7 +47,7 @@ def test_a_selftest_with_a_limit_fails_for_a_network_that_takes_longer(tiny_bund
 
 
 def test_only_chatter_is_left_out_of_what_a_library_writes(capfd: pytest.CaptureFixture[str]) -> None:
-    with hushed():
+    with filtered_stderr():
         os.write(2, b"INFO: made a delegate\nERROR: a node failed\n")
     assert capfd.readouterr().err == "ERROR: a node failed\n"
 

@@ -28,12 +28,12 @@ from device.bundle.loader import (
 from device.bundle.manifest import InputSpec, OutputSpec
 from device.inference.backends.engine import build_engine
 from device.inference.tensors import (
-    Reading,
+    ModelOutput,
     input_tensor,
     level_table,
     read_outputs,
 )
-from device.preprocess.intensity import Tone
+from device.preprocess.intensity import IntensityNormalization
 from export.bundle.writer import (
     golden_file,
     make_key,
@@ -95,7 +95,9 @@ def tiny_golden() -> tuple[np.ndarray, np.ndarray]:
     return films, np.array([pair[1] - pair[0] for pair in outputs], np.float32)
 
 
-def tiny_evidence(films: list[np.ndarray], *, tone: Tone = "none", **outputs: Any) -> list[Reading]:
+def tiny_evidence(
+    films: list[np.ndarray], *, tone: IntensityNormalization = "none", **outputs: Any
+) -> list[ModelOutput]:
     """What the network with the evidence map answers."""
     engine = build_engine(TINY_EVIDENCE.read_bytes(), threads=1, backend="cpu")
     facts = tiny_facts(TINY_EVIDENCE)["input"]
@@ -116,7 +118,7 @@ def make_evidence_bundle(
     folder: Path,
     *,
     name: str = "tiny-evidence.bundle",
-    tone: Tone = "none",
+    tone: IntensityNormalization = "none",
     bias: float = 0.0,
     outliers: bytes | None = None,
     threshold: float | None = OUTLIER_THRESHOLD,

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from device.preprocess.intensity import in_tone
+from device.preprocess.intensity import normalize_intensity
 from train.augmentation.training import changed
 from train.data.acquisition_style import sampling_weights, style_chances
 from train.data.dataset import Films
@@ -152,7 +152,9 @@ def _batches(recipe: Recipe, draws: Draws, epoch: int, steps: int) -> tf.data.Da
 
     def film(row: NDArray[np.int64]) -> NDArray[np.uint8]:
         random = np.random.default_rng(int(row[2]))
-        return in_tone(changed(recipe.augment, images[row[0]], images[row[1]], random), recipe.tone)[..., None]
+        return normalize_intensity(changed(recipe.augment, images[row[0]], images[row[1]], random), recipe.tone)[
+            ..., None
+        ]
 
     def load(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         loaded = tf.ensure_shape(tf.numpy_function(film, [row], tf.uint8, stateful=False), (*images.shape[1:], 1))

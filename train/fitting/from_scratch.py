@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from device.preprocess.intensity import in_tone
+from device.preprocess.intensity import normalize_intensity
 from train.augmentation.training import changed
 from train.data.dataset import Films
 from train.fitting.devices import precision, settle, strategy
@@ -90,7 +90,7 @@ def _prepared(recipe: Recipe, images: NDArray[np.uint8], seed: int) -> NDArray[n
     others = random.permutation(len(images))
     return np.stack(
         [
-            in_tone(changed(recipe.augment, film, images[other], random), recipe.tone)
+            normalize_intensity(changed(recipe.augment, film, images[other], random), recipe.tone)
             for film, other in zip(images, others, strict=True)
         ]
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.inference.backends.engine import build_engine
-from device.preprocess.intensity import Tone, in_tone
+from device.preprocess.intensity import IntensityNormalization, normalize_intensity
 from train.data.dataset import Films
 from train.networks.evidence_head import at_224, standard_means
 from train.networks.predictor import network_input
@@ -35,9 +35,9 @@ def calibration_films(films: Films) -> tuple[NDArray[np.uint8], list[str]]:
     return films.images[chosen], [films.digests[index] for index in chosen]
 
 
-def toned(films: NDArray[np.uint8], tone: Tone) -> NDArray[np.uint8]:
+def toned(films: NDArray[np.uint8], tone: IntensityNormalization) -> NDArray[np.uint8]:
     """`films` uint8 (n, rows, columns) as the network is to see them."""
-    return np.stack([in_tone(film, tone) for film in films])
+    return np.stack([normalize_intensity(film, tone) for film in films])
 
 
 def as_int8(shown: NDArray[np.uint8]) -> NDArray[np.int8]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.bundle.ood_rule import OutlierRule
-from device.preprocess.intensity import Tone, in_tone
+from device.preprocess.intensity import IntensityNormalization, normalize_intensity
 
 GREY_MAX = 255.0
 BATCH = 64
@@ -30,7 +30,7 @@ class Trained:
 
     network: keras.Model
     mean: float
-    tone: Tone = "none"
+    tone: IntensityNormalization = "none"
     bias: float = 0.0
     outliers: OutlierRule | None = None
     on_grid: bool = False
@@ -54,9 +54,9 @@ class Answers:
     distances: NDArray[np.float64] | None = None
 
 
-def network_input(films: NDArray[np.uint8], *, mean: float, tone: Tone) -> NDArray[np.float32]:
+def network_input(films: NDArray[np.uint8], *, mean: float, tone: IntensityNormalization) -> NDArray[np.float32]:
     """uint8 (n, rows, columns) as preprocessed to float32 (n, rows, columns, 1), `(grey - mean) / 255` in `tone`."""
-    toned = films if tone == "none" else np.stack([in_tone(film, tone) for film in films])
+    toned = films if tone == "none" else np.stack([normalize_intensity(film, tone) for film in films])
     scaled: NDArray[np.float32] = (toned.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
     return scaled
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from device.host.stderr import quiet
+from device.host.stderr import silenced_output
 from train.networks.predictor import network_input
 
 
@@ -35,7 +35,7 @@ def int8_converter(network: keras.Model | Path, films: NDArray[np.uint8], *, mea
 
     `network` may be the folder of a SavedModel that takes float32 (1, rows, columns, 1).
     """
-    with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder, quiet():
+    with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder, silenced_output():
         if not isinstance(network, Path):
             _save(network, (1, *films.shape[1:], 1), Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(str(network) if isinstance(network, Path) else folder)
@@ -70,7 +70,7 @@ def _calibration(films: NDArray[np.uint8], mean: float) -> Iterator[list[NDArray
 
 def output_order(tflite: bytes) -> tuple[int, ...]:
     """Where the .tflite has each output of the Keras network: converters sort them as they like, by no stated rule."""
-    with quiet():
+    with silenced_output():
         interpreter = Interpreter(model_content=tflite)
     placed = [tensor["index"] for tensor in interpreter.get_output_details()]
     named = interpreter.get_signature_runner().get_output_details()

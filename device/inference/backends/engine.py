@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.host.stderr import hushed
+from device.host.stderr import filtered_stderr
 
 INTERPRETERS = (("ai-edge-litert", "ai_edge_litert.interpreter"), ("tflite-runtime", "tflite_runtime.interpreter"))
 """Distribution and module, in the order of preference."""
@@ -80,7 +80,7 @@ def build_engine(
     for distribution, module_name in INTERPRETERS:
         try:
             module = importlib.import_module(module_name)
-            with hushed():
+            with filtered_stderr():
                 delegates = [module.load_delegate(delegate)] if delegate else []
                 interpreter = _interpreter(module, network, threads, delegates)
                 return Engine(interpreter, distribution=distribution, backend=backend)

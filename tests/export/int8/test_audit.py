@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from device.bundle.loader import MODEL, read_members
-from device.host.stderr import quiet
+from device.host.stderr import silenced_output
 from export.int8.audit import audit
 from tests.support.bundle_factory import TINY
 
@@ -16,7 +16,7 @@ from tests.support.bundle_factory import TINY
 def converted(*layers: keras.Layer, optimize: bool = False) -> bytes:
     """A network of float, or with weights quantized as it runs, as no box should get it."""
     network = keras.Sequential([keras.Input((8, 8, 1), batch_size=1), *layers])
-    with quiet():
+    with silenced_output():
         archive = tf.lite.TFLiteConverter.from_keras_model(network)
         archive.optimizations = [tf.lite.Optimize.DEFAULT] if optimize else []
         return bytes(archive.convert())

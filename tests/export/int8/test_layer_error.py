@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from device.host.stderr import quiet
+from device.host.stderr import silenced_output
 from export.int8.layer_error import (
     UNSPOILT,
     LayerReport,
@@ -105,7 +105,7 @@ def test_what_is_looked_at_is_the_network_that_is_exported(sound: LayerReport) -
 
 
 def test_a_saved_model_is_taken_as_well_as_a_network(sound: LayerReport, tmp_path: Path) -> None:
-    with quiet():
+    with silenced_output():
         _save(network(), (1, SIDE, SIDE, 1), tmp_path)
     found = layer_report(tmp_path, films(48), mean=0.0, held_out=films(8, seed=1))
     assert [layer.noise for layer in found.layers] == pytest.approx([layer.noise for layer in sound.layers])
