@@ -16,7 +16,7 @@ from export.evaluation.evaluation import Evaluation, Subject, evaluated
 from export.int8.audit import Audit, Operator
 from export.int8.box_predictions import judged
 from export.int8.predictions import Proof
-from tests.support.toy_films import RECIPE
+from tests.support.toy_images import RECIPE
 from train.data.dataset import Films
 from train.recipe import Recipe
 from train.run.report import summarise

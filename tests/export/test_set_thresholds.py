@@ -37,13 +37,13 @@ from tests.support.hospital import (
     CALIBRATION,
     Command,
     Site,
-    classified,
+    classify_images,
     command,
-    flags,
-    labelled,
+    flag_counts,
+    label_of,
     make_site,
+    operating_point_record,
     public,
-    record,
     site,
 )
 
@@ -54,7 +54,7 @@ def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
     command: Command, site: Site, tmp_path: Path
 ) -> None:
     out = tmp_path / "ours.bundle"
-    code, said, faults = command.run(site.told(out, *AIMS))
+    code, said, faults = command.run(site.arguments(out, *AIMS))
     assert (code, faults) == (0, "")
     old = load_bundle(site.bundle, [read_public_key(site.vendor_key)])
     new = load_bundle(out, [read_public_key(public(site.key))])
@@ -67,10 +67,12 @@ def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
     )  # fmt: skip
     install(site.bundle, settings)
     assert install(out, settings).model.version == 4
-    films = classified(site.films, settings.bundle, public(site.key), tmp_path / "again.jsonl")
+    films = classify_images(site.images, settings.bundle, public(site.key), tmp_path / "again.jsonl")
     assert {film["thresholds"]["flag_at"] for film in films} == {new.thresholds.flag_at}
     assert [film["flag"] for film in films] == [decide(film["probability"], new.thresholds) for film in films]
-    assert {(row["flag"], row["label"]): row["after"] for row in record(out)["expected"]} == flags(films)
+    assert {
+        (row["flag"], row["label"]): row["after"] for row in operating_point_record(out)["expected"]
+    } == flag_counts(films)
 
 
 def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> No
 
 def test_before_is_what_the_box_really_said(site: Site, tmp_path: Path) -> None:
     made = reoperate(site.request(tmp_path / "ours.bundle", sensitivity=0.8))
-    assert {(row["flag"], row["label"]): row["before"] for row in made.rows} == flags(site.lines())
+    assert {(row["flag"], row["label"]): row["before"] for row in made.rows} == flag_counts(site.lines())
     told = {film["exposure_id"]: film["probability"] for film in site.lines()}
     np.testing.assert_array_equal(made.before.probabilities(made.site.logits), [told[name] for name in sorted(told)])
 
@@ -100,8 +102,8 @@ def test_an_evidence_networks_bundle_keeps_its_outlier_rule(tmp_path: Path) -> N
     site = make_site(tmp_path, bundle, key.where)
     made = reoperate(site.request(tmp_path / "ours.bundle", flag_at=0.9))
     judged = [film for film in site.lines() if film["score"] is not None]
-    assert 0 < len(judged) < len(site.films)
-    assert made.site.left_out["films that the network did not judge"] == len(site.films) - len(judged)
+    assert 0 < len(judged) < len(site.images)
+    assert made.site.left_out["films that the network did not judge"] == len(site.images) - len(judged)
     new = load_bundle(made.out, [read_public_key(public(site.key))])
     assert new.outliers is not None
     assert Classifier(new, backend="cpu", threads=1).thresholds.flag_at == 0.9
@@ -111,7 +113,7 @@ def test_the_new_bundle_says_what_was_asked_what_chose_it_and_what_to_expect(sit
     made = reoperate(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
     parts = dict(read_members(made.out))
     manifest = load_bundle(made.out, [read_public_key(public(site.key))]).manifest
-    ill = sum(labelled(index) for index in range(48))
+    ill = sum(label_of(index) for index in range(48))
     assert manifest.thresholds.chosen_on == (
         f"{48 - ill} normal and {ill} pneumonia films by the site's own reads; version 3 had 0.7000 and 0.3000"
     )
@@ -124,7 +126,7 @@ def test_the_new_bundle_says_what_was_asked_what_chose_it_and_what_to_expect(sit
     card = parts["model_card.md"].decode()
     assert card.startswith("# tiny version 4: a site's own operating point")
     assert card.endswith("---\n\n# Tiny\n")
-    assert record(made.out)["from"] == {
+    assert operating_point_record(made.out)["from"] == {
         "name": "tiny",
         "version": 3,
         "network": hashlib.sha256(parts[MODEL]).hexdigest(),
@@ -152,7 +154,7 @@ def test_a_bundle_may_be_chosen_anew_again(site: Site, tmp_path: Path) -> None:
     second = reoperate(replace(site.request(tmp_path / "second.bundle", flag_at=0.9), bundle=first.out))
     assert (second.version, second.before.clear_below) == (5, first.after.clear_below)
     assert second.after.clear_below == first.after.clear_below
-    assert record(second.out)["from"]["version"] == 4
+    assert operating_point_record(second.out)["from"]["version"] == 4
 
 
 def test_the_same_films_and_key_give_the_same_bundle(

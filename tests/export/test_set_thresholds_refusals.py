@@ -42,7 +42,7 @@ __all__ = ["command", "site"]
 def test_an_aim_that_cannot_be_had_is_named_and_nothing_written(
     command: Command, site: Site, options: list[str], words: str, tmp_path: Path
 ) -> None:
-    assert re.search(words, command.refused(site.told(tmp_path / "x.bundle", *options)))
+    assert re.search(words, command.usage_error(site.arguments(tmp_path / "x.bundle", *options)))
     assert not list(tmp_path.iterdir())
 
 
@@ -70,8 +70,10 @@ def test_wrong_input_is_named_and_nothing_written(
     (given_files / "turned.csv").write_text(re.sub(r",([01])\b", lambda label: f",{1 - int(label[1])}", reads))
     (given_files / "healthy.csv").write_text(re.sub(r",1\b", ",0", reads))
     make_bundle(given_files, name="foreign.bundle")
-    arguments = site.told(tmp_path / "x.bundle", *AIMS, **{name: given_files / file for name, file in changes.items()})
-    assert re.search(words, command.refused(arguments))
+    arguments = site.arguments(
+        tmp_path / "x.bundle", *AIMS, **{name: given_files / file for name, file in changes.items()}
+    )
+    assert re.search(words, command.usage_error(arguments))
     assert list(tmp_path.iterdir()) == [given_files]
 
 

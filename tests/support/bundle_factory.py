@@ -3,11 +3,12 @@
     bundle, public_key = make_bundle(tmp_path)                    # signed with a fresh key
     classifier = Classifier(load_bundle(bundle, [public_key]), backend="cpu", threads=1)
 
-Its network (tests/device/tiny.tflite, by `make_tiny_network`) calls a film with a bright middle pneumonia.
-`tiny_film(brightness)` makes such films; logits run from -4 (dark) to 1.8 (bright).
+Its network (tests/device/tiny.tflite, by `make_tiny_network`) classifies an image with a bright middle as pneumonia.
+`tiny_image(brightness)` makes such images; logits run from -4 (dark) to 1.8 (bright).
 
 `make_evidence_bundle(tmp_path)` has a network (tests/device/tiny_evidence.tflite) whose logit is the sum of a map,
-(7, 7), from -4.9 (dark) to 1.9 (bright disc); its five features put `bright_film()` beyond the outlier threshold.
+(7, 7), from -4.9 (dark) to 1.9 (bright disc). Its five features put `bright_image()` beyond the threshold of the
+out-of-distribution rule.
 """
 
 from __future__ import annotations
@@ -50,23 +51,23 @@ OUTLIER_THRESHOLD = 4.0
 SIZE = 224
 
 
-def tiny_film(brightness: float) -> np.ndarray:
-    """A disc on black, uint8 (224, 224); brightness 0 to 1."""
+def tiny_image(brightness: float) -> np.ndarray:
+    """Return a disc on black, uint8 (224, 224); brightness 0 to 1."""
     rows, columns = np.mgrid[:SIZE, :SIZE]
     disc = np.hypot(rows - SIZE / 2, columns - SIZE / 2) < SIZE / 3
     return (disc * round(255 * brightness)).astype(np.uint8)
 
 
-def bright_film() -> np.ndarray:
-    """Noise near white, uint8 (224, 224): unlike every film of `tiny_film`."""
+def bright_image() -> np.ndarray:
+    """Return noise near white, uint8 (224, 224): unlike every image of `tiny_image`."""
     noise = np.random.default_rng(0).integers(200, 256, (SIZE, SIZE))
     return noise.astype(np.uint8)
 
 
-def tiny_facts(network: Path = TINY, **changes: Any) -> dict[str, Any]:
-    """The fields of the manifest of a tiny network, some of them changed."""
+def tiny_manifest(network: Path = TINY, **changes: Any) -> dict[str, Any]:
+    """Return the fields of a tiny network's manifest, some of them changed."""
     spec = build_engine(network.read_bytes(), threads=1, backend="cpu").input
-    facts = {
+    fields = {
         "schema": 1,
         "name": "tiny",
         "version": 1,
@@ -85,32 +86,35 @@ def tiny_facts(network: Path = TINY, **changes: Any) -> dict[str, Any]:
         "intended_use": "tests of PneumoFlag",
         "training": {"recipe": "tiny", "seed": 0, "data_digest": "0" * 64},
     }
-    return {**facts, **changes}
+    return {**fields, **changes}
 
 
 def tiny_golden() -> tuple[np.ndarray, np.ndarray]:
-    films = np.stack([tiny_film(brightness) for brightness in (0.0, 0.3, 0.6, 1.0)])
+    """Return golden inputs, uint8 (4, 224, 224), and the logits that the network gives, float32 (4,)."""
+    images = np.stack([tiny_image(brightness) for brightness in (0.0, 0.3, 0.6, 1.0)])
     engine = build_engine(TINY.read_bytes(), threads=1, backend="cpu")
-    outputs = [engine.run((film.astype(np.int16) - 128).astype(np.int8)[None, ..., None])[0].ravel() for film in films]
-    return films, np.array([pair[1] - pair[0] for pair in outputs], np.float32)
+    outputs = [
+        engine.run((image.astype(np.int16) - 128).astype(np.int8)[None, ..., None])[0].ravel() for image in images
+    ]
+    return images, np.array([pair[1] - pair[0] for pair in outputs], np.float32)
 
 
 def tiny_evidence(
-    films: list[np.ndarray], *, tone: IntensityNormalization = "none", **outputs: Any
+    images: list[np.ndarray], *, tone: IntensityNormalization = "none", **outputs: Any
 ) -> list[ModelOutput]:
-    """What the network with the evidence map answers."""
+    """Return the outputs of the network that has an evidence map."""
     engine = build_engine(TINY_EVIDENCE.read_bytes(), threads=1, backend="cpu")
-    facts = tiny_facts(TINY_EVIDENCE)["input"]
-    spec, out = InputSpec.model_validate({**facts, "tone": tone}), OutputSpec(**{**EVIDENCE_OUTPUTS, **outputs})
-    return [read_outputs(out, engine.run(input_tensor(film, spec, level_table(spec)))) for film in films]
+    fields = tiny_manifest(TINY_EVIDENCE)["input"]
+    spec, out = InputSpec.model_validate({**fields, "tone": tone}), OutputSpec(**{**EVIDENCE_OUTPUTS, **outputs})
+    return [read_outputs(out, engine.run(input_tensor(image, spec, level_table(spec)))) for image in images]
 
 
 def outliers_file(**arrays: np.ndarray) -> bytes:
-    """outliers.npz: two known kinds, the dark and the bright disc; `arrays` replace its own."""
-    kinds = [reading.features for reading in tiny_evidence([tiny_film(0.2), tiny_film(1.0)])]
+    """Return outliers.npz with two clusters, the dark and the bright disc; `arrays` replace its own."""
+    centres = [output.features for output in tiny_evidence([tiny_image(0.2), tiny_image(1.0)])]
     whiten = np.diag(np.float32([10, 10, 50, 50, 50]))
     stream = io.BytesIO()
-    np.savez(stream, **{"centres": np.stack(kinds).astype(np.float32), "whiten": whiten, **arrays})
+    np.savez(stream, **{"centres": np.stack(centres).astype(np.float32), "whiten": whiten, **arrays})
     return stream.getvalue()
 
 
@@ -124,20 +128,20 @@ def make_evidence_bundle(
     threshold: float | None = OUTLIER_THRESHOLD,
     **changes: Any,
 ) -> tuple[Path, PublicKey]:
-    """A bundle whose network has an evidence map and features, with an outlier rule."""
-    films = tiny_golden()[0]
-    logits = np.float32([reading.logit for reading in tiny_evidence(list(films), tone=tone, bias=bias)])
+    """Write a bundle whose network has an evidence map and features, with an out-of-distribution rule."""
+    images = tiny_golden()[0]
+    logits = np.float32([output.logit for output in tiny_evidence(list(images), tone=tone, bias=bias)])
     parts = {
         MODEL: TINY_EVIDENCE.read_bytes(),
-        GOLDEN: golden_file(films, logits),
+        GOLDEN: golden_file(images, logits),
         OUTLIERS: outliers_file() if outliers is None else outliers,
     }
-    facts = {
-        "input": {**tiny_facts(TINY_EVIDENCE)["input"], "tone": tone},
+    fields = {
+        "input": {**tiny_manifest(TINY_EVIDENCE)["input"], "tone": tone},
         "outputs": {**EVIDENCE_OUTPUTS, "bias": bias},
         "outliers": None if threshold is None else {"threshold": threshold, "chosen_on": "nothing"},
     }
-    return make_bundle(folder, name=name, **{"parts": parts, **facts, **changes})
+    return make_bundle(folder, name=name, **{"parts": parts, **fields, **changes})
 
 
 def make_bundle(
@@ -148,11 +152,11 @@ def make_bundle(
     parts: dict[str, bytes] | None = None,
     **changes: Any,
 ) -> tuple[Path, PublicKey]:
-    """Write a bundle into `folder`; returns it and the public key file's key. `changes` are fields of the manifest."""
+    """Write a bundle; return its path and the public key to trust. `changes` are fields of the manifest."""
     key = key or folder / "test.key"
     if not key.exists():
         make_key(key)
     signing = read_signing_key(key)
     default_parts = {MODEL: TINY.read_bytes(), GOLDEN: golden_file(*tiny_golden()), "model_card.md": b"# Tiny\n"}
-    write_bundle(folder / name, signed_parts(tiny_facts(**changes), parts or default_parts, signing))
+    write_bundle(folder / name, signed_parts(tiny_manifest(**changes), parts or default_parts, signing))
     return folder / name, PublicKey(raw=signing.public.raw, where=key.with_name(f"{key.name}.pub"))

@@ -32,7 +32,7 @@ STUDY_UID = "1.2.826.0.1.3680043.10.543.2"
 
 
 def ramp(rows: int = 320, columns: int = 256, bits: int = 14) -> NDArray[np.uint16]:
-    """A film that rises to the right and downwards over the whole range, so that nothing in it is symmetric."""
+    """An image that rises to the right and downwards over the whole range, so that nothing in it is symmetric."""
     down, right = np.mgrid[0:rows, 0:columns]
     share = (down / max(rows - 1, 1) + 2 * right / max(columns - 1, 1)) / 3
     return np.round(share * ((1 << bits) - 1)).astype(np.uint16)
@@ -40,7 +40,7 @@ def ramp(rows: int = 320, columns: int = 256, bits: int = 14) -> NDArray[np.uint
 
 def dataset(pixels: NDArray[Any] | None = None, **changes: Any) -> Dataset:
     """A DX chest exposure, PA, of a woman of 66; 14 bits stored, window over the whole range. No meta group yet."""
-    film = ramp() if pixels is None else pixels
+    image = ramp() if pixels is None else pixels
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.ImageType = ["ORIGINAL", "PRIMARY", ""]
@@ -59,14 +59,14 @@ def dataset(pixels: NDArray[Any] | None = None, **changes: Any) -> Dataset:
     ds.BodyPartExamined, ds.ViewPosition = "CHEST", "PA"
     ds.KVP, ds.XRayTubeCurrent, ds.ExposureTime, ds.ExposureInuAs = "125", "320", "8", "2500"
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
-    ds.Rows, ds.Columns = film.shape[:2]
-    ds.BitsAllocated = 8 * film.dtype.itemsize
+    ds.Rows, ds.Columns = image.shape[:2]
+    ds.BitsAllocated = 8 * image.dtype.itemsize
     ds.BitsStored = min(14, ds.BitsAllocated)
     ds.HighBit, ds.PixelRepresentation = ds.BitsStored - 1, 0
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
     ds.WindowCenter, ds.WindowWidth = 1 << (ds.BitsStored - 1), 1 << ds.BitsStored
     ds.PresentationLUTShape = "IDENTITY"
-    ds.PixelData = film.tobytes()
+    ds.PixelData = image.tobytes()
     ds["PixelData"].VR = "OW" if ds.BitsAllocated > 8 else "OB"
     for keyword, value in changes.items():
         if value is not None:
@@ -105,9 +105,9 @@ def make_dx(
     return path
 
 
-def make_compressed(path: Path, frame: bytes, transfer_syntax: str, film: NDArray[Any], **changes: Any) -> Path:
-    """The same with one encoded frame of `film`."""
-    ds = dataset(film, **changes)
+def make_compressed(path: Path, frame: bytes, transfer_syntax: str, image: NDArray[Any], **changes: Any) -> Path:
+    """The same with one encoded frame of `image`."""
+    ds = dataset(image, **changes)
     ds.PixelData = encapsulate([frame], has_bot=False) if frame else b"\xfe\xff\x00\xe0\0\0\0\0"
     ds["PixelData"].VR = "OB"
     ds["PixelData"].is_undefined_length = True

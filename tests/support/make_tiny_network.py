@@ -1,7 +1,7 @@
 """Make the small networks in tests/device, for tests where TensorFlow is not installed.
 
 `tiny.tflite`, 102 numbers: mean over 32 x 32 tiles, then a dense layer to two logits; the brighter the middle of the
-film, the more "pneumonia". `tiny_evidence.tflite`: the same tiles, each with its own share of the logit (`0.4 * grey -
+image, the more "pneumonia". `tiny_evidence.tflite`: the same tiles, each with its own share of the logit (`0.4 * grey -
 0.1`), and two and three features beside. Run `python tests/support/make_tiny_network.py` in an environment with the
 extra `train`; names of networks after it make only those.
 """
@@ -18,10 +18,10 @@ FOLDER = Path(__file__).parents[1] / "device"
 
 
 def tiny() -> keras.Model:
-    film = keras.Input((224, 224, 1))
-    tiles = keras.layers.Flatten()(keras.layers.AveragePooling2D(32)(film))
+    image = keras.Input((224, 224, 1))
+    tiles = keras.layers.Flatten()(keras.layers.AveragePooling2D(32)(image))
     logits = keras.layers.Dense(2)(tiles)
-    network = keras.Model(film, logits)
+    network = keras.Model(image, logits)
     towards_middle = 1.0 - np.hypot(*np.meshgrid(np.arange(-3, 4), np.arange(-3, 4))).ravel() / 5.0
     kernel = np.stack([-towards_middle, towards_middle], axis=1).astype(np.float32) / 4
     network.layers[-1].set_weights([kernel, np.array([2.0, -2.0], np.float32)])
@@ -29,15 +29,15 @@ def tiny() -> keras.Model:
 
 
 def tiny_evidence() -> keras.Model:
-    film = keras.Input((224, 224, 1))
-    tiles = keras.layers.AveragePooling2D(32)(film)
+    image = keras.Input((224, 224, 1))
+    tiles = keras.layers.AveragePooling2D(32)(image)
     evidence = keras.layers.Conv2D(1, 1, name="evidence")
     level, edges = (
         keras.layers.Conv2D(2, 1, activation="relu", name="level"),
         keras.layers.Conv2D(3, 3, activation="relu", name="edges"),
     )
     pooled = [keras.layers.GlobalAveragePooling2D(keepdims=True)(layer(tiles)) for layer in (level, edges)]
-    network = keras.Model(film, [evidence(tiles), *pooled])
+    network = keras.Model(image, [evidence(tiles), *pooled])
     evidence.set_weights([np.full((1, 1, 1, 1), 0.4, np.float32), np.float32([-0.1])])
     level.set_weights([np.float32([1.0, 1.0]).reshape(1, 1, 1, 2), np.float32([0.0, -0.5])])
     across = np.float32([[-1, 0, 1]] * 3)
@@ -52,9 +52,9 @@ NETWORKS = {"tiny": tiny, "tiny_evidence": tiny_evidence}
 def main() -> None:
     for name in sys.argv[1:] or NETWORKS:
         random = np.random.default_rng(0)
-        films = (random.random((16, 224, 224)) * random.random((16, 1, 1)) * 255).astype(np.uint8)
+        images = (random.random((16, 224, 224)) * random.random((16, 1, 1)) * 255).astype(np.uint8)
         out = FOLDER / f"{name}.tflite"
-        out.write_bytes(to_int8(NETWORKS[name](), films, mean=0.0))
+        out.write_bytes(to_int8(NETWORKS[name](), images, mean=0.0))
         print(f"{out}: {out.stat().st_size} bytes")
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.toy_run import toy, toy_run
+from tests.support.toy_images import toy, toy_run
 
 __all__ = ["toy", "toy_run"]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from tests.support.toy_films import RECIPE
+from tests.support.toy_images import RECIPE
 from train.recipe import SHIPPED, Recipe, RecipeError, Section, find_recipe, load_recipe, write_recipe
 
 

@@ -17,7 +17,7 @@ from device.bundle.manifest import (
     Temperature,
     sigmoid,
 )
-from tests.support.bundle_factory import tiny_facts
+from tests.support.bundle_factory import tiny_manifest
 
 ISOTONIC = Isotonic(logits=(-2.0, 0.0, 1.0), probabilities=(0.1, 0.4, 0.9))
 CALIBRATIONS = [NoCalibration(), Platt(a=0.7, b=-0.3), Temperature(t=2.5), ISOTONIC]
@@ -78,11 +78,11 @@ def test_a_calibration_that_would_turn_the_order_round_is_refused(value: dict[st
     ],
 )
 def test_a_manifest_with_a_wrong_field_is_refused(field: str, value: Any) -> None:
-    Manifest.model_validate({**tiny_facts(), **FILES})
+    Manifest.model_validate({**tiny_manifest(), **FILES})
     with pytest.raises(ValidationError, match=field):
-        Manifest.model_validate({**tiny_facts(), **FILES, field: value})
+        Manifest.model_validate({**tiny_manifest(), **FILES, field: value})
 
 
 def test_a_manifest_survives_the_way_through_its_text() -> None:
-    manifest = Manifest.model_validate({**tiny_facts(), **FILES})
+    manifest = Manifest.model_validate({**tiny_manifest(), **FILES})
     assert Manifest.model_validate_json(manifest.model_dump_json(by_alias=True)) == manifest

@@ -40,8 +40,8 @@ from export.bundle.writer import golden_file
 from tests.support.bundle_factory import (
     TINY,
     make_bundle,
-    tiny_film,
     tiny_golden,
+    tiny_image,
 )
 
 Tiny = tuple[Path, PublicKey]
@@ -78,7 +78,7 @@ def accelerator(tiny_bundle: Tiny, monkeypatch: pytest.MonkeyPatch) -> Accelerat
 
 def test_it_scores_a_film_as_the_network_does(tiny_bundle: Tiny) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="cpu", threads=1)
-    dark, bright = classifier.classify(tiny_film(0.0)), classifier.classify(tiny_film(1.0))
+    dark, bright = classifier.classify(tiny_image(0.0)), classifier.classify(tiny_image(1.0))
     assert dark.logit < -3 < 1 < bright.logit
     assert dark.probability == dark.score  # this bundle is not calibrated
     assert 0 < dark.score < 0.1
@@ -90,14 +90,14 @@ def test_it_scores_a_film_as_the_network_does(tiny_bundle: Tiny) -> None:
 
 def test_it_applies_the_bundles_calibration(tmp_path: Path) -> None:
     bundle = loaded(make_bundle(tmp_path, calibration={"method": "platt", "a": 0.5, "b": 1.0}))
-    found = Classifier(bundle, backend="cpu", threads=1).classify(tiny_film(0.5))
+    found = Classifier(bundle, backend="cpu", threads=1).classify(tiny_image(0.5))
     assert found.probability == pytest.approx(1 / (1 + np.exp(-(0.5 * found.logit + 1.0))))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_film_has_the_same_logit_every_time(tiny_bundle: Tiny, threads: int) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="cpu", threads=threads)
-    assert len({classifier.classify(tiny_film(0.4)).logit for _ in range(5)}) == 1
+    assert len({classifier.classify(tiny_image(0.4)).logit for _ in range(5)}) == 1
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_it_takes_the_cpu_and_raises_an_alarm_where_coral_is_absent(
         classifier = Classifier(loaded(tiny_bundle), backend="coral", threads=1)
     assert (classifier.runtime.backend, classifier.runtime.fell_back) == ("cpu", True)
     assert [record.message for record in caplog.records] == ["backend_fell_back"]
-    assert classifier.classify(tiny_film(1.0)).score > 0.8
+    assert classifier.classify(tiny_image(1.0)).score > 0.8
 
 
 def test_auto_takes_the_cpu_without_an_alarm_when_nothing_was_compiled_for_coral(tiny_bundle: Tiny) -> None:
@@ -160,10 +160,10 @@ def test_a_film_survives_an_accelerator_that_vanishes(
     tiny_bundle: Tiny, accelerator: Accelerator, caplog: pytest.LogCaptureFixture
 ) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="coral", threads=1)
-    before = classifier.classify(tiny_film(0.7))
+    before = classifier.classify(tiny_image(0.7))
     accelerator.gone = True
     with caplog.at_level(logging.ERROR):
-        after = classifier.classify(tiny_film(0.7))
+        after = classifier.classify(tiny_image(0.7))
     assert after.logit == before.logit
     assert (classifier.runtime.backend, classifier.runtime.fell_back) == ("cpu", True)
     assert caplog.records[0].message == "backend_fell_back"
@@ -173,7 +173,7 @@ def test_a_number_that_is_none_never_becomes_a_score(tiny_bundle: Tiny, accelera
     classifier = Classifier(loaded(tiny_bundle), backend="coral", threads=1)
     accelerator.change = lambda output: output * np.float32(np.inf)
     with pytest.raises(ClassifyError, match="unclassified"):
-        classifier.classify(tiny_film(0.7))
+        classifier.classify(tiny_image(0.7))
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,10 @@ from tests.device.inference.test_heatmap_network import opened
 from tests.device.pipeline.test_exposure import Here
 from tests.device.results import draft, entry
 from tests.support.bundle_factory import (
-    bright_film,
+    bright_image,
     make_bundle,
     make_evidence_bundle,
-    tiny_film,
+    tiny_image,
 )
 from tests.support.dicom_files import make_dx
 
@@ -129,7 +129,7 @@ def test_the_picture_adds_up_to_the_logit_whatever_the_networks_constant(tmp_pat
 
 def test_a_film_that_must_not_be_judged_has_no_picture_and_the_box_says_why(tmp_path: Path) -> None:
     dx = make_dx(
-        tmp_path / "film", bright_film().astype(np.uint16), BitsStored=8, HighBit=7, WindowCenter=128, WindowWidth=256
+        tmp_path / "film", bright_image().astype(np.uint16), BitsStored=8, HighBit=7, WindowCenter=128, WindowWidth=256
     )
     answer = judge_of(tmp_path).judge(spooled(dx))
     assert (answer.result.flag, answer.result.gate.reason) == (Flag.UNCLASSIFIED, Reason.OUT_OF_DISTRIBUTION)
@@ -204,8 +204,8 @@ def test_the_page_offers_the_picture_of_a_flag_and_of_nothing_else(tmp_path: Pat
 def films(tmp_path: Path) -> Path:
     folder = tmp_path / "films"
     folder.mkdir()
-    cv2.imwrite(str(folder / "bright.png"), bright_film())
-    cv2.imwrite(str(folder / "disc.png"), cv2.GaussianBlur(tiny_film(1.0), (0, 0), 2))
+    cv2.imwrite(str(folder / "bright.png"), bright_image())
+    cv2.imwrite(str(folder / "disc.png"), cv2.GaussianBlur(tiny_image(1.0), (0, 0), 2))
     (folder / "notes.txt").write_text("no film")
     return folder
 

@@ -29,12 +29,12 @@ from export.bundle.writer import golden_file
 from tests.support.bundle_factory import (
     OUTLIER_THRESHOLD,
     TINY_EVIDENCE,
-    bright_film,
+    bright_image,
     make_evidence_bundle,
     outliers_file,
     tiny_evidence,
-    tiny_film,
     tiny_golden,
+    tiny_image,
 )
 
 
@@ -53,7 +53,7 @@ def classifier(tmp_path: Path) -> Classifier:
 
 def test_the_logit_is_the_sum_of_the_map(classifier: Classifier) -> None:
     for brightness in (0.0, 0.4, 1.0):
-        found = classifier.classify(tiny_film(brightness))
+        found = classifier.classify(tiny_image(brightness))
         assert found.evidence is not None
         assert (found.evidence.shape, found.evidence.dtype) == ((7, 7), np.float32)
         assert found.logit == pytest.approx(float(found.evidence.sum(dtype=np.float64)))
@@ -61,7 +61,7 @@ def test_the_logit_is_the_sum_of_the_map(classifier: Classifier) -> None:
 
 
 def test_the_bias_stands_beside_the_map(tmp_path: Path, classifier: Classifier) -> None:
-    film = tiny_film(0.6)
+    film = tiny_image(0.6)
     biased = opened(make_evidence_bundle(tmp_path, name="biased.bundle", bias=1.5)).classify(film)
     plain = classifier.classify(film)
     assert biased.logit == pytest.approx(plain.logit + 1.5)
@@ -69,10 +69,10 @@ def test_the_bias_stands_beside_the_map(tmp_path: Path, classifier: Classifier) 
 
 
 def test_known_films_lie_near_and_a_strange_one_far(classifier: Classifier) -> None:
-    known = classifier.classify(tiny_film(1.0))
+    known = classifier.classify(tiny_image(1.0))
     assert known.distance == pytest.approx(0.0, abs=1e-6)
     assert known.in_distribution
-    strange = classifier.classify(bright_film())
+    strange = classifier.classify(bright_image())
     assert strange.distance is not None
     assert strange.distance > OUTLIER_THRESHOLD
     assert not strange.in_distribution
@@ -81,7 +81,7 @@ def test_known_films_lie_near_and_a_strange_one_far(classifier: Classifier) -> N
 def test_without_a_rule_every_film_is_judged(tmp_path: Path) -> None:
     bundle = loaded(make_evidence_bundle(tmp_path, parts=_parts_without_rule(), threshold=None))
     assert bundle.outliers is None
-    scores = Classifier(bundle, backend="cpu", threads=1).classify(bright_film())
+    scores = Classifier(bundle, backend="cpu", threads=1).classify(bright_image())
     assert (scores.distance, scores.in_distribution) == (None, True)
 
 
@@ -105,17 +105,17 @@ def test_a_distance_that_is_no_number_is_far(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setitem(BACKENDS, "coral", Broken)
     classifier = Classifier(loaded(make_evidence_bundle(tmp_path)), backend="coral", threads=1)
-    found = classifier.classify(tiny_film(1.0))
+    found = classifier.classify(tiny_image(1.0))
     assert np.isfinite(found.logit)
     assert not found.in_distribution
 
 
 def test_a_film_is_brought_to_the_networks_tone_first(tmp_path: Path) -> None:
     classifier = opened(make_evidence_bundle(tmp_path, tone="smooth"))
-    half, full = classifier.classify(tiny_film(0.5)), classifier.classify(tiny_film(1.0))
+    half, full = classifier.classify(tiny_image(0.5)), classifier.classify(tiny_image(1.0))
     # The tone takes the exposure out: a disc of half the brightness is nearly the same film.
     assert abs(half.logit - full.logit) < 0.3
-    assert full.logit == pytest.approx(tiny_evidence([tiny_film(1.0)], tone="smooth")[0].logit)
+    assert full.logit == pytest.approx(tiny_evidence([tiny_image(1.0)], tone="smooth")[0].logit)
 
 
 def test_golden_films_go_through_the_tone_too(tmp_path: Path) -> None:

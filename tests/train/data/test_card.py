@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.support.toy_films import toy_film
+from tests.support.toy_images import toy_image
 from train.commands.data import show_data
 from train.data.card import contact_sheet, examine, write_card
 from train.data.manifest import ManifestError, Row
@@ -43,7 +43,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty films of source A, forty of B, which are darker and blurred."""
     folder, random = tmp_path_factory.mktemp("images"), np.random.default_rng(1)
     for i in range(80):
-        film = toy_film(random, ill=i % 2 == 1)
+        film = toy_image(random, positive=i % 2 == 1)
         dark = cv2.GaussianBlur(film, (0, 0), 1.0) // 2
         cv2.imwrite(str(folder / f"{i}.png"), film if i < 40 else dark)
     return folder

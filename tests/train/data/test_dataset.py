@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.dicom_files import make_dx
-from tests.support.toy_films import (
+from tests.support.toy_images import (
     HEADER,
     Line,
     toy_lines,

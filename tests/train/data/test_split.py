@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.support.toy_films import toy_film
+from tests.support.toy_images import toy_image
 from train.commands.data import split_data
 from train.data.dataset import load_films
 from train.data.manifest import ManifestError, Row
@@ -101,7 +101,7 @@ def folder(tmp_path: Path) -> Path:
     lines = []
     for index in range(40):
         ill = index % 4 > 1
-        cv2.imwrite(str(tmp_path / f"{index}.png"), toy_film(random, ill=ill))
+        cv2.imwrite(str(tmp_path / f"{index}.png"), toy_image(random, positive=ill))
         lines.append((f"{index}.png", "pneumonia" if ill else "normal", f"p{index // 2}", f"note {index}"))
     cv2.imwrite(str(tmp_path / "39.png"), cv2.imread(str(tmp_path / "3.png"), cv2.IMREAD_GRAYSCALE)[:, ::-1])
     with (tmp_path / "manifest.csv").open("w", newline="") as stream:

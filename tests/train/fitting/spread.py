@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.support.toy_films import RECIPE
+from tests.support.toy_images import RECIPE
 from train.data.dataset import Films, load_films
 from train.fitting import fine_tune, from_scratch
 from train.fitting.devices import settle, strategy

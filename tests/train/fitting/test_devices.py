@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.toy_films import COUNTS, RECIPE
+from tests.support.toy_images import COUNTS, RECIPE
 from tests.train.fitting.spread import EDGE, STUDY, CutOff
 from train.data.dataset import Films, load_films
 from train.fitting.devices import precision, strategy

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.toy_films import write_toy
+from tests.support.toy_images import write_toy
 from train.commands.fit import Task, fit_all
 from train.data.dataset import load_films
 from train.fitting.train_network import learn

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.toy_films import write_toy
+from tests.support.toy_images import write_toy
 from train.app import main
 from train.commands.fit import Task, fit_all
 from train.fitting.history import Step

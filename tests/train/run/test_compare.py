@@ -10,7 +10,7 @@ import pytest
 
 from metrics.evaluate import evaluate
 from metrics.film_paired import delong_test, mcnemar, paired_bootstrap
-from tests.support.toy_films import COUNTS, toy_lines, write_manifest
+from tests.support.toy_images import COUNTS, toy_lines, write_manifest
 from train.app import main
 from train.commands.compare import compare_runs
 from train.commands.fit import Task, fit_all

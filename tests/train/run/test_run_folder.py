@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from tests.support.toy_films import COUNTS, RECIPE
+from tests.support.toy_images import COUNTS, RECIPE
 from train.app import main
 from train.commands.fit import report_run
 from train.data.dataset import load_films

@@ -1,4 +1,7 @@
-"""Films that anyone can tell apart, and a recipe that trains on them in seconds: for tests of training and export."""
+"""Images that anyone can tell apart, and a recipe that trains on them in seconds: for tests of training and export.
+
+The conftests of tests/train and tests/export take the fixtures `toy` and `toy_run` from here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import yaml
+
+from train.commands.fit import Task, fit_all
 
 HEADER = ("file", "label", "patient_id", "split", "paper_protocol")
 Line = tuple[str, str, str, str, str]
@@ -26,14 +32,17 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def toy_film(random: np.random.Generator, *, ill: bool) -> np.ndarray:
-    """Noise, uint8 (224, 224), with a bright disc in the middle when ill."""
+def toy_image(random: np.random.Generator, *, positive: bool) -> np.ndarray:
+    """Return noise, uint8 (224, 224), with a bright disc in the middle when positive."""
     disc = np.hypot(*np.mgrid[-112:112, -112:112]) < 60
-    return (random.integers(0, 100, (224, 224)) + 120 * ill * disc).astype(np.uint8)
+    return (random.integers(0, 100, (224, 224)) + 120 * positive * disc).astype(np.uint8)
 
 
 def toy_lines() -> list[Line]:
-    """Every second film is ill; each patient has two films of one part; `validation` films are in no protocol part."""
+    """Return the manifest's lines: every second image is positive, and each patient has two images of one part.
+
+    Images of the part `validation` are in no part of the protocol.
+    """
     return [
         (
             f"images/{part}-{index}.png",
@@ -54,11 +63,27 @@ def write_manifest(folder: Path, lines: Sequence[Line], header: Sequence[str] = 
 
 
 def write_toy(folder: Path, **changes: Any) -> tuple[Path, Path]:
-    """Films, manifest and recipe into `folder`; returns manifest and recipe. `changes` are fields of the recipe."""
+    """Write images, manifest and recipe; return the paths of the last two. `changes` are fields of the recipe."""
     random = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True)
     for file, label, *_ in toy_lines():
-        cv2.imwrite(str(folder / file), toy_film(random, ill=label == "pneumonia"))
+        cv2.imwrite(str(folder / file), toy_image(random, positive=label == "pneumonia"))
     recipe = folder / "toy.yaml"
     recipe.write_text(yaml.safe_dump({**RECIPE, **changes}))
     return write_manifest(folder, toy_lines()), recipe
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with toy images, manifest.csv and toy.yaml."""
+    folder = tmp_path_factory.mktemp("toy") / "data"
+    write_toy(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a trained run of two seeds."""
+    out = tmp_path_factory.mktemp("toy-run") / "run"
+    fit_all(Task(recipe=str(toy / "toy.yaml"), manifest=toy / "manifest.csv", images=toy, out=out))
+    return out
