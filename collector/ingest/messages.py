@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from collector.ingest.limits import check_health, check_result
 from collector.store.store import Batch
-from device.contract import ContractError, Result, Topics, iso_utc, parse
+from device.contract import ContractError, Exposure, Result, Topics, iso_utc, parse
 
 MAX_HEALTH_BYTES = 16_384
+MAX_HEALTH_DEPTH = 8
+MAX_HEALTH_NUMBER = 2**63 - 1
+DICOM_TERM = re.compile(r"[A-Za-z0-9 _./-]{1,64}")
+"""Wider than DICOM's code string (PS3.5, 6.2): some makers write lower-case letters."""
+DICOM_TERMS = ("modality", "body_part", "view", "sex", "transfer_syntax")
 MAX_ERROR_CHARACTERS = 300
 MAX_TOPIC_CHARACTERS = 256
 STATUSES = ("online", "offline")
@@ -109,7 +114,7 @@ def batch(arrivals: Iterable[Arrival]) -> Batch:
 
 def _result(message: Message, topics: Topics) -> Arrival:
     result = Result.from_json(message.payload)
-    check_result(result)
+    _check_terms(result.exposure)
     if (result.site, result.device) != (topics.site, topics.device):
         raise ContractError("site, device: the result names another box than its topic")
     received_at = iso_utc(message.received_at)
@@ -133,6 +138,16 @@ def _result(message: Message, topics: Topics) -> Arrival:
     return Arrival(message=message, result=row, box=arrival.box)
 
 
+def _check_terms(exposure: Exposure) -> None:
+    """Boxes send fixed terms; a broker that lets anyone publish may bring any text, and what is stored is shown."""
+    for name in DICOM_TERMS:
+        term = getattr(exposure, name)
+        if term is not None and not DICOM_TERM.fullmatch(term):
+            raise ContractError(
+                f"result.exposure.{name}: expected {DICOM_TERM.pattern}, got str of {len(term)} characters"
+            )
+
+
 def _box(message: Message, topics: Topics, **columns: Any) -> Arrival:
     seen = {"site": topics.site, "device": topics.device, "last_seen_at": iso_utc(message.received_at)}
     return Arrival(message=message, box={**seen, **columns})
@@ -143,23 +158,39 @@ def _status(payload: bytes) -> str:
     if text.startswith("{"):
         text = str(_object(payload, "status").get("status"))
     if text not in STATUSES:
-        raise ContractError(f"status: {' or '.join(STATUSES)} expected")
+        raise ContractError(f"status: expected {' or '.join(STATUSES)}")
     return text
 
 
 def _health(payload: bytes) -> str:
     if len(payload) > MAX_HEALTH_BYTES:
-        raise ContractError(f"health: at most {MAX_HEALTH_BYTES} bytes expected")
-    said = _object(payload, "health")
-    check_health(said)
-    return json.dumps(said, ensure_ascii=True)
+        raise ContractError(f"health: expected at most {MAX_HEALTH_BYTES} bytes, got {len(payload)}")
+    report = _object(payload, "health")
+    _check_health(report, MAX_HEALTH_DEPTH)
+    return json.dumps(report, ensure_ascii=True)
+
+
+def _check_health(value: Any, depth: int) -> None:
+    """Raise ContractError for numbers and texts that could not be shown, and for deep nesting."""
+    if not depth:
+        raise ContractError(f"health: expected at most {MAX_HEALTH_DEPTH} levels of nesting")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ContractError("health: expected text without half a surrogate pair") from None
+    elif isinstance(value, (int, float)) and not abs(value) <= MAX_HEALTH_NUMBER:  # not (<=): NaN compares false
+        raise ContractError("health: expected finite numbers of at most 63 bits")
+    elif isinstance(value, (dict, list)):
+        for part in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check_health(part, depth - 1)
 
 
 def _object(payload: bytes, name: str) -> dict[str, Any]:
     try:
-        found = parse(payload)
+        value = parse(payload)
     except ContractError:
-        raise ContractError(f"{name}: JSON expected") from None
-    if not isinstance(found, dict):
-        raise ContractError(f"{name}: an object expected")
-    return found
+        raise ContractError(f"{name}: expected JSON, got other text") from None
+    if not isinstance(value, dict):
+        raise ContractError(f"{name}: expected an object, got {type(value).__name__}")
+    return value

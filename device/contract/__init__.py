@@ -5,7 +5,6 @@ and by train, export and sim.
 """
 
 from device.contract.identifiers import (
-    ID_HEX_DIGITS,
     SITE_KEY_BYTES,
     IdKind,
     content_id,
@@ -13,26 +12,24 @@ from device.contract.identifiers import (
     pseudonym,
     result_id,
 )
-from device.contract.json_codec import ContractError, build, iso_utc, parse, plain
+from device.contract.json_codec import ContractError, Message, decode, encode, iso_utc, parse
 from device.contract.messages import (
+    ID_HEX_DIGITS,
     SCHEMA,
-    Caveat,
     Clock,
     Exposure,
-    Flag,
     Gate,
-    GateStatus,
+    Milliseconds,
     Model,
-    Reason,
     Receipt,
     Result,
     Runtime,
-    Source,
     Thresholds,
     TimingMs,
     decide,
 )
 from device.contract.topics import TOPIC_ROOT, Topics
+from device.contract.vocabulary import Caveat, Flag, GateStatus, Reason, Source
 
 __all__ = [
     "ID_HEX_DIGITS",
@@ -47,6 +44,8 @@ __all__ = [
     "Gate",
     "GateStatus",
     "IdKind",
+    "Message",
+    "Milliseconds",
     "Model",
     "Reason",
     "Receipt",
@@ -56,13 +55,13 @@ __all__ = [
     "Thresholds",
     "TimingMs",
     "Topics",
-    "build",
     "content_id",
     "decide",
+    "decode",
+    "encode",
     "iso_utc",
     "load_site_key",
     "parse",
-    "plain",
     "pseudonym",
     "result_id",
 ]

@@ -8,9 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from device.contract.json_codec import ContractError
+from device.contract.messages import ID_HEX_DIGITS
 
-ID_HEX_DIGITS = 32
-"""128 bits: collisions are out of reach and the identifier still fits a topic or a URL."""
 SITE_KEY_BYTES = 32
 
 

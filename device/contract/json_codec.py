@@ -1,110 +1,182 @@
-"""Wire: frozen values come in; JSON types go out, and back with every field checked. Standard library only."""
+"""Decode JSON text into checked, frozen messages, and encode messages as JSON text.
+
+Fields, ranges and descriptions stand once, in the annotations of the message classes; pydantic enforces them here and
+writes `contract.schema.json` from them.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
-import math
-import types
-import typing
-from dataclasses import fields, is_dataclass
+import re
+from dataclasses import fields
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
+
+M = TypeVar("M", bound="Message")
 
 
 class ContractError(ValueError):
-    """The text is not a message of the contract; the words name the field and what was expected."""
+    """The text is not a message of the contract; the message names the field, what was expected and what came."""
 
 
-def iso_utc(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and a Z. Raises ContractError for a time without a zone."""
-    if moment.tzinfo is None:
-        raise ContractError("time: one with a zone expected")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def iso_utc(time: datetime) -> str:
+    """Return `time` as ISO 8601 in UTC with milliseconds and a Z. Raises ContractError for a time without a zone."""
+    if time.tzinfo is None:
+        raise ContractError("time: expected one with a zone, got one without")
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def plain(value: Any) -> Any:
-    """JSON types from nested values: times become ISO 8601 text, enums their values, tuples lists."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, datetime):
-        return iso_utc(value)
-    return str(value) if isinstance(value, StrEnum) else value
+def _time(value: Any) -> datetime:
+    """A time without a zone is taken as UTC."""
+    if not isinstance(value, str):
+        raise PydanticCustomError("time_type", "datetime")
+    try:
+        time = datetime.fromisoformat(value)
+        time = time if time.tzinfo else time.replace(tzinfo=UTC)
+        time.astimezone(UTC)  # raises OverflowError where UTC would be outside the years 1 to 9999
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("time_parsing", "an ISO 8601 time") from None
+    return time
+
+
+UtcTime = Annotated[
+    datetime,
+    BeforeValidator(_time),
+    PlainSerializer(iso_utc, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+            "maxLength": 24,
+        }
+    ),
+]
+"""Written in UTC with milliseconds and a Z."""
 
 
 def parse(text: str | bytes) -> Any:
-    """JSON types from text, UTF-8 where it is bytes. Raises ContractError for all else, NaN and Infinity included."""
+    """Return the JSON types of a text, UTF-8 where it is bytes. Raises ContractError, for NaN and Infinity too."""
     try:
         # json.loads would guess UTF-16 and UTF-32 and let surrogates through.
-        written = text if isinstance(text, str) else text.decode("utf-8")
-        return json.loads(written, parse_constant=_refuse_constant)
+        decoded = text if isinstance(text, str) else text.decode("utf-8")
+        return json.loads(decoded, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ContractError(f"message: JSON expected ({type(error).__name__})") from None
+        raise ContractError(f"message: expected JSON, got other text ({type(error).__name__})") from None
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def build(kind: type[Any], value: Any, where: str) -> Any:
-    """A frozen value of `kind` from JSON types; `where` names it in errors.
+class Message:
+    """Base of the frozen dataclasses that travel as JSON objects.
 
-    Raises ContractError naming the first field that does not fit. Unknown fields are refused: a newer schema has a
-    newer number.
+    Every field must be present in the JSON, also those with a default in Python, and unknown fields are refused: a
+    newer schema has a newer number.
     """
-    if not isinstance(value, dict):
-        raise ContractError(f"{where}: an object expected, got {type(value).__name__}")
-    hints = _hints(kind)  # type: ignore[arg-type]  # every class can be hashed
-    names = list(hints)
-    if unknown := sorted(set(value) - set(names)):
-        raise ContractError(f"{where}.{unknown[0]}: no such field")
-    if missing := [name for name in names if name not in value]:
-        raise ContractError(f"{where}.{missing[0]}: missing")
-    return kind(**{name: _convert(hints[name], value[name], f"{where}.{name}") for name in names})
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", ser_json_inf_nan="constants", json_schema_serialization_defaults_required=True
+    )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check for absent fields before anything else."""
+        return core_schema.no_info_before_validator_function(functools.partial(_check_presence, cls), handler(source))
+
+
+def _check_presence(message_type: type[Any], value: Any) -> Any:
+    if isinstance(value, dict):
+        for field in fields(message_type):
+            if field.name not in value:
+                raise PydanticCustomError("missing_field", "missing", {"field": field.name})
+    return value
+
+
+def decode(message_type: type[M], value: Any, where: str) -> M:
+    """Return a checked message from JSON types; `where` names it in errors.
+
+    Raises ContractError naming the first field that does not fit.
+    """
+    try:
+        message: M = adapter(message_type).validate_python(value)  # type: ignore[arg-type]  # every class can be hashed
+    except ValidationError as error:
+        raise ContractError(_refusal(where, error.errors(include_url=False)[0])) from None
+    return message
+
+
+def encode(message: Message) -> dict[str, Any]:
+    """Return the JSON types of a message: times as ISO 8601, enums as their values, tuples as lists."""
+    value: dict[str, Any] = adapter(type(message)).dump_python(message, mode="json")  # type: ignore[arg-type]
+    return value
+
+
+def to_json(message: Message) -> str:
+    """Return one line of JSON without spaces. Raises ValueError for NaN and Infinity."""
+    return json.dumps(encode(message), separators=(",", ":"), allow_nan=False)
 
 
 @functools.cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    # Resolving the annotations of a result takes longer than all the rest of reading it.
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+def adapter(message_type: type[Any]) -> TypeAdapter[Any]:
+    """Return pydantic's reader and writer of a message class; building one takes milliseconds."""
+    return TypeAdapter(message_type)
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if isinstance(hint, types.UnionType):
-        inner = next(arm for arm in typing.get_args(hint) if arm is not type(None))
-        return None if value is None else _convert(inner, value, where)
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise ContractError(f"{where}: a list expected, got {type(value).__name__}")
-        return tuple(_convert(typing.get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if is_dataclass(hint):
-        return build(typing.cast("type[Any]", hint), value, where)
-    return _convert_scalar(hint, value, where)
+_EXPECTED = {
+    "int_type": "int",
+    "float_type": "float",
+    "string_type": "str",
+    "bool_type": "bool",
+    "tuple_type": "list",
+    "dataclass_type": "object",
+    "finite_number": "a finite number",
+    "string_unicode": "text without half a surrogate pair",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+    "enum": "{expected}",
+    "literal_error": "{expected}",
+}
 
 
-def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
-    wanted: Any = {datetime: str, float: (int, float)}.get(hint, str if issubclass(hint, StrEnum) else hint)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-        raise ContractError(f"{where}: {hint.__name__} expected, got {type(value).__name__}")
-    try:
-        if hint is datetime:
-            return _moment(value)
-        if isinstance(value, str):
-            value.encode()  # JSON can escape half a surrogate pair, which no UTF-8 holds
-        converted = hint(value)
-    except (ValueError, OverflowError):
-        raise ContractError(f"{where}: not a valid {hint.__name__}") from None
-    if hint is float and not math.isfinite(converted):
-        raise ContractError(f"{where}: a finite number expected")
-    return converted
+def _refusal(where: str, error: ErrorDetails) -> str:
+    """Name the field, what was expected and what came; texts are never quoted, for one may name a patient."""
+    context = error.get("ctx", {})
+    name = where + "".join(f"[{part}]" if isinstance(part, int) else f".{_plain_name(part)}" for part in error["loc"])
+    match error["type"]:
+        case "missing_field":
+            return f"{name}.{context['field']}: missing"
+        case "unexpected_keyword_argument":
+            return f"{name}: no such field"
+        case "value_error":
+            return f"{name}: {context['error']}"
+    expected = _EXPECTED.get(error["type"], error["msg"]).format(**context)
+    return f"{name}: expected {expected}, got {_received(error)}"
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    moment.astimezone(UTC)  # raises OverflowError where UTC would be outside the years 1 to 9999
-    return moment
+def _plain_name(name: str) -> str:
+    return name if re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) else "?"
+
+
+def _received(error: ErrorDetails) -> str:
+    value = error["input"]
+    if isinstance(value, str):
+        return f"str of {len(value)} characters"
+    out_of_range = error["type"] in {"greater_than_equal", "less_than_equal"}
+    return str(value)[:32] if out_of_range else type(value).__name__

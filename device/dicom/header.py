@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from device.contract import Exposure, Source
+from device.contract import Exposure, Message, Source
 from device.dicom import vocabulary
 from device.dicom.attributes import integer, items, number, text, texts
 from device.dicom.dates import acquired_at, age_of
@@ -43,7 +43,7 @@ _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Message):
     """Whose film it is. Box only: none of it leaves the box but as a keyed hash."""
 
     patient_name: str | None = None

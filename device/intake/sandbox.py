@@ -12,21 +12,24 @@ import logging
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import StrictBool
 
 from device.config import GateConfig, LimitsConfig
 from device.contract import (
     Caveat,
     ContractError,
     Exposure,
+    Message,
+    Milliseconds,
     Reason,
     Source,
-    build,
+    decode,
+    encode,
     parse,
-    plain,
 )
 from device.intake.gate import (
     Accepted,
@@ -49,17 +52,17 @@ class SandboxBroken(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Message):
     """What the child says of one film, as JSON. `spent` says that it wants to be replaced: its memory is used up."""
 
     exposure: Exposure
     identity: Identity
-    accepted: bool
+    accepted: StrictBool
     reason: Reason | None
     caveats: tuple[Caveat, ...]
-    decode_ms: float | None
-    preprocess_ms: float | None
-    spent: bool
+    decode_ms: Milliseconds | None
+    preprocess_ms: Milliseconds | None
+    spent: StrictBool
 
 
 class Sandbox:
@@ -152,7 +155,7 @@ def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bo
         said = parse(text)
         if isinstance(said, dict) and "fault" in said:
             raise ChildLost(f"died of {str(said['fault'])[:80]}")
-        reply: Reply = build(Reply, said, "reply")
+        reply = decode(Reply, said, "reply")
     except ContractError as error:
         raise ChildLost(f"nonsense: {error}") from None
     if reply.accepted != bool(image) or reply.accepted == (reply.reason is not None):
@@ -185,7 +188,7 @@ def reply_of(prepared: Prepared, *, spent: bool) -> bytes:
         preprocess_ms=prepared.preprocess_ms,
         spent=spent,
     )
-    text = json.dumps(plain(asdict(reply))).encode()
+    text = json.dumps(encode(reply)).encode()
     image = b"" if prepared.image is None else prepared.image.tobytes()
     thumbnail = prepared.thumbnail or b""
     return HEAD.pack(len(text), len(image), len(thumbnail)) + text + image + thumbnail

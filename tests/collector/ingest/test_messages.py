@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from typing import Any
 
 import pytest
 
-from collector.ingest import limits, messages
+from collector.ingest import messages
 from collector.ingest.messages import read
 
 
@@ -141,17 +140,3 @@ def test_a_result_outside_the_contracts_bounds_is_set_aside_and_not_receipted(a_
 )
 def test_a_result_at_the_bounds_is_read(a_result, a_message, name, to):
     assert outcome(read(a_message(json.dumps(changed(a_result(1).to_dict(), name, to))))) == "read"
-
-
-def test_the_bounds_are_those_of_the_schema():
-    definitions = json.loads(resources.files("device").joinpath("contract", "contract.schema.json").read_text())[
-        "$defs"
-    ]
-    assert definitions["Id"]["pattern"] == f"^{limits.ID.pattern}$"
-    assert definitions["Model"]["properties"]["digest"]["pattern"] == f"^{limits.DIGEST.pattern}$"
-    for dotted, (least, _) in limits.NUMBERS.items():
-        *group, name = dotted.split(".")
-        kind = {"timing_ms": "TimingMs"}.get(group[0], group[0].capitalize()) if group else "Result"
-        stated = definitions[kind]["properties"][name]
-        stated = definitions[stated["$ref"].rpartition("/")[2]] if "$ref" in stated else stated
-        assert stated["minimum"] == least, dotted

@@ -17,10 +17,9 @@ from jsonschema import Draft202012Validator
 
 from device import contract
 from device.contract import ContractError, Flag, Receipt, Result
+from device.contract.json_schema import SCHEMA_FILE, schema_text
 
-SCHEMA: dict[str, Any] = json.loads(
-    Path(contract.__file__).with_name("contract.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 SCHEMA_RESULT = Draft202012Validator(SCHEMA)
 
 REJECTED = {"status": "rejected", "reason": "lateral_view", "caveats": []}
@@ -98,7 +97,7 @@ def test_the_schema_file_is_itself_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "message",
     [
         Result,
         Receipt,
@@ -111,33 +110,47 @@ def test_the_schema_file_is_itself_valid() -> None:
         contract.Clock,
     ],
 )
-def test_schema_and_code_have_the_same_fields_and_want_them_all(kind: type) -> None:
-    described = schema_of(kind.__name__)
-    names_in_code = [f.name for f in dataclasses.fields(kind)]
+def test_schema_and_code_have_the_same_fields_and_want_them_all(message: type) -> None:
+    described = schema_of(message.__name__)
+    names_in_code = [f.name for f in dataclasses.fields(message)]
     assert sorted(described["properties"]) == sorted(names_in_code)
     assert sorted(described["required"]) == sorted(names_in_code)
     assert described["additionalProperties"] is False
 
 
 @pytest.mark.parametrize(
-    ("kind", "listed"),
+    "terms", [contract.Flag, contract.Source, contract.GateStatus, contract.Reason, contract.Caveat]
+)
+def test_schema_and_code_list_the_same_terms(terms: type[StrEnum]) -> None:
+    assert schema_of(terms.__name__)["enum"] == [str(member) for member in terms]
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "terms"),
     [
-        (contract.Flag, schema_of("Result")["properties"]["flag"]["enum"]),
-        (contract.Source, schema_of("Exposure")["properties"]["source"]["enum"]),
-        (contract.GateStatus, schema_of("Gate")["properties"]["status"]["enum"]),
-        (contract.Reason, schema_of("Gate")["properties"]["reason"]["enum"][:-1]),
-        (contract.Caveat, schema_of("Gate")["properties"]["caveats"]["items"]["enum"]),
+        ("Result", "flag", contract.Flag),
+        ("Exposure", "source", contract.Source),
+        ("Gate", "status", contract.GateStatus),
+        ("Gate", "reason", contract.Reason),
+        ("Gate", "caveats", contract.Caveat),
     ],
 )
-def test_schema_and_code_list_the_same_words(kind: type[StrEnum], listed: list[str]) -> None:
-    assert listed == [str(member) for member in kind]
+def test_the_schema_uses_each_list_of_terms_where_it_belongs(message: str, field: str, terms: type[StrEnum]) -> None:
+    text = json.dumps(schema_of(message)["properties"][field])
+    assert f'"$ref": "#/$defs/{terms.__name__}"' in text
+    assert text.count("$ref") == 1
+
+
+def test_the_schema_file_is_what_the_classes_give() -> None:
+    remedy = "run `python -m device.contract.json_schema`"
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), remedy
 
 
 def test_the_documentation_names_every_field_reason_and_caveat(project_root: Path) -> None:
     page = (project_root / "docs" / "contract.md").read_text(encoding="utf-8")
-    words_used = {name for kind in SCHEMA["$defs"].values() for name in kind.get("properties", {})}
-    words_used |= {str(word) for kind in (contract.Reason, contract.Caveat, Flag) for word in kind}
-    assert [word for word in sorted(words_used) if f"`{word}`" not in page] == []
+    names = {name for definition in SCHEMA["$defs"].values() for name in definition.get("properties", {})}
+    names |= {str(term) for terms in (contract.Reason, contract.Caveat, Flag) for term in terms}
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
 
 
 # ---- what one refuses, the other refuses
@@ -176,11 +189,16 @@ def test_an_unknown_field_is_refused_by_both(path: tuple[str, ...]) -> None:
     assert both_refuse(changed(FULL, path, lambda parent, name: parent.update({name: "DOE^JANE"})))
 
 
-@pytest.mark.parametrize("wrong", [[], {}, "x", True, -1, 1.5])
+WRONG_OR_RIGHT = [[], {}, "", "x", "A" * 300, "0", "a\0", None, True, 0, 1, -1, 151, 2**70, 1.5, -0.5, 1e-300]
+
+
+@pytest.mark.parametrize("value", WRONG_OR_RIGHT, ids=lambda value: repr(value)[:12])
 @pytest.mark.parametrize("path", fields_in(FULL), ids=".".join)
-def test_what_the_schema_takes_the_code_takes(path: tuple[str, ...], wrong: Any) -> None:
-    value = changed(FULL, path, lambda parent, name: parent.update({name: wrong}))
-    assert reads(value) or not SCHEMA_RESULT.is_valid(value)
+def test_the_schema_and_the_code_take_the_same_values(path: tuple[str, ...], value: Any) -> None:
+    result = changed(FULL, path, lambda parent, name: parent.update({name: value}))
+    valid = SCHEMA_RESULT.is_valid(result)
+    crossed = valid and result["thresholds"]["clear_below"] > result["thresholds"]["flag_at"]
+    assert reads(result) == (valid and not crossed), "JSON Schema cannot compare two fields, all else it can say"
 
 
 WRONG_TYPE = {str: 5, int: "5", float: "0.5", bool: "yes", type(None): 5, dict: [], list: "none"}
@@ -233,7 +251,7 @@ def test_a_probability_that_is_no_number_is_refused(number: str) -> None:
 
 def test_the_refusal_names_the_field() -> None:
     value = changed(FULL, ("exposure", "age_years"), lambda parent, name: parent.update({name: "61"}))
-    with pytest.raises(ContractError, match=r"result\.exposure\.age_years: int expected, got str"):
+    with pytest.raises(ContractError, match=r"result\.exposure\.age_years: expected int, got str"):
         Result.from_dict(value)
 
 
@@ -243,6 +261,25 @@ def test_the_schema_takes_only_32_lower_case_hex_digits_as_an_identifier(wrong: 
         assert not SCHEMA_RESULT.is_valid({**FULL, name: wrong})
 
 
-def test_the_code_needs_nothing_but_the_standard_library(project_root: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(project_root)!r}); import device.contract"
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=30)
+def test_a_refusal_never_quotes_a_text() -> None:
+    """It may be a name or a number of a patient, set where an identifier belongs."""
+    for name in ("patient_id", "site", "boot_id", "flag"):
+        with pytest.raises(ContractError, match=rf"result\.{name}: expected .*, got str of 9 characters") as refusal:
+            Result.from_dict({**FULL, name: "DOE^JANE\0"})
+        assert "DOE" not in str(refusal.value)
+    with pytest.raises(ContractError, match=r"result\.\?: no such field"):
+        Result.from_dict({**FULL, "DOE^JANE": 1})
+
+
+def test_a_refusal_of_a_number_says_the_range_and_the_number() -> None:
+    value = changed(FULL, ("exposure", "age_years"), lambda parent, name: parent.update({name: 151}))
+    with pytest.raises(ContractError, match=r"result\.exposure\.age_years: expected 150 or less, got 151"):
+        Result.from_dict(value)
+
+
+def test_the_contract_imports_pydantic_and_nothing_heavier(project_root: Path) -> None:
+    heavy = {"numpy", "cv2", "pydicom", "paho", "sqlite3", "cryptography"}
+    code = f"import sys; sys.path.insert(0, {str(project_root)!r}); import device.contract; "
+    code += f"print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-I", "-c", code], check=True, timeout=30, capture_output=True, text=True)
+    assert shown.stdout == "set()\n"
