@@ -59,7 +59,7 @@ from export.int8.predictions import (
     silent,
 )
 from export.int8.quantized import Int8, quantized
-from train.run.report import network_of, summarise
+from train.run.report import released_network, summarise
 from train.run.run_folder import RunError, SeedRun, load_seed
 
 __all__ = ["Built", "ExportError", "Extra", "Order", "build"]
@@ -140,7 +140,7 @@ def _seed(order: Order, summary: Mapping[str, Any]) -> int:
     """The one asked for; else the mean of all, where there is one; else the typical one."""
     if order.seed is not None:
         return order.seed
-    return network_of(order.run, summary)
+    return released_network(order.run, summary)
 
 
 def _told(
@@ -190,7 +190,7 @@ def _order_facts(order: Order, run: SeedRun) -> dict[str, Any]:
 def _network_parts(run: SeedRun, network: Int8, facts: Mapping[str, Any]) -> dict[str, bytes]:
     golden = golden_inputs()
     parts = {MODEL: network.tflite, GOLDEN: golden_file(golden, golden_logits(network, facts, golden))}
-    rule = run.trained.outliers
+    rule = run.predictor.outliers
     if rule is not None and facts["outliers"] is not None:
         parts[OUTLIERS] = arrays_file(centres=rule.centres, whiten=rule.whiten)
     compiled = compile_for_coral(network.tflite)
@@ -213,7 +213,7 @@ def _proofs(order: Order, run: SeedRun, classifier: Classifier, on_progress: Pro
             raise RunError(f"{order.run}: its films are not at hand to hold against a baseline; {MOVED}")
         return {}
     sets = held_out | {extra.manifest.stem: load_extra(extra) for extra in order.also}
-    return proven(run.trained, classifier, sets, on_progress=on_progress)
+    return proven(run.predictor, classifier, sets, on_progress=on_progress)
 
 
 class Judgement(NamedTuple):

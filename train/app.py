@@ -41,9 +41,15 @@ def fit(
         from train.commands.fit import Task, fit_all
 
     task = Task(
-        recipe=recipe, manifest=manifest, images=images, out=out, population=population, seeds=_numbers(seeds),
-        resume=resume, tensorboard=tensorboard,
-    )  # fmt: skip
+        recipe=recipe,
+        manifest=manifest,
+        images=images,
+        out=out,
+        population=population,
+        seeds=_numbers(seeds),
+        resume=resume,
+        tensorboard=tensorboard,
+    )
     fit_all(task)
 
 

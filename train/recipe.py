@@ -39,7 +39,7 @@ class DataSection(Section):
     test: tuple[str, ...] = Field(("test",), min_length=1, description="values of it that are only ever measured")
     operating: OperatingRows = Field(OperatingRows(), description="rows that choose calibration and thresholds")
     min_years: int | None = Field(None, ge=0, description="rows of younger patients are left out; null: all ages")
-    taught_by: tuple[str, ...] | None = Field(
+    label_sources: tuple[str, ...] | None = Field(
         None,
         min_length=1,
         description="sources whose labels teach and choose thresholds; films of others only say what must not matter "
@@ -73,7 +73,7 @@ NetworkSection = Annotated[StudyNetwork | EdgeNetwork, Field(discriminator="kind
 class FineTuneSection(Section):
     """Training of the whole network, where films suffice for it; else the ImageNet features stay as they are."""
 
-    at_least_films: int = Field(2000, ge=1, description="fewer training films than this leave the features alone")
+    min_images: int = Field(2000, ge=1, description="fewer training films than this leave the features alone")
     epochs: int = Field(6, ge=1, description="times that as many films are drawn as there are")
     learning_rate: float = Field(4e-4, gt=0, description="highest; warms up over a tenth, then falls as a cosine")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's, on kernels only")
@@ -84,7 +84,9 @@ class FineTuneSection(Section):
     smoothing: float = Field(0.05, ge=0, lt=0.5, description="labels are that far from 0 and 1")
     mixup: float = Field(0.2, ge=0, description="Beta(a, a) shares of a second film (Zhang et al. 2018); 0: none")
     style_power: float = Field(0.5, ge=0, le=1, description="how much films count whose style hides their label")
-    soup: bool = Field(True, description="the mean of all seeds' weights is a network of its own, and is released")
+    average_seeds: bool = Field(
+        True, description="the mean of all seeds' weights is a network of its own, and is released"
+    )
     average: float = Field(0.95, ge=0, lt=1, description="weights are averaged over steps with this memory")
     average_every: int = Field(4, ge=1, description="steps between two additions to the average")
 
@@ -130,17 +132,17 @@ class OptimizerSection(Section):
 class OperatingPointSection(Section):
     """How calibration and thresholds are chosen from the operating films."""
 
-    calibration: Literal["none", "platt", "temperature", "isotonic", "anchored"] = Field(
-        "platt", description="fitted on the logits; anchored: the operating logit becomes one half, the slope is fitted"
+    calibration: Literal["none", "platt", "temperature", "isotonic", "pinned"] = Field(
+        "platt", description="fitted on the logits; pinned: the operating logit becomes one half, the slope is fitted"
     )
-    anchor_sensitivity: float = Field(
-        0.97, gt=0, lt=1, description="for anchored: probability one half has this sensitivity on the operating films"
+    operating_sensitivity: float = Field(
+        0.97, gt=0, lt=1, description="for pinned: probability one half has this sensitivity on the operating films"
     )
     review_share: float = Field(
-        0.135, ge=0, lt=1, description="for anchored: at most this share of films, classes weighed alike, is review"
+        0.135, ge=0, lt=1, description="for pinned: at most this share of films, classes weighed alike, is review"
     )
-    stress_copies: int = Field(
-        4, ge=0, description="for anchored: so many worse exposures of each film help to choose slope and review band"
+    corrupted_copies: int = Field(
+        4, ge=0, description="for pinned: so many worse exposures of each film help to choose slope and review band"
     )
     prevalence: float | None = Field(
         0.5, gt=0, lt=1, description="share of pneumonia that probabilities refer to; null: that of the operating films"
@@ -168,7 +170,7 @@ class ReleaseSection(Section):
 class PopulationSection(ReleaseSection):
     """What a bundle for one population says, and the operating point that its films suffice for."""
 
-    anchor_sensitivity: float | None = Field(
+    operating_sensitivity: float | None = Field(
         None, gt=0, lt=1, description="instead of the operating point's; null: as there"
     )
     outlier_margin: float | None = Field(None, ge=1, description="instead of the outliers' margin; null: as there")
@@ -209,13 +211,17 @@ class Recipe(Section):
             known = ", ".join(sorted(self.populations)) or "none"
             raise RecipeError(f"{self.name}: no population {population!r}; it has {known}")
         said = self.populations[population].model_dump()
-        anchor, point = said.pop("anchor_sensitivity"), self.operating_point
+        operating_logit, point = said.pop("operating_sensitivity"), self.operating_point
         margin, outliers = said.pop("outlier_margin"), self.outliers
         changes = {
-            "name": f"{self.name}-{population}", "release": ReleaseSection(**said), "populations": {},
-            "operating_point": point if anchor is None else point.model_copy(update={"anchor_sensitivity": anchor}),
+            "name": f"{self.name}-{population}",
+            "release": ReleaseSection(**said),
+            "populations": {},
+            "operating_point": point
+            if operating_logit is None
+            else point.model_copy(update={"operating_sensitivity": operating_logit}),
             "outliers": outliers if margin is None else outliers.model_copy(update={"margin": margin}),
-        }  # fmt: skip
+        }
         return self.model_copy(update=changes)
 
     @property

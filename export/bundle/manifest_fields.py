@@ -18,9 +18,9 @@ from export.int8.quantized import Int8
 from metrics.evaluate import MEASURES, evaluate
 from train.calibration.methods import apply_calibration
 from train.calibration.ood_threshold import outlier_threshold
-from train.data.dataset import Films
-from train.data.selection import kinds, only, teaching
-from train.networks.predictor import Trained
+from train.data.dataset import LabelledImages
+from train.data.selection import image_sources, label_source_mask, select
+from train.networks.predictor import Predictor
 from train.run.run_folder import SeedRun
 
 GOLDEN_STEPS = 4
@@ -39,12 +39,12 @@ def network_facts(run: SeedRun, network: Int8) -> dict[str, Any]:
     return {
         "schema": 1,
         "created": now(),
-        "input": _input(engine.input, run.trained),
+        "input": _input(engine.input, run.predictor),
         "outputs": network.outputs,
         "preprocess_version": run.environment["preprocess_version"],
         "quantization": "int8",
         "calibration": operating["calibration"],
-        "thresholds": {**operating["thresholds"], "chosen_on": chosen_on(operating["films"])},
+        "thresholds": {**operating["thresholds"], "chosen_on": chosen_on(operating["images"])},
         "outliers": _outliers(run),
         "ages": {"min_years": release.min_years, "max_years": release.max_years},
         "golden": {"tolerance_logit": _tolerance(network, engine)},
@@ -69,7 +69,7 @@ def chosen_on(counts: Mapping[str, int]) -> str:
 
 def _outliers(run: SeedRun) -> dict[str, Any] | None:
     threshold = run.operating.get("outlier_threshold")
-    if run.trained.outliers is None or threshold is None:
+    if run.predictor.outliers is None or threshold is None:
         return None
     section = run.recipe.outliers
     margin = "" if section.margin == 1 else f", times {section.margin:g}"
@@ -83,20 +83,20 @@ def int8_outliers(run: SeedRun, rule: dict[str, Any] | None, operating: Proof) -
         return rule
     section = run.recipe.outliers
     threshold = outlier_threshold(
-        operating.int8.distances, kinds(operating.films), section.false_alarms, section.margin
+        operating.int8.distances, image_sources(operating.films), section.false_alarms, section.margin
     )
     return {**rule, "threshold": threshold, "chosen_on": f"{rule['chosen_on']}; int8 on the device's own code"}
 
 
-def _input(found: TensorFacts, trained: Trained) -> dict[str, Any]:
+def _input(found: TensorFacts, predictor: Predictor) -> dict[str, Any]:
     spec = {
         "shape": found.shape, "dtype": found.dtype, "scale": found.scale, "zero_point": found.zero_point,
-        "mean": trained.mean, "tone": trained.tone,
+        "mean": predictor.mean, "tone": predictor.tone,
     }  # fmt: skip
     levels = level_table(InputSpec.model_validate(spec)).astype(np.int64)
     if not np.array_equal(levels, np.arange(256) - 128):
         raise ExportError(
-            f"the network's input {found} does not hold every grey value; the mean {trained.mean} must be whole"
+            f"the network's input {found} does not hold every grey value; the mean {predictor.mean} must be whole"
         )
     return spec
 
@@ -120,10 +120,12 @@ def golden_logits(network: Int8, facts: Mapping[str, Any], films: NDArray[np.uin
     )
 
 
-def int8_metrics(run: SeedRun, facts: Mapping[str, Any], films: Films, logits: NDArray[np.float64]) -> dict[str, Any]:
+def int8_metrics(
+    run: SeedRun, facts: Mapping[str, Any], dataset: LabelledImages, logits: NDArray[np.float64]
+) -> dict[str, Any]:
     """The manifest's figures, of the test films whose labels count, by the box's own answers (n,)."""
-    counted = teaching(run.recipe, films)
-    test, logits = only(films, counted), logits[counted]
+    counted = label_source_mask(run.recipe, dataset)
+    test, logits = select(dataset, counted), logits[counted]
     probabilities, thresholds = apply_calibration(facts["calibration"], logits), facts["thresholds"]
     decisions = {
         "": decided(run, logits),
@@ -143,14 +145,14 @@ def decided(run: SeedRun, logits: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def decision_logit(run: SeedRun) -> float:
     """From this logit up a film is called pneumonia: the anchor, or without one the first number above 0."""
-    anchor = run.operating.get("anchor")
+    operating_logit = run.operating.get("operating_logit")
     # Numbers below the least normal one are 0 to a processor that TensorFlow has told to flush them.
-    return float(np.finfo(np.float64).tiny) if anchor is None else float(anchor)
+    return float(np.finfo(np.float64).tiny) if operating_logit is None else float(operating_logit)
 
 
-def words(films: Films) -> str:
+def words(dataset: LabelledImages) -> str:
     """Which films they are, for people."""
-    counts, sources = films.counts(), sorted({source for source in films.sources if source})
+    counts, sources = dataset.counts(), sorted({source for source in dataset.sources if source})
     origin = f" of {', '.join(sources)}" if sources else ""
     return f"{counts['normal']} normal and {counts['pneumonia']} pneumonia films{origin}, patients apart from training"
 

@@ -121,7 +121,7 @@ def _tiles(story: Story) -> Iterator[Tile]:
 def _elsewhere(story: Story) -> Iterator[str]:
     """A line for every source beside those of the main figures: figures of one hospital say little of another."""
     beside = () if story.evaluation is None else story.evaluation.elsewhere
-    own = set(story.recipe.data.taught_by or ())
+    own = set(story.recipe.data.label_sources or ())
     for part in beside:
         for source, flags in part.flags.items():
             if part.name != EVERY_SOURCE or source not in own:

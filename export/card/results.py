@@ -28,8 +28,8 @@ from export.evaluation.published import WHERE, published
 from export.evaluation.sampled_robustness import Stress
 from train.data.table import Table
 
-ANCHORED = (
-    "`anchored` is `platt` with one half moved to the score that reaches the sensitivity asked for, so that a film "
+PINNED = (
+    "`pinned` is `platt` with one half moved to the score that reaches the sensitivity asked for, so that a film "
     "from there up reads one half or more. What that costs in calibration is the difference between the two lines."
 )
 
@@ -111,7 +111,7 @@ def _trust(test: Measured) -> Section:
         ),
         drawings=(reliability_plot(found), benefit_plot(test.net_benefit)),
         tables=(tables.reliability_table(found), tables.calibrations_table(test.calibrations)),
-        after=(ANCHORED,) if any(row.method == "anchored" for row in test.calibrations) else (),
+        after=(PINNED,) if any(row.method == "pinned" for row in test.calibrations) else (),
     )
 
 

@@ -11,7 +11,7 @@ from export.card.forest_plots import seed_plot
 from export.card.operating_plot import operating_plot
 from export.card.results import measured_sections, review_words
 from export.evaluation.evaluation import Measured
-from train.run.run_folder import SOUP
+from train.run.run_folder import AVERAGED
 
 METHODS = (
     "Intervals hold 95 %: of shares by Wilson (1927), of ROC AUC by DeLong et al. (1988), of everything else by "
@@ -93,7 +93,7 @@ def _unknown(story: Story) -> Section:
 
 def _seeds(story: Story) -> Section:
     count = len(story.summary["seeds"])
-    released = " The bundle's network is the mean of their weights." * (story.facts["training"]["seed"] == SOUP)
+    released = " The bundle's network is the mean of their weights." * (story.facts["training"]["seed"] == AVERAGED)
     return Section(
         title="Seeds",
         before=(
@@ -120,7 +120,7 @@ def _training(story: Story) -> Section:
 def _which(story: Story) -> str:
     """Which of the run's networks it is."""
     seed, seeds = story.facts["training"]["seed"], story.summary["seeds"]
-    if seed == SOUP:
+    if seed == AVERAGED:
         return f"the mean of the weights of seeds {seeds}"
     usual = "by default the one with the median ROC AUC on the operating films; the test has no say"
     return f"seed {seed} of {seeds} ({usual})"

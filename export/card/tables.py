@@ -47,9 +47,13 @@ Flags = Mapping[str, Mapping[str, int]]
 LABELS = {0: "normal", 1: "pneumonia"}
 COUNTED = ("tn", "fp", "fn", "tp")
 SPREAD = {
-    "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity",
-    "balanced_accuracy": "balanced accuracy", "f1": "F1", "roc_auc": "ROC AUC",
-}  # fmt: skip
+    "accuracy": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+}
 
 
 def figures_table(metrics: Mapping[str, Any]) -> Table:
@@ -122,11 +126,15 @@ def counts_table(title: str, named: Sequence[tuple[str, Evaluation]]) -> Table:
     """Confusion counts with their figures."""
     lines = [
         (
-            name, *(str(getattr(found, count)) for count in COUNTED), share(found.sensitivity),
-            share(found.specificity), share(found.accuracy), measure(found.balanced_accuracy),
+            name,
+            *(str(getattr(found, count)) for count in COUNTED),
+            share(found.sensitivity),
+            share(found.specificity),
+            share(found.accuracy),
+            measure(found.balanced_accuracy),
         )
         for name, found in named
-    ]  # fmt: skip
+    ]
     columns = ("system", "TN", "FP", "FN", "TP", "sensitivity", "specificity", "accuracy", "balanced accuracy")
     return table(title, columns, lines)
 
@@ -166,12 +174,19 @@ def groups_table(title: str, rows: Sequence[GroupRow]) -> Table:
     columns = ("group", "normal", "pneumonia", "sensitivity", "specificity", "ROC AUC", "ECE", "Brier")
     lines = [
         (
-            row.value if row.field == "all" else f"{row.field}: {row.value}", str(row.normal), str(row.pneumonia),
-            share(row.sensitivity), share(row.specificity), measure(row.roc_auc), _short(row.ece), _short(row.brier),
-            *((share(row.refused),) if refusing else ()), row.note,
+            row.value if row.field == "all" else f"{row.field}: {row.value}",
+            str(row.normal),
+            str(row.pneumonia),
+            share(row.sensitivity),
+            share(row.specificity),
+            measure(row.roc_auc),
+            _short(row.ece),
+            _short(row.brier),
+            *((share(row.refused),) if refusing else ()),
+            row.note,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     return table(title, (*columns, *(("refused",) if refusing else ()), "note"), lines)
 
 
@@ -195,13 +210,17 @@ def stress_table(found: Stress) -> Table:
     columns = ("corruption", "strength", "ROC AUC", "change", "sensitivity", "specificity", "calls that change")
     lines = [
         (
-            "none" if row.corruption == CLEAN else row.corruption, str(row.strength) if row.strength else NOTHING,
-            figure(row.roc_auc.value), change(row.auc_change) if row.strength else NOTHING,
-            percent(row.sensitivity.value), percent(row.specificity.value),
-            share(row.flips) if row.strength else NOTHING, *((share(row.refused),) if refusing else ()),
+            "none" if row.corruption == CLEAN else row.corruption,
+            str(row.strength) if row.strength else NOTHING,
+            figure(row.roc_auc.value),
+            change(row.auc_change) if row.strength else NOTHING,
+            percent(row.sensitivity.value),
+            percent(row.specificity.value),
+            share(row.flips) if row.strength else NOTHING,
+            *((share(row.refused),) if refusing else ()),
         )
         for row in found.rows
-    ]  # fmt: skip
+    ]
     title = f"Twelve corruptions at strengths {STRENGTHS[0]} to {STRENGTHS[-1]}"
     return table(title, (*columns, *(("refused",) if refusing else ())), lines)
 
@@ -218,17 +237,20 @@ def occlusion_table(found: Occlusion) -> Table:
 
 def seeds_table(seeds: Mapping[str, Any]) -> Table:
     """Mean, spread and every seed."""
-    measures, soup = seeds["measures"], seeds["soup"]
+    measures, averaged = seeds["measures"], seeds["weight_average"]
     lines = [
         (
-            words, figure(measures[name]["mean"]), figure(measures[name]["sd"]),
-            *(figure(value) for value in measures[name]["values"]), *([figure(soup["measures"][name])] if soup else ()),
+            words,
+            figure(measures[name]["mean"]),
+            figure(measures[name]["sd"]),
+            *(figure(value) for value in measures[name]["values"]),
+            *([figure(averaged["measures"][name])] if averaged else ()),
         )
         for name, words in SPREAD.items()
-    ]  # fmt: skip
+    ]
     return table(
         "",
-        ("measure", "mean", "sd", *(f"seed {seed}" for seed in seeds["seeds"]), *([MEAN] if soup else ())),
+        ("measure", "mean", "sd", *(f"seed {seed}" for seed in seeds["seeds"]), *([MEAN] if averaged else ())),
         lines,
     )
 

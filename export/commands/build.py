@@ -8,7 +8,7 @@ from pathlib import Path
 from export.build import Extra, Order, build
 from export.bundle.inspect import audit_lines, parity_line
 from export.bundle.writer import read_signing_key
-from train.commands.progress_bars import bars, teller
+from train.commands.progress_bars import progress_bars, progress_callback
 from train.run.run_folder import RunError
 
 
@@ -36,8 +36,8 @@ def build_bundle(
         baseline=baseline, most_flips=most_flips,
     )  # fmt: skip
     print(f"quantizing and proving {run} …", flush=True)
-    with bars() as shown:
-        built = build(order, on_progress=teller(shown))
+    with progress_bars() as shown:
+        built = build(order, on_progress=progress_callback(shown))
     for line in audit_lines(built.audit.to_dict()):
         print(line)
     if built.parity is None:

@@ -24,10 +24,10 @@ from metrics.film_paired import (
     mcnemar,
     paired_bootstrap,
 )
-from train.data.dataset import Films
-from train.data.selection import only
+from train.data.dataset import LabelledImages
+from train.data.selection import select
 from train.recipe import load_recipe
-from train.run.report import network_of, summarise
+from train.run.report import released_network, summarise
 from train.run.run_folder import RunError, seed_folder
 from train.run.score_files import DECISIONS, counted_scores
 
@@ -76,24 +76,24 @@ class Called:
 INT8, KERAS = "int8, by the device's own code", "float, by Keras"
 
 
-def side(name: str, form: str, films: Films, called: Called, training: tuple[Taught, ...]) -> Side:
+def side(name: str, form: str, dataset: LabelledImages, called: Called, training: tuple[Taught, ...]) -> Side:
     """One network on `films`, of both classes."""
     return Side(
         name=name, form=form, training=training,
-        figures=evaluate(films.labels, called.logits, called.decided, films.patients),
-        roc=roc(films.labels, called.logits, called.decided),
+        figures=evaluate(dataset.labels, called.logits, called.decided, dataset.patients),
+        roc=roc(dataset.labels, called.logits, called.decided),
     )  # fmt: skip
 
 
-def versus(name: str, films: Films, called: Called, run: Path, baseline: Path) -> Versus:
+def versus(name: str, dataset: LabelledImages, called: Called, run: Path, baseline: Path) -> Versus:
     """`films` are our test films whose labels count, `called` what the box says of them.
 
     Films are the same by the digest of their file and by label, whatever a manifest calls them. Raises RunError where
     the runs do not share films of both classes.
     """
     table = _scores(baseline)
-    shared = np.array([_same(table, films, place) for place in range(len(films))])
-    common, ours = only(films, shared), called.of(shared)
+    shared = np.array([_same(table, dataset, place) for place in range(len(dataset))])
+    common, ours = select(dataset, shared), called.of(shared)
     if len(set(common.labels.tolist())) < 2:
         raise RunError(
             f"{baseline}: shares {len(common)} test films with {run}, films of both classes expected; name a run that "
@@ -103,7 +103,7 @@ def versus(name: str, films: Films, called: Called, run: Path, baseline: Path) -
     theirs = Called(logits=rows["logit"].to_numpy(np.float64), decided=rows["decided"].to_numpy(np.int64) == 1)
     counts = common.counts()
     return Versus(
-        films=len(common), normal=counts["normal"], pneumonia=counts["pneumonia"], left_out=len(films) - len(common),
+        films=len(common), normal=counts["normal"], pneumonia=counts["pneumonia"], left_out=len(dataset) - len(common),
         ours=side(name, INT8, common, ours, training_curves(run)),
         theirs=side(load_recipe(baseline / "recipe.yaml").name, KERAS, common, theirs, training_curves(baseline)),
         auc=delong_test(common.labels, ours.logits, theirs.logits),
@@ -114,11 +114,11 @@ def versus(name: str, films: Films, called: Called, run: Path, baseline: Path) -
 
 def _scores(run: Path) -> pd.DataFrame:
     """By digest: label, logit and decided of the test films whose labels count, by the network it would release."""
-    folder = seed_folder(run, network_of(run, summarise(run)))
+    folder = seed_folder(run, released_network(run, summarise(run)))
     try:
         scores = counted_scores(folder).set_index("case_id")
         decisions = pd.read_csv(folder / DECISIONS).set_index("case_id")["label"].rename("decided")
-        films = pd.read_csv(run / "films.csv", dtype=str, keep_default_na=False)
+        films = pd.read_csv(run / "images.csv", dtype=str, keep_default_na=False)
         digests = films[films["part"] == "test"].set_index("file")["sha256"]
         joined = scores.join(decisions, how="inner").join(digests, how="inner")
     except (OSError, KeyError, ValueError) as error:
@@ -126,6 +126,6 @@ def _scores(run: Path) -> pd.DataFrame:
     return joined.drop_duplicates("sha256").set_index("sha256")
 
 
-def _same(table: pd.DataFrame, films: Films, place: int) -> bool:
-    digest = films.digests[place]
-    return digest in table.index and int(table.loc[digest, "label"]) == int(films.labels[place])
+def _same(table: pd.DataFrame, dataset: LabelledImages, place: int) -> bool:
+    digest = dataset.digests[place]
+    return digest in table.index and int(table.loc[digest, "label"]) == int(dataset.labels[place])

@@ -47,12 +47,12 @@ from metrics.groups import (
 )
 from train.calibration.comparison import Calibrated, calibrations
 from train.calibration.methods import apply_calibration
-from train.calibration.operating_point import Held
+from train.calibration.operating_point import HeldOutLogits
 from train.calibration.thresholds import Thresholds
-from train.data.dataset import Films
-from train.data.selection import only, teaching
+from train.data.dataset import LabelledImages
+from train.data.selection import label_source_mask, select
 from train.run.run_folder import RunError, SeedRun, flag_counts
-from train.run.score_files import operating_held
+from train.run.score_files import read_operating_logits
 
 Flags = Mapping[str, Mapping[str, int]]
 """Films by flag and label."""
@@ -135,8 +135,8 @@ class Evaluation:
 def evaluated(subject: Subject, *, on_progress: Progress = silent) -> Evaluation:
     """From the proof `test` and all others. Takes minutes: every corruption of the films is judged. Raises RunError."""
     run, proof = subject.run, subject.proofs["test"]
-    counted = teaching(run.recipe, proof.films)
-    films, logits = only(proof.films, counted), proof.int8.logits[counted]
+    counted = label_source_mask(run.recipe, proof.films)
+    films, logits = select(proof.films, counted), proof.int8.logits[counted]
     called = Called(logits=logits, decided=logits >= decision_logit(run))
     maps = None if proof.int8.evidence is None else proof.int8.evidence[counted]
     against = None if subject.baseline is None else _versus(subject, films, called, subject.baseline)
@@ -145,65 +145,78 @@ def evaluated(subject: Subject, *, on_progress: Progress = silent) -> Evaluation
         elsewhere=_elsewhere(subject, counted),
         separation=separation(subject.proofs),
         stress=stress(
-            subject.classifier, films, anchor=decision_logit(run), outlier_threshold=subject.outlier_threshold,
+            subject.classifier,
+            films,
+            operating_logit=decision_logit(run),
+            outlier_threshold=subject.outlier_threshold,
             on_progress=on_progress,
         ),
         occlusion=hidden_evidence(subject.classifier, films, maps, called.decided, on_progress=on_progress),
-        seeds={name: subject.summary[name] for name in ("seeds", "representative_seed", "measures", "soup")},
+        seeds={name: subject.summary[name] for name in ("seeds", "representative_seed", "measures", "weight_average")},
         versus=against,
-    )  # fmt: skip
+    )
 
 
-def _versus(subject: Subject, films: Films, called: Called, baseline: Path) -> Versus:
+def _versus(subject: Subject, dataset: LabelledImages, called: Called, baseline: Path) -> Versus:
     if baseline.resolve() == subject.folder.resolve():
         raise RunError(f"{baseline}: is the run itself; name another run with --baseline")
-    return versus(subject.facts["name"], films, called, subject.folder, baseline)
+    return versus(subject.facts["name"], dataset, called, subject.folder, baseline)
 
 
 def _measured(subject: Subject, counted: NDArray[np.bool_]) -> Measured:
     proof, point = subject.proofs["test"], subject.facts["thresholds"]
-    films, prevalence = only(proof.films, counted), subject.run.recipe.operating_point.prevalence
+    films, prevalence = select(proof.films, counted), subject.run.recipe.operating_point.prevalence
     found = judged(subject, proof, counted)
     probabilities, labels, patients = found.probabilities, found.labels, found.patients
     called = Called(logits=found.logits, decided=found.decided)
     return Measured(
-        films=words(films), counts=films.counts(),
+        films=words(films),
+        counts=films.counts(),
         ours=side(subject.facts["name"], INT8, films, called, training_curves(subject.folder)),
-        operating=operating_curve(
-            probabilities, labels, flag_at=point["flag_at"], clear_below=point["clear_below"]
-        ),
-        reliability=reliability(probabilities, labels, patients), calibrations=_calibrations(subject, films, found),
+        operating=operating_curve(probabilities, labels, flag_at=point["flag_at"], clear_below=point["clear_below"]),
+        reliability=reliability(probabilities, labels, patients),
+        calibrations=_calibrations(subject, films, found),
         prevalence=prevalence,
         net_benefit=decision_curve(probabilities, labels, patients, prevalence=prevalence),
-        refused=_share(found.refused), groups=by_group(found, columns(films)),
-    )  # fmt: skip
+        refused=_share(found.refused),
+        groups=by_group(found, columns(films)),
+    )
 
 
-def _calibrations(subject: Subject, films: Films, found: Judged) -> tuple[Calibrated, ...]:
+def _calibrations(subject: Subject, dataset: LabelledImages, found: Judged) -> tuple[Calibrated, ...]:
     section = subject.run.recipe.operating_point
     return calibrations(
-        operating_held(subject.run.folder), Held(logits=found.logits, labels=films.labels), films.patients,
-        prevalence=section.prevalence, in_force=(section.calibration, subject.facts["calibration"]),
-    )  # fmt: skip
+        read_operating_logits(subject.run.folder),
+        HeldOutLogits(logits=found.logits, labels=dataset.labels),
+        dataset.patients,
+        prevalence=section.prevalence,
+        in_force=(section.calibration, subject.facts["calibration"]),
+    )
 
 
 def judged(subject: Subject, proof: Proof, chosen: NDArray[np.bool_]) -> Judged:
     """What the box says of the `chosen` films (n,) of a proof."""
-    films, logits = only(proof.films, chosen), proof.int8.logits[chosen]
+    films, logits = select(proof.films, chosen), proof.int8.logits[chosen]
     far = refused(proof.int8, subject.outlier_threshold)
     return Judged(
-        labels=films.labels, patients=films.patients, logits=logits,
+        labels=films.labels,
+        patients=films.patients,
+        logits=logits,
         probabilities=apply_calibration(subject.facts["calibration"], logits),
-        decided=logits >= decision_logit(subject.run), refused=None if far is None else far[chosen],
-    )  # fmt: skip
+        decided=logits >= decision_logit(subject.run),
+        refused=None if far is None else far[chosen],
+    )
 
 
-def columns(films: Films) -> dict[str, Sequence[str]]:
+def columns(dataset: LabelledImages) -> dict[str, Sequence[str]]:
     """What films are told apart by."""
     return {
-        "source": films.sources, "tier": films.tiers, "view": films.views, "sex": films.sexes,
-        "age": age_bands(films.ages),
-    }  # fmt: skip
+        "source": dataset.sources,
+        "tier": dataset.tiers,
+        "view": dataset.views,
+        "sex": dataset.sexes,
+        "age": age_bands(dataset.ages),
+    }
 
 
 def _elsewhere(subject: Subject, counted: NDArray[np.bool_]) -> tuple[Elsewhere, ...]:
@@ -226,9 +239,13 @@ def _beside(subject: Subject, name: str, proof: Proof) -> Elsewhere:
     }
     whole, *parts = by_group(found, columns(films))
     return Elsewhere(
-        name=name, counts=films.counts(), sources=sources, flags=flags, refused=_share(found.refused),
+        name=name,
+        counts=films.counts(),
+        sources=sources,
+        flags=flags,
+        refused=_share(found.refused),
         groups=tuple(parts) if len(sources) > 1 else (whole, *parts),
-    )  # fmt: skip
+    )
 
 
 def separation(proofs: Proofs) -> tuple[Separation, ...]:

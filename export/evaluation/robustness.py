@@ -48,14 +48,14 @@ def robustness(
     films: Film,
     labels: Labels,
     *,
-    anchor: float = 0.0,
+    operating_logit: float = 0.0,
     outlier_threshold: float | None = None,
     seed: int = 0,
     on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[Robustness, ...]:
     """The films as they are, then each of CORRUPTIONS at each strength. From logit `anchor` up a film is pneumonia."""
     found = judge(films)
-    clean = _Clean(logits=found[0], labels=labels, anchor=anchor, outlier_threshold=outlier_threshold)
+    clean = _Clean(logits=found[0], labels=labels, operating_logit=operating_logit, outlier_threshold=outlier_threshold)
     rows = [_row(CLEAN, 0, found, clean)]
     tasks = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
     for done, (name, strength) in enumerate(tasks, start=1):
@@ -72,14 +72,14 @@ class _Clean:
 
     logits: Floats
     labels: Labels
-    anchor: float
+    operating_logit: float
     outlier_threshold: float | None
 
 
 def _row(name: str, strength: int, found: tuple[Floats, Floats | None], clean: _Clean) -> Robustness:
     (logits, distances), labels, before = found, clean.labels, clean.logits
-    anchor, outlier_threshold = clean.anchor, clean.outlier_threshold
-    called = logits >= anchor
+    operating_logit, outlier_threshold = clean.operating_logit, clean.outlier_threshold
+    called = logits >= operating_logit
     paired = delong_test(labels, logits, before) if strength else None
     refused = None
     if distances is not None and outlier_threshold is not None:
@@ -90,6 +90,6 @@ def _row(name: str, strength: int, found: tuple[Floats, Floats | None], clean: _
         auc_change=paired.difference if paired else None,
         sensitivity=wilson(int((called & (labels == 1)).sum()), int((labels == 1).sum())),
         specificity=wilson(int((~called & (labels == 0)).sum()), int((labels == 0).sum())),
-        flips=wilson(int((called != (before >= anchor)).sum()), len(labels)),
+        flips=wilson(int((called != (before >= operating_logit)).sum()), len(labels)),
         refused=refused,
     )  # fmt: skip

@@ -15,8 +15,8 @@ from export.int8.box_predictions import judged
 from export.int8.predictions import Progress, silent
 from metrics.film_intervals import Floats
 from train.augmentation.corruptions import CORRUPTIONS, STRENGTHS
-from train.data.dataset import Films
-from train.data.selection import only
+from train.data.dataset import LabelledImages
+from train.data.selection import select
 
 MOST_OF_A_CLASS = 200
 """Each film is judged once for every corruption and strength, so a large test part is drawn from."""
@@ -36,14 +36,14 @@ class Stress:
 
 def stress(
     classifier: Classifier,
-    films: Films,
+    dataset: LabelledImages,
     *,
-    anchor: float,
+    operating_logit: float,
     outlier_threshold: float | None,
     on_progress: Progress = silent,
 ) -> Stress:
     """Every corruption at every strength, on at most MOST_OF_A_CLASS films of a class."""
-    drawn = only(films, drawn_films(films.labels))
+    drawn = select(dataset, drawn_films(dataset.labels))
 
     def judge(images: Film) -> tuple[Floats, Floats | None]:
         found = judged(classifier, images)
@@ -51,11 +51,16 @@ def stress(
 
     on_progress("judging corrupted films", 0, len(CORRUPTIONS) * len(STRENGTHS))
     rows = robustness(
-        judge, drawn.images, drawn.labels, anchor=anchor, outlier_threshold=outlier_threshold, seed=SEED,
+        judge,
+        drawn.images,
+        drawn.labels,
+        operating_logit=operating_logit,
+        outlier_threshold=outlier_threshold,
+        seed=SEED,
         on_step=lambda done, of: on_progress("judging corrupted films", done, of),
-    )  # fmt: skip
+    )
     counts = drawn.counts()
-    return Stress(normal=counts["normal"], pneumonia=counts["pneumonia"], of=len(films), rows=rows)
+    return Stress(normal=counts["normal"], pneumonia=counts["pneumonia"], of=len(dataset), rows=rows)
 
 
 def drawn_films(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -69,20 +74,20 @@ def drawn_films(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def hidden_evidence(
     classifier: Classifier,
-    films: Films,
+    dataset: LabelledImages,
     maps: NDArray[np.float32] | None,
     found: NDArray[np.bool_],
     *,
     on_progress: Progress = silent,
 ) -> Occlusion | None:
     """Of pneumonia films that were `found` (n,), at most MOST_HIDDEN; None without `maps` (n, side, side) or films."""
-    places = np.flatnonzero(found & (films.labels == 1))
+    places = np.flatnonzero(found & (dataset.labels == 1))
     if maps is None or len(places) < 2:
         return None
     kept = np.sort(np.random.default_rng(SEED).permutation(places)[:MOST_HIDDEN])
     judge = _counted(lambda images: judged(classifier, images).logits, on_progress)
-    patients = [films.patients[place] for place in kept]
-    return occlusion(judge, films.images[kept], maps[kept], patients, seed=SEED)
+    patients = [dataset.patients[place] for place in kept]
+    return occlusion(judge, dataset.images[kept], maps[kept], patients, seed=SEED)
 
 
 def _counted(judge: Callable[[Film], Floats], on_progress: Progress) -> Callable[[Film], Floats]:

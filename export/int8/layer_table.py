@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from export.int8.layer_error import layer_report
-from export.int8.quantized import Films, toned, unquantized
+from export.int8.quantized import Films, normalized_images, unquantized
 from train.run.run_folder import SeedRun
 
 NAMED = 5
@@ -16,8 +16,10 @@ def spoilt_layers(run: SeedRun, films: Films, held_out: Films, out: Path) -> str
 
     `films` uint8 (n, 224, 224), as preprocessed, set the ranges; `held_out` are looked at.
     """
-    tone, mean = run.trained.tone, run.trained.mean
-    report = layer_report(unquantized(run, films), toned(films, tone), mean=mean, held_out=toned(held_out, tone))
+    tone, mean = run.predictor.tone, run.predictor.mean
+    report = layer_report(
+        unquantized(run, films), normalized_images(films, tone), mean=mean, held_out=normalized_images(held_out, tone)
+    )
     worst = "; ".join(layer.words for layer in report.worst(NAMED))
     table = table_beside(out)
     try:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from device.inference.classifier import Classifier
 from export.int8.box_predictions import judged
-from train.data.dataset import Films
-from train.networks.predictor import Answers, Trained, answers
+from train.data.dataset import LabelledImages
+from train.networks.predictor import ModelOutputs, Predictor, predict
 
 Progress = Callable[[str, int, int], None]
 """Told of what is done, how far, and of how much."""
@@ -23,9 +23,9 @@ Proofs = Mapping[str, "Proof"]
 class Proof:
     """One set of held-out films, and what Keras and the box say of them."""
 
-    films: Films
-    keras: Answers
-    int8: Answers
+    films: LabelledImages
+    keras: ModelOutputs
+    int8: ModelOutputs
 
 
 def silent(_what: str, _done: int, _of: int) -> None:
@@ -33,19 +33,19 @@ def silent(_what: str, _done: int, _of: int) -> None:
 
 
 def proven(
-    trained: Trained, classifier: Classifier, sets: Mapping[str, Films], *, on_progress: Progress = silent
+    predictor: Predictor, classifier: Classifier, sets: Mapping[str, LabelledImages], *, on_progress: Progress = silent
 ) -> dict[str, Proof]:
     """Each set judged by both."""
     found = {}
     for done, (name, films) in enumerate(sets.items(), start=1):
         found[name] = Proof(
-            films=films, keras=answers(trained, films.images), int8=judged(classifier, films.images)
+            films=films, keras=predict(predictor, films.images), int8=judged(classifier, films.images)
         )  # fmt: skip
         on_progress("judging held-out films", done, len(sets))
     return found
 
 
-def refused(said: Answers, threshold: float | None) -> NDArray[np.bool_] | None:
+def refused(said: ModelOutputs, threshold: float | None) -> NDArray[np.bool_] | None:
     """Which films the outlier rule refuses, (n,), as a box does: also where the distance is no number."""
     if threshold is None or said.distances is None:
         return None

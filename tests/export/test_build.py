@@ -22,8 +22,8 @@ from export.bundle.golden import golden_inputs
 from export.bundle.writer import make_key, read_signing_key
 from export.int8.parity import MAX_FLIPPED_SHARE, Parity
 from tests.support.bundle_factory import make_bundle
-from train.data.dataset import load_films
-from train.networks.predictor import Answers, answers
+from train.data.dataset import load_dataset
+from train.networks.predictor import ModelOutputs, predict
 from train.recipe import load_recipe
 from train.run.run_folder import RunError, load_seed
 
@@ -64,9 +64,9 @@ def test_the_box_scores_films_as_keras_did(built: Built, key: Path, toy: Path, t
     bundle = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))])
     classifier = Classifier(bundle, backend="cpu", threads=1)
     run = load_seed(toy_run, built.seed)
-    films = load_films(toy / "manifest.csv", toy, load_recipe(toy_run / "recipe.yaml").data)["test"].images
+    films = load_dataset(toy / "manifest.csv", toy, load_recipe(toy_run / "recipe.yaml").data)["test"].images
     ours = [classifier.classify(film).logit for film in films]
-    keras_logits = answers(run.trained, films).logits
+    keras_logits = predict(run.predictor, films).logits
     spread = float(np.ptp(keras_logits))
     np.testing.assert_allclose(ours, keras_logits, atol=0.05 * spread)
 
@@ -140,7 +140,7 @@ def test_a_network_that_int8_changes_too_much_is_not_written(
 ) -> None:
     turned = (
         "export.int8.predictions.judged",
-        lambda _, films: Answers(logits=np.where(np.arange(len(films)) % 2, -9.0, 9.0)),
+        lambda _, films: ModelOutputs(logits=np.where(np.arange(len(films)) % 2, -9.0, 9.0)),
     )
     monkeypatch.setattr(*turned)
     order = Order(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))

@@ -25,8 +25,8 @@ def test_the_study_is_the_studys() -> None:
 
 
 def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
-    kinds = [field.annotation for field in model.model_fields.values()]
-    nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+    image_sources = [field.annotation for field in model.model_fields.values()]
+    nested = [kind for kind in image_sources if isinstance(kind, type) and issubclass(kind, Section)]
     return [model, *(found for kind in nested for found in sections(kind))]
 
 
@@ -75,7 +75,10 @@ def test_a_population_names_the_run_and_sets_what_its_films_suffice_for() -> Non
     edge = load_recipe(find_recipe("edge"))
     adult, paediatric = (edge.of_population(name) for name in ("adult", "paediatric"))
     assert (adult.name, paediatric.name) == ("edge-adult", "edge-paediatric")
-    assert (adult.operating_point.anchor_sensitivity, paediatric.operating_point.anchor_sensitivity) == (0.955, 0.965)
+    assert (adult.operating_point.operating_sensitivity, paediatric.operating_point.operating_sensitivity) == (
+        0.955,
+        0.965,
+    )
     assert (adult.outliers.margin, paediatric.outliers.margin) == (1.0, 1.3)
     assert (adult.release.min_years, paediatric.release.max_years) == (20, 5)
     assert adult.rule == paediatric.rule == edge.rule

@@ -14,14 +14,14 @@ STRENGTHS = (1, 2)
 """The strongest are faults that a technologist repeats the exposure for."""
 
 
-def worse_exposures(films: NDArray[np.uint8], copies: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def corrupted_copies(images: NDArray[np.uint8], copies: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Each of `films` uint8 (n, rows, columns) with `copies` faults, (n * copies, rows, columns), and whose they are.
 
     Which faults a film gets is drawn once and for all, so that every network is judged on the same.
     """
     random = np.random.default_rng(0)
     names = sorted(CORRUPTIONS)
-    whose = np.repeat(np.arange(len(films)), copies)
+    whose = np.repeat(np.arange(len(images)), copies)
     faults = [(names[random.integers(len(names))], STRENGTHS[random.integers(len(STRENGTHS))]) for _ in whose]
-    found = [corrupt(films[index][None], *fault)[0] for index, fault in zip(whose, faults, strict=True)]
-    return np.array(found, np.uint8).reshape(-1, *films.shape[1:]), whose
+    found = [corrupt(images[index][None], *fault)[0] for index, fault in zip(whose, faults, strict=True)]
+    return np.array(found, np.uint8).reshape(-1, *images.shape[1:]), whose

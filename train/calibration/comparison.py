@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from metrics.calibration import brier, ece_interval
 from metrics.film_intervals import Interval
 from train.calibration.methods import Calibration, apply_calibration, fit_calibration
-from train.calibration.operating_point import Held
+from train.calibration.operating_point import HeldOutLogits
 
 METHODS = ("none", "temperature", "platt", "isotonic")
 
@@ -28,8 +28,8 @@ class Calibrated:
 
 
 def calibrations(
-    fitted_on: Held,
-    judged_on: Held,
+    fitted_on: HeldOutLogits,
+    judged_on: HeldOutLogits,
     patients: Sequence[str],
     *,
     prevalence: float | None,
@@ -39,15 +39,15 @@ def calibrations(
 
     All refer to the same `prevalence`, see `train.calibration.methods.fit_calibration`.
     """
-    methods = {
-        method: fit_calibration(method, fitted_on.logits, fitted_on.labels, prevalence) for method in METHODS
-    }  # fmt: skip
+    methods = {method: fit_calibration(method, fitted_on.logits, fitted_on.labels, prevalence) for method in METHODS}
     labels = judged_on.labels
     return tuple(
         Calibrated(
-            method=method, in_force=calibration is in_force[1], ece=ece_interval(probabilities, labels, patients),
+            method=method,
+            in_force=calibration is in_force[1],
+            ece=ece_interval(probabilities, labels, patients),
             brier=brier(probabilities, labels, patients),
         )
         for method, calibration in [*methods.items(), in_force]
         for probabilities in [apply_calibration(calibration, judged_on.logits)]
-    )  # fmt: skip
+    )

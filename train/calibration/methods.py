@@ -45,9 +45,10 @@ def _isotonic(logits: Floats, labels: NDArray[np.int64], weights: Floats) -> Cal
     """Steps that never fall, joined by straight lines; beyond the outermost films their own probability."""
     found = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(logits, labels, weights)
     return {
-        "method": "isotonic", "logits": tuple(found.X_thresholds_.tolist()),
+        "method": "isotonic",
+        "logits": tuple(found.X_thresholds_.tolist()),
         "probabilities": tuple(found.y_thresholds_.tolist()),
-    }  # fmt: skip
+    }
 
 
 def apply_calibration(calibration: Calibration, logits: Floats) -> Floats:

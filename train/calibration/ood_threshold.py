@@ -8,17 +8,17 @@ from sklearn.covariance import LedoitWolf
 
 from device.bundle.ood_rule import OutlierRule
 
-LEAST_FILMS = 30
+MIN_IMAGES = 30
 """A source with fewer films has no centre of its own."""
 
 
-def fit_known(features: NDArray[np.float32], kinds: NDArray[np.str_]) -> OutlierRule:
+def fit_ood_rule(features: NDArray[np.float32], image_sources: NDArray[np.str_]) -> OutlierRule:
     """One centre for each kind of film and one covariance around them.
 
     `features` (n, k), `kinds` (n,) names. Covariance after Ledoit and Wolf (2004), which few films suffice for.
     """
-    names, counts = np.unique(kinds, return_counts=True)
-    named = np.where(np.isin(kinds, names[counts >= LEAST_FILMS]), kinds, "rare")
+    names, counts = np.unique(image_sources, return_counts=True)
+    named = np.where(np.isin(image_sources, names[counts >= MIN_IMAGES]), image_sources, "rare")
     centred, centres = features.astype(np.float64).copy(), []
     for name in np.unique(named):
         centre = centred[named == name].mean(axis=0)
@@ -30,12 +30,12 @@ def fit_known(features: NDArray[np.float32], kinds: NDArray[np.str_]) -> Outlier
 
 
 def outlier_threshold(
-    distances: NDArray[np.float64], kinds: NDArray[np.str_], false_alarms: float, margin: float
+    distances: NDArray[np.float64], image_sources: NDArray[np.str_], false_alarms: float, margin: float
 ) -> float:
     """The distance that `false_alarms` of the worst kind's films exceed, times `margin`.
 
     Each kind on its own, so that many films of one source do not hide that another's are refused.
     """
-    names, counts = np.unique(kinds, return_counts=True)
-    large = [distances[kinds == name] for name in names[counts >= LEAST_FILMS]] or [distances]
+    names, counts = np.unique(image_sources, return_counts=True)
+    large = [distances[image_sources == name] for name in names[counts >= MIN_IMAGES]] or [distances]
     return margin * max(float(np.quantile(theirs, 1 - false_alarms)) for theirs in large)

@@ -34,48 +34,52 @@ class OperatingPoint:
 
     calibration: Calibration
     thresholds: Thresholds
-    anchor: float | None = None
+    operating_logit: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldOutLogits:
     """Logits (n,) and labels (n,) of films that no weight was fitted on."""
 
     logits: Floats
     labels: NDArray[np.int64]
 
 
-NONE_HELD = Held(logits=np.zeros(0), labels=np.zeros(0, np.int64))
+NO_HELD_OUT_LOGITS = HeldOutLogits(logits=np.zeros(0), labels=np.zeros(0, np.int64))
 
 
 def operating_point(
-    section: OperatingPointSection, logits: Floats, labels: NDArray[np.int64], stressed: Held = NONE_HELD
+    section: OperatingPointSection,
+    logits: Floats,
+    labels: NDArray[np.int64],
+    corrupted: HeldOutLogits = NO_HELD_OUT_LOGITS,
 ) -> OperatingPoint:
     """From `logits` (n,) and `labels` (n,) of films that no weight was fitted on.
 
     An anchored point takes the slope and the review band from these and from the same films as worse exposures, so
     that probabilities and band still hold on films of another making.
     """
-    if section.calibration != "anchored":
+    if section.calibration != "pinned":
         calibration = fit_calibration(section.calibration, logits, labels, section.prevalence)
         return OperatingPoint(
             calibration=calibration, thresholds=choose(apply_calibration(calibration, logits), labels, section)
         )
-    all_logits, all_labels = np.concatenate([logits, stressed.logits]), np.concatenate([labels, stressed.labels])
+    all_logits, all_labels = np.concatenate([logits, corrupted.logits]), np.concatenate([labels, corrupted.labels])
     platt = fit_calibration("platt", all_logits, all_labels, section.prevalence)
-    anchor = sensitive_logit(np.sort(logits[labels == 1]), section.anchor_sensitivity)
-    calibration = anchored(platt["a"], platt["b"], anchor)
-    low, high = review_band(all_logits, all_labels, anchor, section.review_share)
+    operating_logit = sensitive_logit(np.sort(logits[labels == 1]), section.operating_sensitivity)
+    calibration = pinned(platt["a"], platt["b"], operating_logit)
+    low, high = review_band(all_logits, all_labels, operating_logit, section.review_share)
     clear_below, flag_at = apply_calibration(calibration, np.array([low, high]))
     return OperatingPoint(
-        calibration=calibration, anchor=anchor,
+        calibration=calibration,
+        operating_logit=operating_logit,
         thresholds=Thresholds(flag_at=float(flag_at), clear_below=float(clear_below), aim=_aim(section)),
-    )  # fmt: skip
+    )
 
 
 def _aim(section: OperatingPointSection) -> str:
     return (
-        f"probability 0.5: sensitivity {section.anchor_sensitivity} on these films; review: at most "
+        f"probability 0.5: sensitivity {section.operating_sensitivity} on these films; review: at most "
         f"{section.review_share:.1%} of them, placed where most errors lie"
     )
 
@@ -87,7 +91,7 @@ def sensitive_logit(diseased: Floats, sensitivity: float) -> float:
     return round(float((diseased[missed] + below) / 2), 6)
 
 
-def anchored(slope: float, shift: float, anchor: float) -> Calibration:
+def pinned(slope: float, shift: float, operating_logit: float) -> Calibration:
     """Platt's sigmoid(slope * logit + shift) with one half moved to `anchor`, as points that a manifest holds.
 
     `anchor` has at most six decimals.
@@ -96,23 +100,29 @@ def anchored(slope: float, shift: float, anchor: float) -> Calibration:
     top = (np.log((HALF + RAMP) / (HALF - RAMP)) - shift) / slope
     bottom = 2 * even - top
     logits = np.linspace(even - 7 / slope, even + 7 / slope, POINTS)
-    ends = [anchor - STEP, anchor, *([top] if anchor < top else []), *([bottom] if anchor > bottom else [])]
+    ends = [
+        operating_logit - STEP,
+        operating_logit,
+        *([top] if operating_logit < top else []),
+        *([bottom] if operating_logit > bottom else []),
+    ]
     # A manifest's points must rise, so two that fall together are one.
     logits = np.unique(np.round(np.concatenate([logits, ends]), 9))
     sigmoid = 1 / (1 + np.exp(-(slope * logits + shift)))
-    between_up = (logits >= anchor) & (logits < top)
-    between_down = (logits < anchor) & (logits > bottom)
-    raised = HALF + RAMP * (logits - anchor) / max(top - anchor, STEP)
-    lowered = HALF - STEP - RAMP * (anchor - logits) / max(anchor - bottom, STEP)
+    between_up = (logits >= operating_logit) & (logits < top)
+    between_down = (logits < operating_logit) & (logits > bottom)
+    raised = HALF + RAMP * (logits - operating_logit) / max(top - operating_logit, STEP)
+    lowered = HALF - STEP - RAMP * (operating_logit - logits) / max(operating_logit - bottom, STEP)
     shares = np.where(between_up, raised, np.where(between_down, np.minimum(lowered, sigmoid), sigmoid))
-    shares = np.where((logits < anchor) & (shares >= HALF), HALF - STEP, shares)
+    shares = np.where((logits < operating_logit) & (shares >= HALF), HALF - STEP, shares)
     return {
-        "method": "isotonic", "logits": tuple(logits.tolist()),
+        "method": "isotonic",
+        "logits": tuple(logits.tolist()),
         "probabilities": tuple(np.maximum.accumulate(shares).tolist()),
-    }  # fmt: skip
+    }
 
 
-def review_band(logits: Floats, labels: NDArray[np.int64], anchor: float, share: float) -> tuple[float, float]:
+def review_band(logits: Floats, labels: NDArray[np.int64], operating_logit: float, share: float) -> tuple[float, float]:
     """(lowest, first above) logit of the band that holds most errors among at most `share` of the films.
 
     It contains `anchor`. Both classes weigh the same, as their mix elsewhere is another.
@@ -120,15 +130,15 @@ def review_band(logits: Floats, labels: NDArray[np.int64], anchor: float, share:
     order = np.argsort(logits)
     found, truth = logits[order], labels[order]
     weights = np.where(truth == 1, 0.5 / max(truth.sum(), 1), 0.5 / max((1 - truth).sum(), 1))
-    wrong = weights * ((found >= anchor) != (truth == 1))
+    wrong = weights * ((found >= operating_logit) != (truth == 1))
     before, wrong_before = np.concatenate([[0], np.cumsum(weights)]), np.concatenate([[0], np.cumsum(wrong)])
-    middle = int(np.searchsorted(found, anchor))
+    middle = int(np.searchsorted(found, operating_logit))
     best = (-1.0, middle, middle)
     for start in range(middle + 1):
         end = int(np.searchsorted(before, before[start] + share, side="right")) - 1
         if end >= middle:
             best = max(best, (float(wrong_before[end] - wrong_before[start]), start, end))
     _, start, end = best
-    low = anchor if start == middle else found[start]
+    low = operating_logit if start == middle else found[start]
     high = found[end] if end < len(found) else found[-1] + STEP
-    return float(low), float(max(high, anchor))
+    return float(low), float(max(high, operating_logit))

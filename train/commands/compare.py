@@ -20,7 +20,7 @@ from train.run.compare import (
     compare,
 )
 from train.run.compare_plots import draw_runs
-from train.run.report import network_words
+from train.run.report import network_name
 from train.run.run_folder import write_json
 
 PARTS = ("train", "operating", "test")
@@ -31,9 +31,14 @@ PAIRS = (
     "each for itself"
 )
 PAIR_COLUMNS = (
-    "first, second", "films", "ROC AUC (DeLong)", "p", "rightly called by the first, the second only", "p (McNemar)",
+    "first, second",
+    "films",
+    "ROC AUC (DeLong)",
+    "p",
+    "rightly called by the first, the second only",
+    "p (McNemar)",
     "balanced accuracy (paired bootstrap)",
-)  # fmt: skip
+)
 
 
 def compare_runs(runs: Sequence[Path], out: Path | None) -> None:
@@ -75,7 +80,7 @@ def unpaired_lines(found: Comparison) -> list[str]:
 
 def _run_lines(runs: Sequence[RunFigures]) -> list[tuple[str, ...]]:
     lines = [("recipe", *(run.recipe for run in runs))]
-    lines += [(f"{part} films", *(_films(run, part) for run in runs)) for part in PARTS]
+    lines += [(f"{part} films", *(_part_counts(run, part) for run in runs)) for part in PARTS]
     lines.append(("test films whose label counts", *(_counts(run.counted) for run in runs)))
     lines.append(("seeds (the network compared)", *(_seeds(run) for run in runs)))
     return lines + [
@@ -83,16 +88,16 @@ def _run_lines(runs: Sequence[RunFigures]) -> list[tuple[str, ...]]:
     ]
 
 
-def _films(run: RunFigures, part: str) -> str:
-    return f"{_counts(run.films[part])} of {run.films[part]['patients']} patients"
+def _part_counts(run: RunFigures, part: str) -> str:
+    return f"{_counts(run.images[part])} of {run.images[part]['patients']} patients"
 
 
-def _counts(films: object) -> str:
-    return "{normal} normal, {pneumonia} pneumonia".format_map(films)  # type: ignore[arg-type]
+def _counts(counts: object) -> str:
+    return "{normal} normal, {pneumonia} pneumonia".format_map(counts)  # type: ignore[arg-type]
 
 
 def _seeds(run: RunFigures) -> str:
-    return f"{', '.join(map(str, run.seeds))} ({network_words(run.compared)})"
+    return f"{', '.join(map(str, run.seeds))} ({network_name(run.compared)})"
 
 
 def _mean(found: Mean) -> str:
@@ -103,11 +108,14 @@ def _mean(found: Mean) -> str:
 
 def _pair_line(pair: Pair) -> tuple[str, ...]:
     return (
-        f"{pair.first}, {pair.second}", str(pair.films),
-        _interval(pair.auc.difference) if pair.auc else "-", _p_value(pair.auc.p_value) if pair.auc else "-",
+        f"{pair.first}, {pair.second}",
+        str(pair.images),
+        _interval(pair.auc.difference) if pair.auc else "-",
+        _p_value(pair.auc.p_value) if pair.auc else "-",
         f"{pair.mcnemar.only_first}, {pair.mcnemar.only_second}",
-        f"{_p_value(pair.mcnemar.p_exact)} (mid-p {_p_value(pair.mcnemar.p_mid)})", _interval(pair.balanced_accuracy),
-    )  # fmt: skip
+        f"{_p_value(pair.mcnemar.p_exact)} (mid-p {_p_value(pair.mcnemar.p_mid)})",
+        _interval(pair.balanced_accuracy),
+    )
 
 
 def _interval(found: Interval) -> str:

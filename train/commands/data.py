@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
-from train.commands.progress_bars import bars, teller
+from train.commands.progress_bars import progress_bars, progress_callback
 from train.data.card import Card, examine, write_card
 from train.data.manifest import ManifestError, raise_if
 from train.data.split import SplitError, parse_shares, split_manifest
@@ -17,12 +17,12 @@ from train.recipe import DataSection, find_recipe, load_recipe
 SHOWN_LINES = 20
 
 
-def show_data(manifest: Path, images: Path, *, out: Path | None, recipe: str) -> None:
+def show_data(manifest: Path, image_folder: Path, *, out: Path | None, recipe: str) -> None:
     """Print what the manifest holds; write the card where `out` is named. Raises ManifestError for what stops fit."""
     section = load_recipe(find_recipe(recipe)).data if recipe else DataSection()
-    _need_folder(images)
-    with bars() as progress:
-        card = examine(manifest, images, section, on_progress=teller(progress))
+    _need_folder(image_folder)
+    with progress_bars() as progress:
+        card = examine(manifest, image_folder, section, on_progress=progress_callback(progress))
         if out is not None:
             write_card(card, out)
     _print(card)
@@ -31,21 +31,25 @@ def show_data(manifest: Path, images: Path, *, out: Path | None, recipe: str) ->
     raise_if(manifest, card.faults)
 
 
-def split_data(manifest: Path, images: Path, *, out: Path, share: str, seed: int) -> None:
+def split_data(manifest: Path, image_folder: Path, *, out: Path, share: str, seed: int) -> None:
     """Write the manifest with its split. Raises ManifestError for it and for shares that cannot be used."""
-    _need_folder(images)
+    _need_folder(image_folder)
     try:
         shares = parse_shares(share)
-        with bars() as progress:
-            found = split_manifest(manifest, images, out, shares=shares, seed=seed, on_progress=teller(progress))
+        with progress_bars() as progress:
+            found = split_manifest(
+                manifest, image_folder, out, shares=shares, seed=seed, on_progress=progress_callback(progress)
+            )
     except SplitError as error:
         raise ManifestError(str(error)) from None
     print(f"{out}: " + ", ".join(f"{part} {count}" for part, count in found.items()))
 
 
-def _need_folder(images: Path) -> None:
-    if not images.is_dir():
-        raise ManifestError(f"{images}: no folder; name with --images what the manifest's file column counts from")
+def _need_folder(image_folder: Path) -> None:
+    if not image_folder.is_dir():
+        raise ManifestError(
+            f"{image_folder}: no folder; name with --images what the manifest's file column counts from"
+        )
 
 
 def _print(card: Card) -> None:

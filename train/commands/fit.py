@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from train.data.dataset import Films, load_films
+from train.data.dataset import LabelledImages, load_dataset
 from train.fitting.history import Step
 from train.fitting.tensorboard import event_log
-from train.fitting.train_network import steps_of
+from train.fitting.train_network import count_steps
 from train.recipe import Recipe, find_recipe, load_recipe
-from train.run.blend import blend, has_soup
+from train.run.blend import has_average, write_average
 from train.run.report import report, table
 from train.run.run_folder import seed_folder, start_run, train_seed
 
@@ -49,10 +49,10 @@ def fit_all(task: Task) -> None:
     """Train every seed of a recipe and report. Raises RecipeError, ManifestError, RunError before any training."""
     console, settings = Console(stderr=True), task.settings
     with _progress(console) as progress:
-        films = _load(progress, settings, task.manifest, task.images)
-        finished = start_run(task.out, settings, films, images=task.images, resume=task.resume)
-        _train_all(progress, settings, films, task, finished)
-        _blend(progress, settings, films, task.out)
+        parts = _load(progress, settings, task.manifest, task.images)
+        finished = start_run(task.out, settings, parts, image_folder=task.images, resume=task.resume)
+        _train_all(progress, settings, parts, task, finished)
+        _average(progress, settings, parts, task.out)
     report_run(task.out)
 
 
@@ -63,33 +63,33 @@ def report_run(run: Path) -> None:
     print(f"mean and standard deviation of {len(summary['seeds'])} seed(s); figures in {run / 'figures'}")
 
 
-def _load(progress: Progress, recipe: Recipe, manifest: Path, images: Path) -> Mapping[str, Films]:
+def _load(progress: Progress, recipe: Recipe, manifest: Path, image_folder: Path) -> Mapping[str, LabelledImages]:
     task = progress.add_task("reading films", total=None, words="")
-    films = load_films(
-        manifest, images, recipe.data, on_film=lambda done, of: progress.update(task, completed=done, total=of)
+    parts = load_dataset(
+        manifest, image_folder, recipe.data, on_image=lambda done, of: progress.update(task, completed=done, total=of)
     )
-    words = ", ".join(f"{part} {len(found)}" for part, found in films.items())
+    words = ", ".join(f"{part} {len(found)}" for part, found in parts.items())
     progress.update(task, words=words)
-    return films
+    return parts
 
 
 def _train_all(
-    progress: Progress, recipe: Recipe, films: Mapping[str, Films], task: Task, finished: tuple[int, ...]
+    progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], task: Task, finished: tuple[int, ...]
 ) -> None:
-    steps, left = steps_of(recipe, films), [seed for seed in recipe.seeds if seed not in finished]
+    steps, left = count_steps(recipe, parts), [seed for seed in recipe.seeds if seed not in finished]
     bar = progress.add_task("training", total=steps * len(left), words="")
     for index, seed in enumerate(left):
         show, events = _shower(progress, bar, seed, index * steps), task.tensorboard
         with event_log(None if events is None else seed_folder(events / task.out.resolve().name, seed)) as log:
-            train_seed(task.out, recipe, films, seed, on_step=_both(show, log))
+            train_seed(task.out, recipe, parts, seed, on_step=_both(show, log))
         if not progress.console.is_terminal:
             progress.console.print(f"seed {seed}: written to {seed_folder(task.out, seed)}")
 
 
-def _blend(progress: Progress, recipe: Recipe, films: Mapping[str, Films], out: Path) -> None:
-    if has_soup(recipe, films):
+def _average(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], out: Path) -> None:
+    if has_average(recipe, parts):
         progress.add_task("mean of all seeds", total=None, words="")
-        blend(out, recipe, films)
+        write_average(out, recipe, parts)
 
 
 def _both(first: Callable[[Step], None], second: Callable[[Step], None]) -> Callable[[Step], None]:
@@ -112,6 +112,13 @@ def _shower(progress: Progress, task: object, seed: int, before: int) -> Callabl
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(), TextColumn("{task.fields[words]}"), console=console, disable=not console.is_terminal,
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[words]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )

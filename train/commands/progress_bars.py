@@ -16,16 +16,22 @@ from rich.progress import (
 )
 
 
-def bars() -> Progress:
+def progress_bars() -> Progress:
     """To be entered with `with`; shows nothing where the standard error is no terminal."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(), console=console, disable=not console.is_terminal,
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
 
 
-def teller(progress: Progress) -> Callable[[str, int, int], None]:
+def progress_callback(progress: Progress) -> Callable[[str, int, int], None]:
     """Takes (what, done, of) and keeps one bar for each `what`."""
     tasks: dict[str, TaskID] = {}
 

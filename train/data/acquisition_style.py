@@ -22,28 +22,28 @@ NEARLY_BLACK = 12
 LEAST_CHANCE = 0.02
 
 
-def style_numbers(films: NDArray[np.uint8]) -> Floats:
+def style_numbers(images: NDArray[np.uint8]) -> Floats:
     """float64 (n, 24) of films uint8 (n, rows, columns): grey percentiles, borders, energy in bands, sharpness."""
-    return np.array([_numbers(film) for film in films])
+    return np.array([_numbers(image) for image in images])
 
 
-def _numbers(film: NDArray[np.uint8]) -> list[float]:
-    grey = film.astype(np.float32)
+def _numbers(image: NDArray[np.uint8]) -> list[float]:
+    grey = image.astype(np.float32)
     levels = [cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in BANDS]
     bands = [float(np.log1p((fine - coarse).std())) for fine, coarse in zip([grey, *levels], levels, strict=False)]
-    edge = np.concatenate([film[0], film[-1], film[:, 0], film[:, -1]])
-    dark = [float((edge < NEARLY_BLACK).mean()), float((film < NEARLY_BLACK).mean()), float((film > 250).mean())]
+    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    dark = [float((edge < NEARLY_BLACK).mean()), float((image < NEARLY_BLACK).mean()), float((image > 250).mean())]
     sharp = [float(np.log1p(cv2.Laplacian(grey, cv2.CV_32F).std())), float(np.log1p(np.abs(np.diff(grey)).mean()))]
     spread = [float(grey.mean()), float(grey.std()), float(np.abs(np.diff(levels[1], axis=0)).mean())]
-    return [*np.percentile(film, PERCENTILES), *bands, *dark, *sharp, *spread]
+    return [*np.percentile(image, PERCENTILES), *bands, *dark, *sharp, *spread]
 
 
-def style_chances(films: NDArray[np.uint8], labels: NDArray[np.int64], patients: tuple[str, ...], seed: int) -> Floats:
+def style_chances(images: NDArray[np.uint8], labels: NDArray[np.int64], patients: tuple[str, ...], seed: int) -> Floats:
     """How likely each film's own label (n,) is by its style alone, classes balanced, out of fold by patient."""
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced"))
     found = cross_val_predict(
-        model, style_numbers(films), labels, groups=np.array(patients), cv=folds, method="predict_proba"
+        model, style_numbers(images), labels, groups=np.array(patients), cv=folds, method="predict_proba"
     )
     own: Floats = found[np.arange(len(labels)), labels]
     return own

@@ -21,7 +21,7 @@ from train.data.dataset import (
     copies_left_out,
     duplicate_faults,
     duplicates_stop,
-    try_films,
+    try_read_images,
 )
 from train.data.duplicates import Pair, find_pairs
 from train.data.manifest import (
@@ -46,7 +46,7 @@ from train.recipe import DataSection
 
 Progress = Callable[[str, int, int], None]
 TEMPLATES = Path(__file__).parent / "templates"
-SHEET_COLUMNS, SHEET_FILMS, SHEET_SIDE = 6, 24, 112
+SHEET_COLUMNS, SHEET_IMAGES, SHEET_SIDE = 6, 24, 112
 SHOWN_PAIRS = 20
 
 
@@ -56,14 +56,16 @@ class Card:
 
     manifest: str
     rows: tuple[Row, ...]
-    films: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     tables: tuple[Table, ...]
     duplicates: Table
     faults: tuple[str, ...]
     left_out: int
 
 
-def examine(manifest: Path, images: Path, section: DataSection, *, on_progress: Progress = lambda *_: None) -> Card:
+def examine(
+    manifest: Path, image_folder: Path, section: DataSection, *, on_progress: Progress = lambda *_: None
+) -> Card:
     """Read and measure everything. Raises ManifestError only for what is no table with a column `file`."""
     table = read_table(manifest)
     every = list(table_rows(table, section))
@@ -73,25 +75,31 @@ def examine(manifest: Path, images: Path, section: DataSection, *, on_progress: 
     faults = [
         f"no column {column}; add it (`pneumoflag-train split` makes a split)" for column in dict.fromkeys(missing)
     ]
-    faults += [*age_faults(table), *manifest_faults(parted, images)]
-    there = [row for row in rows if row.file and (images / row.file).is_file()]
-    read, broken = try_films(images, there, on_film=lambda done, of: on_progress("reading films", done, of))
-    kept = [(row, film[0]) for row, film in zip(there, read, strict=True) if film is not None]
-    seen, films = [row for row, _ in kept], np.array([film for _, film in kept], np.uint8).reshape(-1, 224, 224)
-    pairs = find_pairs(films, on_step=lambda done, of: on_progress("comparing films", done, of))
+    faults += [*age_faults(table), *manifest_faults(parted, image_folder)]
+    there = [row for row in rows if row.file and (image_folder / row.file).is_file()]
+    read, broken = try_read_images(
+        image_folder, there, on_image=lambda done, of: on_progress("reading films", done, of)
+    )
+    kept = [(row, image[0]) for row, image in zip(there, read, strict=True) if image is not None]
+    seen, images = [row for row, _ in kept], np.array([image for _, image in kept], np.uint8).reshape(-1, 224, 224)
+    pairs = find_pairs(images, on_step=lambda done, of: on_progress("comparing films", done, of))
     across = [pair for pair in pairs if seen[pair.first].part and seen[pair.second].part]
     divided = duplicate_faults(seen, across) if duplicates_stop(section) else []
     return Card(
-        manifest=manifest.name, rows=tuple(seen), films=films, tables=_tables(seen, films),
-        duplicates=duplicate_table(seen, pairs), faults=(*faults, *broken, *divided),
+        manifest=manifest.name,
+        rows=tuple(seen),
+        images=images,
+        tables=_tables(seen, images),
+        duplicates=duplicate_table(seen, pairs),
+        faults=(*faults, *broken, *divided),
         left_out=len(every) - len(rows),
-    )  # fmt: skip
+    )
 
 
-def _tables(rows: Sequence[Row], films: NDArray[np.uint8]) -> tuple[Table, ...]:
+def _tables(rows: Sequence[Row], images: NDArray[np.uint8]) -> tuple[Table, ...]:
     if not rows:
         return ()
-    return (*count_tables(rows), grey_table(rows, films), short_cut_table(short_cuts(rows, films)))
+    return (*count_tables(rows), grey_table(rows, images), short_cut_table(short_cuts(rows, images)))
 
 
 def duplicate_table(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
@@ -101,11 +109,13 @@ def duplicate_table(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
     across = {pair for pair in unknown if rows[pair.first].part != rows[pair.second].part}
     lines = tuple(
         (
-            rows[pair.first].name, rows[pair.second].name, f"{pair.likeness:.2f}{', mirrored' * pair.mirrored}",
+            rows[pair.first].name,
+            rows[pair.second].name,
+            f"{pair.likeness:.2f}{', mirrored' * pair.mirrored}",
             f"{rows[pair.first].part or '(none)'}, {rows[pair.second].part or '(none)'}",
         )
         for pair in sorted(unknown, key=lambda pair: pair not in across)
-    )  # fmt: skip
+    )
     title = f"near-duplicates: {len(pairs)} pairs, {len(unknown)} of them of two patients, {len(across)} in two parts"
     parted = [pair for pair in pairs if rows[pair.first].part and rows[pair.second].part]
     if copies := copies_left_out(rows, parted):
@@ -118,7 +128,7 @@ def write_card(card: Card, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     drawn = (
         draw_ages(out / "figures" / "ages", card.rows),
-        draw_greys(out / "figures" / "greys", card.rows, card.films),
+        draw_greys(out / "figures" / "greys", card.rows, card.images),
         draw_short_cuts(out / "figures" / "short-cuts", card.tables[-1] if card.tables else None),
     )
     figures = [path for path in drawn if path is not None]
@@ -136,21 +146,21 @@ def write_card(card: Card, out: Path) -> None:
 
 def write_sheets(card: Card, out: Path) -> list[str]:
     """One sheet of films for each source and label, chosen by a fixed seed; the names of the files."""
-    kinds = [(row.source or "films", row.label or "unlabelled") for row in card.rows]
+    groups = [(row.source or "films", row.label or "unlabelled") for row in card.rows]
     names = []
-    for kind in sorted(set(kinds)):
-        theirs = np.flatnonzero([other == kind for other in kinds])
-        chosen = np.sort(np.random.default_rng(0).permutation(theirs)[:SHEET_FILMS])
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"contact-{kind[0]}-{kind[1]}") + ".png"
-        if not cv2.imwrite(str(out / name), contact_sheet(card.films[chosen])):
+    for group in sorted(set(groups)):
+        theirs = np.flatnonzero([other == group for other in groups])
+        chosen = np.sort(np.random.default_rng(0).permutation(theirs)[:SHEET_IMAGES])
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"contact-{group[0]}-{group[1]}") + ".png"
+        if not cv2.imwrite(str(out / name), contact_sheet(card.images[chosen])):
             raise OSError(f"{out / name}: cannot be written")
         names.append(name)
     return names
 
 
-def contact_sheet(films: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def contact_sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Films uint8 (n, side, side) in rows of six, each of 112 pixels; the last row is filled with black."""
-    small = [cv2.resize(film, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA) for film in films]
+    small = [cv2.resize(image, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA) for image in images]
     blank = np.zeros((SHEET_SIDE, SHEET_SIDE), np.uint8)
     filled = [*small, *[blank] * (-len(small) % SHEET_COLUMNS)]
     rows = [np.hstack(filled[start : start + SHEET_COLUMNS]) for start in range(0, len(filled), SHEET_COLUMNS)]

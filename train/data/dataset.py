@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.data.duplicates import Pair, find_pairs
-from train.data.images import Read, UnreadableFilm, read_films
+from train.data.images import Read, UnreadableImage, read_images
 from train.data.manifest import (
     LABELS,
     PARTS,
@@ -30,12 +30,12 @@ from train.data.manifest import (
 )
 from train.recipe import DataSection
 
-OnFilm = Callable[[int, int], None]
+OnImage = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Films:
-    """Films of one part: `images` uint8 (n, 224, 224), `labels` int64 (n,), and n of each of the others.
+class LabelledImages:
+    """LabelledImages of one part: `images` uint8 (n, 224, 224), `labels` int64 (n,), and n of each of the others.
 
     `patients` are what parts are kept apart by: where the manifest has no patient, its cluster of duplicates.
     `sources`, `tiers`, `views`, `sexes` are "" and `ages` (float64, years) NaN where the manifest says nothing.
@@ -43,7 +43,7 @@ class Films:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    cases: tuple[str, ...]
+    files: tuple[str, ...]
     patients: tuple[str, ...]
     digests: tuple[str, ...]
     sources: tuple[str, ...]
@@ -53,7 +53,7 @@ class Films:
     ages: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.cases)
+        return len(self.files)
 
     @property
     def digest(self) -> str:
@@ -62,7 +62,7 @@ class Films:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def counts(self) -> dict[str, int]:
-        """Films by label, and patients."""
+        """LabelledImages by label, and patients."""
         by_label = {name: int((self.labels == value).sum()) for name, value in LABELS.items()}
         return {**by_label, "patients": len(set(self.patients))}
 
@@ -71,24 +71,24 @@ class Films:
 class Loaded:
     """The films of each part, and how many rows were left out for which reason."""
 
-    films: Mapping[str, Films]
+    parts: Mapping[str, LabelledImages]
     left_out: Mapping[str, int]
 
 
-def load_films(
-    manifest: Path, images: Path, section: DataSection, *, on_film: OnFilm = lambda *_: None
-) -> dict[str, Films]:
+def load_dataset(
+    manifest: Path, image_folder: Path, section: DataSection, *, on_image: OnImage = lambda *_: None
+) -> dict[str, LabelledImages]:
     """The films of each part. `on_film(done, of)` is told of progress. Raises ManifestError with every fault found."""
-    return dict(load(manifest, images, section, on_film=on_film).films)
+    return dict(load(manifest, image_folder, section, on_image=on_image).parts)
 
 
 def load(
     manifest: Path,
-    images: Path,
+    image_folder: Path,
     section: DataSection,
     *,
-    on_film: OnFilm = lambda *_: None,
-    on_compare: OnFilm = lambda *_: None,
+    on_image: OnImage = lambda *_: None,
+    on_compare: OnImage = lambda *_: None,
 ) -> Loaded:
     """The films of each part, and what was left out. `on_compare(done, of)` is told of the search for duplicates.
 
@@ -96,9 +96,9 @@ def load(
     ManifestError with every fault found.
     """
     rows, young = _parted(manifest, section)
-    raise_if(manifest, manifest_faults(rows, images))
-    read = _read(manifest, images, rows, on_film)
-    pairs = find_pairs(np.stack([film for film, _ in read]), on_step=on_compare)
+    raise_if(manifest, manifest_faults(rows, image_folder))
+    read = _read(manifest, image_folder, rows, on_image)
+    pairs = find_pairs(np.stack([image for image, _ in read]), on_step=on_compare)
     across = [pair for pair in pairs if rows[pair.first].part != rows[pair.second].part]
     copies: set[int] = set()
     if duplicates_stop(section):
@@ -106,10 +106,10 @@ def load(
     else:
         copies = copies_left_out(rows, across)
     kept = [place for place in range(len(rows)) if place not in copies]
-    raise_if(manifest, manifest_faults([rows[place] for place in kept], images))
-    films = {part: _stack([(rows[i], read[i]) for i in kept if rows[i].part == part]) for part in PARTS}
+    raise_if(manifest, manifest_faults([rows[place] for place in kept], image_folder))
+    parts = {part: _stack([(rows[i], read[i]) for i in kept if rows[i].part == part]) for part in PARTS}
     said = {f"younger than {section.min_years} years": young, "near-duplicate of a film in another part": len(copies)}
-    return Loaded(films=films, left_out={reason: count for reason, count in said.items() if count})
+    return Loaded(parts=parts, left_out={reason: count for reason, count in said.items() if count})
 
 
 def read_rows(manifest: Path, section: DataSection) -> list[Row]:
@@ -126,24 +126,24 @@ def _parted(manifest: Path, section: DataSection) -> tuple[list[Row], int]:
     return rows, len(parted) - len(rows)
 
 
-def _read(manifest: Path, images: Path, rows: Sequence[Row], on_film: OnFilm) -> list[Read]:
-    read, faults = try_films(images, rows, on_film=on_film)
+def _read(manifest: Path, image_folder: Path, rows: Sequence[Row], on_image: OnImage) -> list[Read]:
+    read, faults = try_read_images(image_folder, rows, on_image=on_image)
     raise_if(manifest, faults)
-    return [film for film in read if film is not None]
+    return [image for image in read if image is not None]
 
 
-def try_films(
-    images: Path, rows: Sequence[Row], *, on_film: OnFilm = lambda *_: None
+def try_read_images(
+    image_folder: Path, rows: Sequence[Row], *, on_image: OnImage = lambda *_: None
 ) -> tuple[list[Read | None], list[str]]:
     """Each row's film, None where it does not decode, and the faults."""
     read: list[Read | None] = []
     faults = []
-    outcomes = read_films([images / row.file for row in rows])
+    outcomes = read_images([image_folder / row.file for row in rows])
     for row, outcome in zip(rows, outcomes, strict=True):
-        if isinstance(outcome, UnreadableFilm):
+        if isinstance(outcome, UnreadableImage):
             faults.append(f"{row.name}: {outcome}; mend the file or delete the row")
-        read.append(None if isinstance(outcome, UnreadableFilm) else outcome)
-        on_film(len(read), len(rows))
+        read.append(None if isinstance(outcome, UnreadableImage) else outcome)
+        on_image(len(read), len(rows))
     return read, faults
 
 
@@ -169,12 +169,12 @@ def copies_left_out(rows: Sequence[Row], pairs: Sequence[Pair]) -> set[int]:
     return {min(pair, key=lambda place: PARTS.index(rows[place].part)) for pair in across}
 
 
-def _stack(pairs: Sequence[tuple[Row, Read]]) -> Films:
+def _stack(pairs: Sequence[tuple[Row, Read]]) -> LabelledImages:
     rows = [row for row, _ in pairs]
-    return Films(
-        images=np.stack([film for _, (film, _) in pairs]),
+    return LabelledImages(
+        images=np.stack([image for _, (image, _) in pairs]),
         labels=np.array([LABELS[row.label] for row in rows], np.int64),
-        cases=tuple(row.file for row in rows),
+        files=tuple(row.file for row in rows),
         patients=tuple(row.person for row in rows),
         digests=tuple(digest for _, (_, digest) in pairs),
         sources=tuple(row.source for row in rows),
@@ -185,4 +185,4 @@ def _stack(pairs: Sequence[tuple[Row, Read]]) -> Films:
     )
 
 
-__all__ = ["LABELS", "PARTS", "Films", "Loaded", "ManifestError", "Row", "load", "load_films", "read_rows"]
+__all__ = ["LABELS", "PARTS", "LabelledImages", "Loaded", "ManifestError", "Row", "load", "load_dataset", "read_rows"]

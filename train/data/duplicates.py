@@ -61,13 +61,13 @@ class _Guess:
     coarse: float
 
 
-def find_pairs(films: Films, *, on_step: Callable[[int, int], None] = lambda *_: None) -> tuple[Pair, ...]:
+def find_pairs(images: Films, *, on_step: Callable[[int, int], None] = lambda *_: None) -> tuple[Pair, ...]:
     """Pairs of near-duplicates among films uint8 (n, side, side), ordered. `on_step(done, of)` is told of progress."""
-    if len(films) < 2:
+    if len(images) < 2:
         return ()
     guesses: dict[tuple[int, int], _Guess] = {}
     with ThreadPoolExecutor() as pool:
-        bases = list(pool.map(_base, films))
+        bases = list(pool.map(_base, images))
         codes = np.array([_code(base) for base in bases], np.float32)
         steps = len(WINDOWS) + 1
         for done, window in enumerate(WINDOWS, start=1):
@@ -75,8 +75,8 @@ def find_pairs(films: Films, *, on_step: Callable[[int, int], None] = lambda *_:
             for guess in _guesses(np.array(seen, np.float32), codes, window):
                 _keep_best(guesses, guess)
             on_step(done, steps)
-        likely = _likeliest(guesses.values(), len(films))
-        found = list(pool.map(lambda guess: likeness(films, guess), likely))
+        likely = _likeliest(guesses.values(), len(images))
+        found = list(pool.map(lambda guess: likeness(images, guess), likely))
         on_step(steps, steps)
     pairs = {_ends(guess): (value, guess) for value, guess in sorted(zip(found, likely, strict=True), key=_value)}
     return tuple(
@@ -115,9 +115,9 @@ def _ends(guess: _Guess) -> tuple[int, int]:
     return min(guess.part_of, guess.whole), max(guess.part_of, guess.whole)
 
 
-def _base(film: NDArray[np.uint8]) -> Floats:
+def _base(image: NDArray[np.uint8]) -> Floats:
     """Structure alone: brightness and contrast of each neighbourhood are taken away."""
-    grey = cv2.resize(film, (BASE, BASE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    grey = cv2.resize(image, (BASE, BASE), interpolation=cv2.INTER_AREA).astype(np.float32)
     rough = grey - cv2.GaussianBlur(grey, (0, 0), 10)
     base: Floats = rough / (np.sqrt(cv2.GaussianBlur(rough * rough, (0, 0), 10)) + 2)
     return base
@@ -157,9 +157,12 @@ def _guesses(seen: Floats, codes: Floats, window: Window) -> Iterable[_Guess]:
                 for column in columns:
                     if match[row, column] >= COARSE:
                         yield _Guess(
-                            part_of=start + row, whole=int(column), window=window, mirrored=mirrored,
+                            part_of=start + row,
+                            whole=int(column),
+                            window=window,
+                            mirrored=mirrored,
                             coarse=float(match[row, column]),
-                        )  # fmt: skip
+                        )
 
 
 def _keep_best(guesses: dict[tuple[int, int], _Guess], guess: _Guess) -> None:
@@ -179,9 +182,9 @@ def _likeliest(guesses: Iterable[_Guess], count: int) -> list[_Guess]:
     return kept
 
 
-def likeness(films: Films, guess: _Guess) -> float:
+def likeness(images: Films, guess: _Guess) -> float:
     """Correlation of fine detail after alignment (enhanced correlation, Evangelidis and Psarakis 2008); 0: none."""
-    first, second = films[guess.part_of], films[guess.whole]
+    first, second = images[guess.part_of], images[guess.whole]
     warp = _warp(guess.window, ALIGNED, mirrored=guess.mirrored)
     try:
         _, found = cv2.findTransformECC(_soft(second), _soft(first), warp, cv2.MOTION_AFFINE, ECC, EVERYWHERE, 3)
@@ -202,14 +205,14 @@ def _enlarged(warp: Floats) -> Floats:
     return np.column_stack([warp[:, :2], shift]).astype(np.float32)
 
 
-def _soft(film: NDArray[np.uint8]) -> Floats:
-    grey = cv2.resize(film, (ALIGNED, ALIGNED), interpolation=cv2.INTER_AREA).astype(np.float32)
+def _soft(image: NDArray[np.uint8]) -> Floats:
+    grey = cv2.resize(image, (ALIGNED, ALIGNED), interpolation=cv2.INTER_AREA).astype(np.float32)
     soft: Floats = grey - cv2.GaussianBlur(grey, (0, 0), 8)
     return soft
 
 
-def _detail(film: NDArray[np.uint8]) -> Floats:
-    grey = cv2.resize(film, (DETAIL, DETAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
+def _detail(image: NDArray[np.uint8]) -> Floats:
+    grey = cv2.resize(image, (DETAIL, DETAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
     fine = cv2.GaussianBlur(grey, (0, 0), 0.7) - cv2.GaussianBlur(grey, (0, 0), 4)
     detail: Floats = fine / (np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 8)) + 1)
     return detail

@@ -17,29 +17,29 @@ Read = tuple[NDArray[np.uint8], str]
 """uint8 (224, 224) and the SHA-256 of the file, hex."""
 
 
-class UnreadableFilm(Exception):
+class UnreadableImage(Exception):
     """The film does not decode; the words say why."""
 
 
-def read_films(paths: Sequence[Path]) -> Iterator[Read | UnreadableFilm]:
+def read_images(paths: Sequence[Path]) -> Iterator[Read | UnreadableImage]:
     """Each film in its turn, or why it could not be read; several at a time."""
     # The small matrix products of preprocessing are nine times slower when BLAS splits each over all cores.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor() as pool:
         yield from pool.map(_attempt, paths)
 
 
-def read_film(path: Path) -> Read:
+def read_image(path: Path) -> Read:
     """A JPEG, PNG or DICOM file. Raises UnreadableFilm."""
     try:
         return read_grey(path), hashlib.sha256(path.read_bytes()).hexdigest()
     except Refused as refusal:
-        raise UnreadableFilm(f"does not decode as a film ({refusal.reason})") from None
+        raise UnreadableImage(f"does not decode as a film ({refusal.reason})") from None
     except OSError as error:
-        raise UnreadableFilm(f"cannot be read ({error.strerror})") from None
+        raise UnreadableImage(f"cannot be read ({error.strerror})") from None
 
 
-def _attempt(path: Path) -> Read | UnreadableFilm:
+def _attempt(path: Path) -> Read | UnreadableImage:
     try:
-        return read_film(path)
-    except UnreadableFilm as error:
+        return read_image(path)
+    except UnreadableImage as error:
         return error

@@ -128,9 +128,9 @@ def too_young(row: Row, section: DataSection) -> bool:
     return section.min_years is not None and row.age is not None and row.age < section.min_years
 
 
-def manifest_faults(rows: list[Row], images: Path) -> list[str]:
+def manifest_faults(rows: list[Row], image_folder: Path) -> list[str]:
     """All that can be said before a film is opened."""
-    return [*label_faults(rows), *file_faults(rows, images), *class_faults(rows), *person_faults(rows)]
+    return [*label_faults(rows), *file_faults(rows, image_folder), *class_faults(rows), *person_faults(rows)]
 
 
 def label_faults(rows: list[Row]) -> list[str]:
@@ -139,10 +139,10 @@ def label_faults(rows: list[Row]) -> list[str]:
     return [f"{r.name}: label {r.label!r}, {expected} expected; correct it" for r in rows if r.label not in LABELS]
 
 
-def file_faults(rows: list[Row], images: Path) -> list[str]:
+def file_faults(rows: list[Row], image_folder: Path) -> list[str]:
     """Rows without their film."""
-    remedy = f"is not under {images}; correct --images, or delete the row"
-    return [f"{r.name}: the film {remedy}" for r in rows if not r.file or not (images / r.file).is_file()]
+    remedy = f"is not under {image_folder}; correct --images, or delete the row"
+    return [f"{r.name}: the film {remedy}" for r in rows if not r.file or not (image_folder / r.file).is_file()]
 
 
 def class_faults(rows: list[Row]) -> list[str]:

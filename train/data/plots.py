@@ -35,18 +35,18 @@ def draw_ages(path: Path, rows: Sequence[Row]) -> Path | None:
         return _saved(figure, path)
 
 
-def draw_greys(path: Path, rows: Sequence[Row], films: NDArray[np.uint8]) -> Path | None:
+def draw_greys(path: Path, rows: Sequence[Row], images: NDArray[np.uint8]) -> Path | None:
     """The share of pixels at each grey level, one line for each source and class; None where there is no film."""
     if not rows:
         return None
-    kinds = [f"{row.source or SILENT}, {row.label or SILENT}" for row in rows]
+    groups = [f"{row.source or SILENT}, {row.label or SILENT}" for row in rows]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.2), layout="constrained")
         axes = figure.subplots()
-        for kind in sorted(set(kinds)):
-            theirs = films[[other == kind for other in kinds]]
+        for group in sorted(set(groups)):
+            theirs = images[[other == group for other in groups]]
             shares = np.bincount((theirs // (256 // BINS)).ravel(), minlength=BINS) / theirs.size
-            axes.plot(np.arange(BINS) * (256 // BINS), 100 * shares, lw=1.2, label=kind)
+            axes.plot(np.arange(BINS) * (256 // BINS), 100 * shares, lw=1.2, label=group)
         axes.set(xlabel="grey level", ylabel="pixels, %", yscale="log", xlim=(0, 255))
         axes.legend(frameon=False, fontsize=8)
         return _saved(figure, path)

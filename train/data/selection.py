@@ -9,45 +9,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dataset import Films
+from train.data.dataset import LabelledImages
 from train.recipe import Recipe
 
 
-def only(films: Films, chosen: NDArray[np.bool_]) -> Films:
+def select(dataset: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages:
     """The films where `chosen` (n,) is true."""
     kept = np.flatnonzero(chosen)
-    return _films({field.name: _picked(getattr(films, field.name), kept) for field in fields(films)})
+    return _make({field.name: _picked(getattr(dataset, field.name), kept) for field in fields(dataset)})
 
 
-def together(first: Films, second: Films) -> Films:
+def concatenate(first: LabelledImages, second: LabelledImages) -> LabelledImages:
     """All films of both, in this order."""
     pairs = {field.name: (getattr(first, field.name), getattr(second, field.name)) for field in fields(first)}
-    return _films(
+    return _make(
         {name: np.concatenate(p) if isinstance(p[0], np.ndarray) else (*p[0], *p[1]) for name, p in pairs.items()}
     )
 
 
-def _films(columns: Mapping[str, Any]) -> Films:
-    return Films(**columns)
+def _make(columns: Mapping[str, Any]) -> LabelledImages:
+    return LabelledImages(**columns)
 
 
 def _picked(values: Any, kept: NDArray[np.int64]) -> Any:
     return values[kept] if isinstance(values, np.ndarray) else tuple(values[index] for index in kept)
 
 
-def teaching(recipe: Recipe, films: Films) -> NDArray[np.bool_]:
+def label_source_mask(recipe: Recipe, dataset: LabelledImages) -> NDArray[np.bool_]:
     """Which films' labels teach, (n,). A manifest without sources: all of them."""
-    named = recipe.data.taught_by
-    if named is None or not any(films.sources):
-        return np.ones(len(films), bool)
-    return np.isin(np.array(films.sources), named)
+    named = recipe.data.label_sources
+    if named is None or not any(dataset.sources):
+        return np.ones(len(dataset), bool)
+    return np.isin(np.array(dataset.sources), named)
 
 
-def taught(recipe: Recipe, films: Films) -> Films:
+def from_label_sources(recipe: Recipe, dataset: LabelledImages) -> LabelledImages:
     """The films whose labels teach."""
-    return only(films, teaching(recipe, films))
+    return select(dataset, label_source_mask(recipe, dataset))
 
 
-def kinds(films: Films) -> NDArray[np.str_]:
+def image_sources(dataset: LabelledImages) -> NDArray[np.str_]:
     """Of each film, its source; "" without one."""
-    return np.array([source or "" for source in films.sources], dtype=np.str_)
+    return np.array([source or "" for source in dataset.sources], dtype=np.str_)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dataset import try_films
+from train.data.dataset import try_read_images
 from train.data.duplicates import clusters, find_pairs, same_value
 from train.data.manifest import (
     Row,
@@ -48,7 +48,7 @@ def parse_shares(text: str) -> dict[str, float]:
 
 def split_manifest(
     manifest: Path,
-    images: Path,
+    image_folder: Path,
     out: Path,
     *,
     shares: Mapping[str, float],
@@ -63,11 +63,11 @@ def split_manifest(
         raise SplitError(f"{out}: is there already; name another file with --out, or delete it")
     table = read_table(manifest, ("file", "label", "patient_id"))
     rows = list(table_rows(table, DataSection()))
-    raise_if(manifest, [*age_faults(table), *label_faults(rows), *file_faults(rows, images), *_of_nobody(rows)])
-    read, faults = try_films(images, rows, on_film=lambda done, of: on_progress("reading films", done, of))
+    raise_if(manifest, [*age_faults(table), *label_faults(rows), *file_faults(rows, image_folder), *_of_nobody(rows)])
+    read, faults = try_read_images(image_folder, rows, on_image=lambda done, of: on_progress("reading films", done, of))
     raise_if(manifest, faults)
-    films = np.stack([film for film, _ in filter(None, read)])
-    found = find_pairs(films, on_step=lambda done, of: on_progress("comparing films", done, of))
+    images = np.stack([image for image, _ in filter(None, read)])
+    found = find_pairs(images, on_step=lambda done, of: on_progress("comparing films", done, of))
     pairs = [(pair.first, pair.second) for pair in found]
     parts = split(rows, pairs, shares=shares, seed=seed)
     table["split"] = parts
@@ -83,10 +83,10 @@ def split(
     """The part of each row: no patient, cluster or pair of near-duplicates is ever divided. The same seed, the same."""
     links = [*same_value([row.patient for row in rows]), *same_value([row.cluster for row in rows]), *pairs]
     group = clusters(len(rows), links)
-    kinds = sorted({(row.label, row.source) for row in rows})
-    counts = np.zeros((group.max() + 1, len(kinds)))
+    strata = sorted({(row.label, row.source) for row in rows})
+    counts = np.zeros((group.max() + 1, len(strata)))
     for number, row in zip(group, rows, strict=True):
-        counts[number, kinds.index((row.label, row.source))] += 1
+        counts[number, strata.index((row.label, row.source))] += 1
     placed = _place(counts, np.array([*shares.values()]), np.random.default_rng(seed))
     names = list(shares)
     return [names[placed[number]] for number in group]

@@ -44,7 +44,7 @@ class ShortCut:
 
     asked: str
     among: str
-    films: int
+    images: int
     auc: Interval
 
 
@@ -76,29 +76,29 @@ def _line(value: str, values: Sequence[str], rows: Sequence[Row], labels: Sequen
     return (value, *(str(counted[label]) for label in labels), str(len(theirs)), str(len(people)))
 
 
-def grey_table(rows: Sequence[Row], films: NDArray[np.uint8]) -> Table:
+def grey_table(rows: Sequence[Row], images: NDArray[np.uint8]) -> Table:
     """Grey levels of each source and class: mean of films' means, spread, black, sharpness (uint8 grey levels)."""
-    kinds = [(row.source or SILENT, row.label or SILENT) for row in rows]
-    figures = np.array([_grey(film) for film in films])
+    groups = [(row.source or SILENT, row.label or SILENT) for row in rows]
+    figures = np.array([_grey(image) for image in images])
     lines = []
-    for kind in sorted(set(kinds)):
-        theirs = figures[[other == kind for other in kinds]]
+    for group in sorted(set(groups)):
+        theirs = figures[[other == group for other in groups]]
         mean, spread = theirs.mean(axis=0), theirs.std(axis=0)
         cells = (f"{m:.1f} ± {s:.1f}" for m, s in zip(mean, spread, strict=True))
-        lines.append((*kind, str(len(theirs)), *cells))
+        lines.append((*group, str(len(theirs)), *cells))
     columns = ("source", "label", "films", "mean grey", "contrast (sd)", "nearly black, %", "edge strength")
     return Table(title="grey levels", columns=columns, lines=tuple(lines))
 
 
-def _grey(film: NDArray[np.uint8]) -> tuple[float, float, float, float]:
-    grey = film.astype(np.float32)
+def _grey(image: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    grey = image.astype(np.float32)
     steps = np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()
-    return float(grey.mean()), float(grey.std()), float(100 * (film < 12).mean()), float(steps)
+    return float(grey.mean()), float(grey.std()), float(100 * (image < 12).mean()), float(steps)
 
 
-def short_cuts(rows: Sequence[Row], films: NDArray[np.uint8]) -> tuple[ShortCut, ...]:
+def short_cuts(rows: Sequence[Row], images: NDArray[np.uint8]) -> tuple[ShortCut, ...]:
     """What style tells: the label over all films and within each source, each source among films of one label."""
-    numbers, group = style_numbers(films), people(rows)
+    numbers, group = style_numbers(images), people(rows)
     labels, sources = np.array([row.label for row in rows]), np.array([row.source for row in rows])
     named = [str(source) for source in np.unique(sources) if source]
     ill = labels == "pneumonia"
@@ -130,13 +130,13 @@ def _short_cut(
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, class_weight="balanced"))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     scores = cross_val_predict(model, numbers, yes, groups=group, cv=folds, method="decision_function")
-    return ShortCut(asked=asked, among=among, films=len(yes), auc=delong(yes.astype(np.int64), scores))
+    return ShortCut(asked=asked, among=among, images=len(yes), auc=delong(yes.astype(np.int64), scores))
 
 
 def short_cut_table(cuts: Sequence[ShortCut]) -> Table:
     """One line each, with the interval of DeLong."""
     lines = tuple(
-        (cut.asked, cut.among, str(cut.films), f"{cut.auc.value:.3f} ({cut.auc.low:.3f} to {cut.auc.high:.3f})")
+        (cut.asked, cut.among, str(cut.images), f"{cut.auc.value:.3f} ({cut.auc.low:.3f} to {cut.auc.high:.3f})")
         for cut in cuts
     )
     columns = ("what style tells", "among", "films", "AUC (95 % interval)")

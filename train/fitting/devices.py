@@ -26,7 +26,7 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def settle(seed: int) -> None:
+def make_deterministic(seed: int) -> None:
     """Same seed, same network: deterministic operations, every random generator from `seed`."""
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)

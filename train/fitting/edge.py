@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.augmentation.training import changed
-from train.augmentation.worse_exposures import worse_exposures
-from train.calibration.ood_threshold import fit_known, outlier_threshold
-from train.calibration.operating_point import NONE_HELD, Held
-from train.data.dataset import Films
+from train.augmentation.worse_exposures import corrupted_copies
+from train.calibration.ood_threshold import fit_ood_rule, outlier_threshold
+from train.calibration.operating_point import NO_HELD_OUT_LOGITS, HeldOutLogits
+from train.data.dataset import LabelledImages
 from train.data.selection import (
-    kinds,
-    only,
-    taught,
-    teaching,
-    together,
+    concatenate,
+    from_label_sources,
+    image_sources,
+    label_source_mask,
+    select,
 )
 from train.fitting.fine_tune import MEAN, fine_tune
 from train.fitting.frozen_features import (
@@ -36,11 +36,11 @@ from train.fitting.frozen_features import (
     standards,
 )
 from train.fitting.history import Step
-from train.fitting.linear_probe import Lessons, fit_rule, held_out_logits
+from train.fitting.linear_probe import ProbeTrainingSet, fit_linear_probe, held_out_logits
 from train.fitting.weight_averaging import Mean, mean_of
 from train.networks.efficientnet_lite0 import BLOCKS, backbone, block_output
 from train.networks.evidence_head import at_224, evidence_network
-from train.networks.predictor import Trained, answers
+from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe, edge_network
 
 Floats = NDArray[np.float64]
@@ -54,10 +54,10 @@ class Edge:
     `stressed` are the same films as worse exposures; none where only rules that saw some of them could judge them.
     """
 
-    trained: Trained
-    operating: Films
+    predictor: Predictor
+    operating: LabelledImages
     operating_logits: Floats
-    stressed: Held
+    corrupted: HeldOutLogits
     outlier_threshold: float
     evidence_blocks: tuple[int, ...]
     history: list[Step]
@@ -65,50 +65,53 @@ class Edge:
 
 def train_edge(
     recipe: Recipe,
-    films: Mapping[str, Films],
+    parts: Mapping[str, LabelledImages],
     seed: int,
     *,
     on_step: Callable[[Step], None],
     checkpoints: Path | None = None,
 ) -> Edge:
     """Train on films["train"], and on films["operating"] what needs films that did not train."""
-    lessons = taught(recipe, films["train"])
-    if len(lessons) >= recipe.fine_tune.at_least_films:
-        return _tuned(recipe, films, lessons, seed, on_step, checkpoints)
-    return _ruled(recipe, films, seed)
+    training_set = from_label_sources(recipe, parts["train"])
+    if len(training_set) >= recipe.fine_tune.min_images:
+        return _tuned(recipe, parts, training_set, seed, on_step, checkpoints)
+    return _ruled(recipe, parts, seed)
 
 
 def _tuned(  # noqa: PLR0917 - what train_edge was given
     recipe: Recipe,
-    films: Mapping[str, Films],
-    lessons: Films,
+    parts: Mapping[str, LabelledImages],
+    training_set: LabelledImages,
     seed: int,
     on_step: Callable[[Step], None],
     checkpoints: Path | None,
 ) -> Edge:
-    found = fine_tune(recipe, lessons, seed, on_step=on_step, checkpoints=checkpoints)
+    found = fine_tune(recipe, training_set, seed, on_step=on_step, checkpoints=checkpoints)
     mean = Mean(body=_plain(recipe, found.body), weight=found.weight, bias=found.bias)
-    return _settled(recipe, films, mean, found.history)
+    return _settled(recipe, parts, mean, found.history)
 
 
-def blend_edge(recipe: Recipe, films: Mapping[str, Films], networks: Sequence[Trained]) -> Edge:
+def average_edge(recipe: Recipe, parts: Mapping[str, LabelledImages], networks: Sequence[Predictor]) -> Edge:
     """The mean of fine-tuned networks of several seeds, with rules of its own. See `train.fitting.weight_averaging`."""
-    return _settled(recipe, films, mean_of(recipe, networks, taught(recipe, films["train"])), [])
+    return _settled(recipe, parts, mean_of(recipe, networks, from_label_sources(recipe, parts["train"])), [])
 
 
-def _settled(recipe: Recipe, films: Mapping[str, Films], found: Mean, history: list[Step]) -> Edge:
+def _settled(recipe: Recipe, parts: Mapping[str, LabelledImages], found: Mean, history: list[Step]) -> Edge:
     means_of = partial(block_means, found.body, recipe=recipe)
-    trained = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, films["train"], means_of)
-    operating = taught(recipe, films["operating"])
-    worse, whose = worse_exposures(operating.images, recipe.operating_point.stress_copies)
-    logits = answers(trained, np.concatenate([operating.images, worse])).logits
+    predictor = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, parts["train"], means_of)
+    operating = from_label_sources(recipe, parts["operating"])
+    worse, whose = corrupted_copies(operating.images, recipe.operating_point.corrupted_copies)
+    logits = predict(predictor, np.concatenate([operating.images, worse])).logits
     clean = len(operating)
     return Edge(
-        trained=trained, operating=operating, operating_logits=logits[:clean],
-        stressed=Held(logits=logits[clean:], labels=operating.labels[whose]),
-        outlier_threshold=_threshold(recipe, trained, films["operating"]), evidence_blocks=(BLOCKS,),
+        predictor=predictor,
+        operating=operating,
+        operating_logits=logits[:clean],
+        corrupted=HeldOutLogits(logits=logits[clean:], labels=operating.labels[whose]),
+        outlier_threshold=_threshold(recipe, predictor, parts["operating"]),
+        evidence_blocks=(BLOCKS,),
         history=history,
-    )  # fmt: skip
+    )
 
 
 def _plain(recipe: Recipe, tuned: keras.Model) -> keras.Model:
@@ -118,50 +121,58 @@ def _plain(recipe: Recipe, tuned: keras.Model) -> keras.Model:
     return body
 
 
-def _ruled(recipe: Recipe, films: Mapping[str, Films], seed: int) -> Edge:
+def _ruled(recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int) -> Edge:
     """The rule learns from both parts; its logits on them come from rules that saw none of the patient's films."""
-    both = together(films["train"], films["operating"])
-    features, blocks = Untrained(recipe, films["train"]), recipe.rule.blocks
+    both = concatenate(parts["train"], parts["operating"])
+    features, blocks = Untrained(recipe, parts["train"]), recipe.rule.blocks
     means = features.means(blocks, both.images)
-    lessons = _lessons(recipe, both, _wide(means), features.noise(blocks, both.images))
-    lessons = replace(lessons, changes=_changes(recipe, features, taught(recipe, both), lessons.means))
-    rule = fit_rule(lessons, recipe.rule)
+    training_set = _lessons(recipe, both, _wide(means), features.noise(blocks, both.images))
+    training_set = replace(
+        training_set, changes=_changes(recipe, features, from_label_sources(recipe, both), training_set.means)
+    )
+    rule = fit_linear_probe(training_set, recipe.rule)
     ends = np.cumsum([0, *(means[block].shape[1] for block in blocks)])
     weights = {block: rule.weights[a:b].astype(np.float32) for block, a, b in zip(blocks, ends, ends[1:], strict=False)}
-    trained = _assembled(recipe, features.body, weights, rule.bias, films["train"], features.means)
-    trained = replace(trained, on_grid=features.on_grid)
+    predictor = _assembled(recipe, features.body, weights, rule.bias, parts["train"], features.means)
+    predictor = replace(predictor, fake_quantized=features.fake_quantized)
     return Edge(
-        trained=trained, operating=only(both, teaching(recipe, both)),
-        operating_logits=held_out_logits(lessons, recipe.rule, seed), stressed=NONE_HELD,
-        outlier_threshold=_threshold(recipe, trained, films["operating"]), evidence_blocks=blocks, history=[],
-    )  # fmt: skip
+        predictor=predictor,
+        operating=select(both, label_source_mask(recipe, both)),
+        operating_logits=held_out_logits(training_set, recipe.rule, seed),
+        corrupted=NO_HELD_OUT_LOGITS,
+        outlier_threshold=_threshold(recipe, predictor, parts["operating"]),
+        evidence_blocks=blocks,
+        history=[],
+    )
 
 
 def _wide(means: Means) -> Floats:
     return np.concatenate(list(means.values()), axis=1).astype(np.float64)
 
 
-def _changes(recipe: Recipe, features: Untrained, films: Films, means: Floats) -> Floats | None:
+def _changes(recipe: Recipe, features: Untrained, dataset: LabelledImages, means: Floats) -> Floats | None:
     """What other exposures of `films` add to their `means` (n, k): (copies, n, k). None where the rule does not ask."""
     if not recipe.rule.change_penalty:
         return None
     times = recipe.rule.copies
-    copies = _copies(recipe, films, times, np.random.default_rng(11))
+    copies = _copies(recipe, dataset, times, np.random.default_rng(11))
     return _wide(features.means(recipe.rule.blocks, copies)).reshape(times, *means.shape) - means
 
 
-def _lessons(recipe: Recipe, films: Films, means: Floats, noise: Means | None) -> Lessons:
-    teach, source = teaching(recipe, films), kinds(films)
+def _lessons(recipe: Recipe, dataset: LabelledImages, means: Floats, noise: Means | None) -> ProbeTrainingSet:
+    teach, source = label_source_mask(recipe, dataset), image_sources(dataset)
     others = [
-        (label, means[~teach & (source == name) & (films.labels == label)])
+        (label, means[~teach & (source == name) & (dataset.labels == label)])
         for name in np.unique(source[~teach])
         for label in (0, 1)
     ]
-    return Lessons(
-        means=means[teach], labels=films.labels[teach], groups=np.array(films.patients)[teach],
+    return ProbeTrainingSet(
+        means=means[teach],
+        labels=dataset.labels[teach],
+        groups=np.array(dataset.patients)[teach],
         others=tuple((label, theirs) for label, theirs in others if len(theirs)),
         noise=None if noise is None else _wide(noise),
-    )  # fmt: skip
+    )
 
 
 def _assembled(  # noqa: PLR0917 - what a network is made of
@@ -169,17 +180,17 @@ def _assembled(  # noqa: PLR0917 - what a network is made of
     body: keras.Model,
     weights: Mapping[int, NDArray[np.float32]],
     bias: float,
-    films: Films,
+    dataset: LabelledImages,
     means_of: MeansOf,
-) -> Trained:
+) -> Predictor:
     """Body, evidence and features in one network, and the rule that knows the training films."""
-    known, whose = known_films(recipe, films)
+    known, whose = in_distribution_images(recipe, dataset)
     means = means_of(edge_network(recipe).outlier_blocks, known)
     features = standards(means)
     standard = [(means[block] - mean) / spread for block, (mean, spread) in features.items()]
-    outliers = fit_known(np.concatenate(standard, axis=1), whose)
+    outliers = fit_ood_rule(np.concatenate(standard, axis=1), whose)
     network = assemble(body, weights, features)
-    return Trained(network=network, mean=MEAN, tone=recipe.tone, bias=bias, outliers=outliers)
+    return Predictor(network=network, mean=MEAN, tone=recipe.tone, bias=bias, outliers=outliers)
 
 
 def assemble(
@@ -191,7 +202,7 @@ def assemble(
     return at_224(evidence_network(body, weights, features))
 
 
-def skeleton(recipe: Recipe, evidence_blocks: tuple[int, ...]) -> keras.Model:
+def empty_edge_network(recipe: Recipe, evidence_blocks: tuple[int, ...]) -> keras.Model:
     """The edge network without its weights, for `load_weights`."""
     section = edge_network(recipe)
     body = backbone(size=section.side)
@@ -201,26 +212,26 @@ def skeleton(recipe: Recipe, evidence_blocks: tuple[int, ...]) -> keras.Model:
     return assemble(body, {block: nothing[block] for block in evidence_blocks}, features)
 
 
-def known_films(recipe: Recipe, films: Films) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
+def in_distribution_images(recipe: Recipe, dataset: LabelledImages) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     """Films and their changed copies, uint8 (m, 224, 224), and the kind of each (m,)."""
     times = recipe.outliers.copies
-    copies = _copies(recipe, films, times, np.random.default_rng(7))
-    return np.concatenate([films.images, copies]), np.tile(kinds(films), 1 + times)
+    copies = _copies(recipe, dataset, times, np.random.default_rng(7))
+    return np.concatenate([dataset.images, copies]), np.tile(image_sources(dataset), 1 + times)
 
 
-def _copies(recipe: Recipe, films: Films, times: int, random: np.random.Generator) -> NDArray[np.uint8]:
+def _copies(recipe: Recipe, dataset: LabelledImages, times: int, random: np.random.Generator) -> NDArray[np.uint8]:
     """All films changed, then all again: uint8 (times * n, 224, 224)."""
-    others = films.images
+    others = dataset.images
     found = [
-        changed(recipe.augment, film, others[random.integers(len(films))], random)
+        changed(recipe.augment, image, others[random.integers(len(dataset))], random)
         for _ in range(times)
-        for film in films.images
+        for image in dataset.images
     ]
     return np.array(found, np.uint8).reshape(-1, *others.shape[1:])
 
 
-def _threshold(recipe: Recipe, trained: Trained, films: Films) -> float:
-    section, distances = recipe.outliers, answers(trained, films.images).distances
+def _threshold(recipe: Recipe, predictor: Predictor, dataset: LabelledImages) -> float:
+    section, distances = recipe.outliers, predict(predictor, dataset.images).distances
     if distances is None:
         raise TypeError("the network has no features")
-    return outlier_threshold(distances, kinds(films), section.false_alarms, section.margin)
+    return outlier_threshold(distances, image_sources(dataset), section.false_alarms, section.margin)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from device.preprocess.intensity import normalize_intensity
 from train.augmentation.training import changed
 from train.data.acquisition_style import sampling_weights, style_chances
-from train.data.dataset import Films
+from train.data.dataset import LabelledImages
 from train.fitting.devices import precision, strategy
-from train.fitting.history import Recorder, Step
+from train.fitting.history import Step, StepRecorder
 from train.networks.efficientnet_lite0 import BLOCKS, backbone, load_imagenet
 from train.recipe import Recipe, edge_network
 
@@ -42,17 +42,22 @@ class Tuned:
 
 
 def fine_tune(
-    recipe: Recipe, films: Films, seed: int, *, on_step: Callable[[Step], None], checkpoints: Path | None = None
+    recipe: Recipe,
+    dataset: LabelledImages,
+    seed: int,
+    *,
+    on_step: Callable[[Step], None],
+    checkpoints: Path | None = None,
 ) -> Tuned:
     """Train on `films`. On a machine with several GPUs each takes a share of every batch."""
     section = recipe.fine_tune
-    steps = steps_per_epoch(recipe, len(films))
-    draws = _draws(recipe, films, seed)
+    steps = steps_per_epoch(recipe, len(dataset))
+    draws = _draws(recipe, dataset, seed)
     with precision(mixed=recipe.mixed_precision), strategy().scope():
         network = classifier(recipe, steps * section.epochs)
     average = _Average(network, section.average, section.average_every)
     begun = 0 if checkpoints is None else _resumed(checkpoints, network, average)
-    recorder = Recorder(section.epochs * steps, on_step, done=begun * steps)
+    recorder = StepRecorder(section.epochs * steps, on_step, done=begun * steps)
     for epoch in range(begun, section.epochs):
         batches = _batches(recipe, draws, epoch, steps)
         network.fit(
@@ -60,15 +65,15 @@ def fine_tune(
         )
         if checkpoints is not None:
             _keep(checkpoints, network, average, epoch + 1)
-    average.settle()
+    average.apply()
     weight, bias = network.get_layer("logit").get_weights()
     return Tuned(body=network.get_layer("body"), weight=weight[:, 0], bias=float(bias[0]), history=recorder.history)
 
 
-def _draws(recipe: Recipe, films: Films, seed: int) -> Draws:
+def _draws(recipe: Recipe, dataset: LabelledImages, seed: int) -> Draws:
     power = recipe.fine_tune.style_power
-    chances = style_chances(films.images, films.labels, films.patients, seed) if power else None
-    return Draws(films=films, weights=sampling_weights(films.labels, chances, power), seed=seed)
+    chances = style_chances(dataset.images, dataset.labels, dataset.patients, seed) if power else None
+    return Draws(dataset=dataset, weights=sampling_weights(dataset.labels, chances, power), seed=seed)
 
 
 def steps_per_epoch(recipe: Recipe, count: int) -> int:
@@ -83,12 +88,12 @@ def classifier(recipe: Recipe, steps: int) -> keras.Model:
     load_imagenet(body)
     body.name = "body"
     freeze(body, section.frozen_blocks)
-    film = keras.Input((224, 224, 1), name="film")
-    x = keras.layers.Resizing(network.side, network.side, interpolation="bilinear", name="resize")(film)
+    image = keras.Input((224, 224, 1), name="film")
+    x = keras.layers.Resizing(network.side, network.side, interpolation="bilinear", name="resize")(image)
     x = keras.layers.GlobalAveragePooling2D(name="means")(body(x))
     x = keras.layers.Dropout(section.dropout, name="dropout")(x)
     logit = keras.layers.Dense(1, dtype="float32", name="logit")(x)
-    model = keras.Model(film, logit, name="tuning")
+    model = keras.Model(image, logit, name="tuning")
     model.compile(
         optimizer=_adamw(recipe, model, steps),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
@@ -116,9 +121,12 @@ def _adamw(recipe: Recipe, model: keras.Model, steps: int) -> keras.optimizers.O
     section = recipe.fine_tune
     warm_up = max(1, steps // 10)
     rate = keras.optimizers.schedules.CosineDecay(
-        section.learning_rate / 10, max(1, steps - warm_up), alpha=0.02,
-        warmup_target=section.learning_rate, warmup_steps=warm_up,
-    )  # fmt: skip
+        section.learning_rate / 10,
+        max(1, steps - warm_up),
+        alpha=0.02,
+        warmup_target=section.learning_rate,
+        warmup_steps=warm_up,
+    )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=section.weight_decay, global_clipnorm=section.clip_norm)
     optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) == 1])
     return optimizer
@@ -128,40 +136,40 @@ def _adamw(recipe: Recipe, model: keras.Model, steps: int) -> keras.optimizers.O
 class Draws:
     """Which films are seen when. `weights` (n,): the chance of each film to be drawn."""
 
-    films: Films
+    dataset: LabelledImages
     weights: NDArray[np.float64]
     seed: int
 
     def epoch(self, epoch: int, count: int) -> Iterator[tuple[int, int, int]]:
         """(film, another film, seed of its changes), `count` times; the same for the same seed and epoch."""
         random = np.random.default_rng((self.seed, epoch))
-        drawn = random.choice(len(self.films), (count, 2), p=self.weights)
+        drawn = random.choice(len(self.dataset), (count, 2), p=self.weights)
         seeds = random.integers(0, 2**31, count)
         yield from zip(drawn[:, 0].tolist(), drawn[:, 1].tolist(), seeds.tolist(), strict=True)
 
 
-def batches_of(recipe: Recipe, films: Films, epoch: int, steps: int, *, seed: int) -> tf.data.Dataset:
+def batches_of(recipe: Recipe, dataset: LabelledImages, epoch: int, steps: int, *, seed: int) -> tf.data.Dataset:
     """What `fine_tune` would show in one epoch: (float32 films, float32 targets (n, 1)), changed, mixed, in tone."""
-    return _batches(recipe, _draws(recipe, films, seed), epoch, steps)
+    return _batches(recipe, _draws(recipe, dataset, seed), epoch, steps)
 
 
 def _batches(recipe: Recipe, draws: Draws, epoch: int, steps: int) -> tf.data.Dataset:
     """(float32 films, float32 labels (n, 1)). Films stay uint8 until they are a batch: a quarter of the memory."""
-    section, images, labels = recipe.fine_tune, draws.films.images, draws.films.labels
+    section, images, labels = recipe.fine_tune, draws.dataset.images, draws.dataset.labels
     order = np.array(list(draws.epoch(epoch, steps * recipe.batch_size)), np.int64)
 
-    def film(row: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def image(row: NDArray[np.int64]) -> NDArray[np.uint8]:
         random = np.random.default_rng(int(row[2]))
         return normalize_intensity(changed(recipe.augment, images[row[0]], images[row[1]], random), recipe.tone)[
             ..., None
         ]
 
     def load(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        loaded = tf.ensure_shape(tf.numpy_function(film, [row], tf.uint8, stateful=False), (*images.shape[1:], 1))
+        loaded = tf.ensure_shape(tf.numpy_function(image, [row], tf.uint8, stateful=False), (*images.shape[1:], 1))
         return loaded, tf.cast(tf.gather(labels, row[0]), tf.float32)
 
-    def ready(films: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return (tf.cast(films, tf.float32) - MEAN) / GREY_MAX, smoothed(targets, section.smoothing)
+    def ready(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (tf.cast(images, tf.float32) - MEAN) / GREY_MAX, smoothed(targets, section.smoothing)
 
     data = tf.data.Dataset.from_tensor_slices(order).map(load, num_parallel_calls=2, deterministic=True)
     data = data.batch(recipe.batch_size, drop_remainder=True).map(ready)
@@ -178,13 +186,13 @@ def smoothed(labels: tf.Tensor, smoothing: float) -> tf.Tensor:
 
 def mixed(batch: tuple[tf.Tensor, tf.Tensor], share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Each film and target with a share of its neighbour's (Zhang et al. 2018, arXiv:1710.09412)."""
-    films, targets = batch
+    images, targets = batch
     keep = tf.maximum(share, 1 - share)
-    return keep * films + (1 - keep) * tf.roll(films, 1, 0), keep * targets + (1 - keep) * tf.roll(targets, 1, 0)
+    return keep * images + (1 - keep) * tf.roll(images, 1, 0), keep * targets + (1 - keep) * tf.roll(targets, 1, 0)
 
 
 class _Average(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Polyak's average of the weights; `settle` puts it in their place."""
+    """Polyak's average of the weights; `apply` puts it in their place."""
 
     def __init__(self, network: keras.Model, memory: float, every: int) -> None:
         super().__init__()
@@ -203,7 +211,7 @@ class _Average(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         old = self.values or weights
         self.values = [memory * a + (1 - memory) * b for a, b in zip(old, weights, strict=True)]
 
-    def settle(self) -> None:
+    def apply(self) -> None:
         """Give the network the averaged weights."""
         if self.values:
             self.network.set_weights(self.values)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from device.preprocess.intensity import normalize_intensity
 from train.augmentation.training import changed
-from train.data.dataset import Films
-from train.fitting.devices import precision, settle, strategy
-from train.fitting.history import Recorder, Step
+from train.data.dataset import LabelledImages
+from train.fitting.devices import make_deterministic, precision, strategy
+from train.fitting.history import Step, StepRecorder
 from train.networks.study_cnn import GREY_MAX, build, sgdm
 from train.recipe import Recipe, StudyNetwork
 
@@ -32,10 +32,12 @@ class Fitted:
     history: list[Step] = field(default_factory=list)
 
 
-def fit(recipe: Recipe, films: Films, seed: int, *, on_step: Callable[[Step], None] = lambda _: None) -> Fitted:
+def fit(
+    recipe: Recipe, dataset: LabelledImages, seed: int, *, on_step: Callable[[Step], None] = lambda _: None
+) -> Fitted:
     """Train one network from scratch. On a machine with several GPUs each takes a share of every batch."""
-    settle(seed)
-    mean, shape = grey_mean(films.images), (*films.images.shape[1:], 1)
+    make_deterministic(seed)
+    mean, shape = grey_mean(dataset.images), (*dataset.images.shape[1:], 1)
     with precision(mixed=recipe.mixed_precision), strategy().scope():
         network = build(study_network(recipe), recipe.optimizer, shape=shape)
         network.compile(
@@ -43,8 +45,8 @@ def fit(recipe: Recipe, films: Films, seed: int, *, on_step: Callable[[Step], No
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
-    recorder = Recorder(recipe.epochs * steps_per_epoch(recipe, len(films)), on_step)
-    batches = training_batches(recipe, films, seed, mean)
+    recorder = StepRecorder(recipe.epochs * steps_per_epoch(recipe, len(dataset)), on_step)
+    batches = training_batches(recipe, dataset, seed, mean)
     network.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[recorder])
     # On one device and in float32 again: a network spread over several answers every film once on each.
     plain = build(study_network(recipe), recipe.optimizer, shape=shape)
@@ -69,15 +71,15 @@ def steps_per_epoch(recipe: Recipe, count: int) -> int:
     return count // recipe.batch_size if recipe.drop_remainder else -(-count // recipe.batch_size)
 
 
-def training_batches(recipe: Recipe, films: Films, seed: int, mean: float) -> tf.data.Dataset:
+def training_batches(recipe: Recipe, dataset: LabelledImages, seed: int, mean: float) -> tf.data.Dataset:
     """Batches of (float32 films, labels). Kept as uint8 and cast after batching: a quarter of the memory."""
-    order = np.arange(len(films))
+    order = np.arange(len(dataset))
     if recipe.shuffle != "never":
         order = np.random.default_rng(seed).permutation(order)
-    images = _prepared(recipe, films.images, seed)
-    data = tf.data.Dataset.from_tensor_slices((images[order][..., None], films.labels[order]))
+    images = _prepared(recipe, dataset.images, seed)
+    data = tf.data.Dataset.from_tensor_slices((images[order][..., None], dataset.labels[order]))
     if recipe.shuffle == "every-epoch":
-        data = data.shuffle(len(films), seed=seed, reshuffle_each_iteration=True)
+        data = data.shuffle(len(dataset), seed=seed, reshuffle_each_iteration=True)
     data = data.batch(recipe.batch_size, drop_remainder=recipe.drop_remainder)
     return data.map(lambda x, y: ((tf.cast(x, tf.float32) - mean) / GREY_MAX, y)).prefetch(2)
 
@@ -90,7 +92,7 @@ def _prepared(recipe: Recipe, images: NDArray[np.uint8], seed: int) -> NDArray[n
     others = random.permutation(len(images))
     return np.stack(
         [
-            normalize_intensity(changed(recipe.augment, film, images[other], random), recipe.tone)
-            for film, other in zip(images, others, strict=True)
+            normalize_intensity(changed(recipe.augment, image, images[other], random), recipe.tone)
+            for image, other in zip(images, others, strict=True)
         ]
     )

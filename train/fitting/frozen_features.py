@@ -13,13 +13,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dataset import Films
+from train.data.dataset import LabelledImages
 from train.fitting.fine_tune import MEAN
 from train.fitting.int8_features import (
     Int8Means,
-    calibration_films,
-    put_on_grid,
-    toned,
+    calibration_images,
+    equalize_and_fake_quantize,
+    normalized_images,
 )
 from train.networks.efficientnet_lite0 import backbone, block_output, load_imagenet
 from train.networks.predictor import network_input
@@ -38,36 +38,38 @@ _REMEMBERED: dict[str, Any] = {}
 class Untrained:
     """The features of a recipe. `films` are the training films: some of them tell int8's ranges."""
 
-    def __init__(self, recipe: Recipe, films: Films) -> None:
-        self.on_grid = recipe.rule.noise_penalty > 0
+    def __init__(self, recipe: Recipe, dataset: LabelledImages) -> None:
+        self.fake_quantized = recipe.rule.noise_penalty > 0
         self.body = backbone(size=edge_network(recipe).side)
         self._recipe = recipe
-        images, digests = calibration_films(films)
-        self._shown = toned(images, recipe.tone)
-        self._name = f"{edge_network(recipe).side} {recipe.tone} {digests if self.on_grid else ''}"
+        images, digests = calibration_images(dataset)
+        self._shown = normalized_images(images, recipe.tone)
+        self._name = f"{edge_network(recipe).side} {recipe.tone} {digests if self.fake_quantized else ''}"
         self.body.set_weights(_remembered(f"body {self._name}", self._weights))
 
     def _weights(self) -> list[NDArray[np.float32]]:
         load_imagenet(self.body)
-        if self.on_grid:
-            put_on_grid(self.body, self._shown, mean=MEAN)
+        if self.fake_quantized:
+            equalize_and_fake_quantize(self.body, self._shown, mean=MEAN)
         weights: list[NDArray[np.float32]] = self.body.get_weights()
         return weights
 
-    def means(self, blocks: tuple[int, ...], films: Images) -> Means:
+    def means(self, blocks: tuple[int, ...], images: Images) -> Means:
         """Each block's channel means, see `block_means`."""
-        asked = f"means {self._name} {blocks} {_content(films)}"
-        return _remembered(asked, lambda: block_means(self.body, blocks, films, self._recipe))
+        asked = f"means {self._name} {blocks} {_content(images)}"
+        return _remembered(asked, lambda: block_means(self.body, blocks, images, self._recipe))
 
-    def noise(self, blocks: tuple[int, ...], films: Images) -> Means | None:
+    def noise(self, blocks: tuple[int, ...], images: Images) -> Means | None:
         """What int8 adds to those means; None where the rule does not ask."""
-        if not self.on_grid:
+        if not self.fake_quantized:
             return None
-        return _remembered(f"noise {self._name} {blocks} {_content(films)}", lambda: self._noise(blocks, films))
+        return _remembered(f"noise {self._name} {blocks} {_content(images)}", lambda: self._noise(blocks, images))
 
-    def _noise(self, blocks: tuple[int, ...], films: Images) -> Means:
-        means = self.means(blocks, films)
-        said = Int8Means(self.body, standards(means), self._shown, mean=MEAN).of(toned(films, self._recipe.tone))
+    def _noise(self, blocks: tuple[int, ...], images: Images) -> Means:
+        means = self.means(blocks, images)
+        said = Int8Means(self.body, standards(means), self._shown, mean=MEAN).of(
+            normalized_images(images, self._recipe.tone)
+        )
         return {block: said[block] - means[block] for block in blocks}
 
 
@@ -78,8 +80,8 @@ def _remembered(asked: str, find: Callable[[], Found]) -> Found:
     return found
 
 
-def _content(films: Images) -> str:
-    return f"{films.shape} {hashlib.sha256(films.tobytes()).hexdigest()}"
+def _content(images: Images) -> str:
+    return f"{images.shape} {hashlib.sha256(images.tobytes()).hexdigest()}"
 
 
 def standards(means: Means) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -87,15 +89,15 @@ def standards(means: Means) -> dict[int, tuple[NDArray[np.float32], NDArray[np.f
     return {block: (found.mean(axis=0), found.std(axis=0) + LEAST_SPREAD) for block, found in means.items()}
 
 
-def block_means(body: keras.Model, blocks: tuple[int, ...], films: Images, recipe: Recipe) -> Means:
+def block_means(body: keras.Model, blocks: tuple[int, ...], images: Images, recipe: Recipe) -> Means:
     """Each block's channel means (n, channels) of `films` uint8 (n, 224, 224) as preprocessed."""
     side = edge_network(recipe).side
     taps = keras.Model(body.input, [keras.ops.mean(block_output(body, k), axis=(1, 2)) for k in blocks])
-    film = keras.Input((224, 224, 1))
-    network = keras.Model(film, taps(keras.layers.Resizing(side, side, interpolation="bilinear")(film)))
+    image = keras.Input((224, 224, 1))
+    network = keras.Model(image, taps(keras.layers.Resizing(side, side, interpolation="bilinear")(image)))
     found = []
-    for start in range(0, len(films), BATCH):
-        batch = network_input(films[start : start + BATCH], mean=MEAN, tone=recipe.tone)
+    for start in range(0, len(images), BATCH):
+        batch = network_input(images[start : start + BATCH], mean=MEAN, tone=recipe.tone)
         out = network.predict_on_batch(batch)
         found.append([np.asarray(part) for part in (out if isinstance(out, list | tuple) else [out])])
     return {block: np.concatenate(parts) for block, parts in zip(blocks, zip(*found, strict=True), strict=True)}

@@ -24,7 +24,7 @@ class Step:
     learning_rate: float
 
 
-class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+class StepRecorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Writes down each batch's own loss and accuracy, as the study's training figure shows them."""
 
     def __init__(self, steps: int, on_step: Callable[[Step], None], *, done: int = 0) -> None:

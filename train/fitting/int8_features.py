@@ -15,29 +15,29 @@ from numpy.typing import NDArray
 
 from device.inference.backends.engine import build_engine
 from device.preprocess.intensity import IntensityNormalization, normalize_intensity
-from train.data.dataset import Films
+from train.data.dataset import LabelledImages
 from train.networks.evidence_head import at_224, standard_means
 from train.networks.predictor import network_input
 from train.quantization.converter import output_order, to_int8
-from train.quantization.cross_layer_equalization import equalised, on_grid
+from train.quantization.cross_layer_equalization import equalize_for_int8, fake_quantized
 
-CALIBRATION_FILMS = 200
+CALIBRATION_IMAGES = 200
 """Training films that set the int8 ranges; they are kept with the run."""
 Means = Mapping[int, NDArray[np.float32]]
 Stats = Mapping[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
-def calibration_films(films: Films) -> tuple[NDArray[np.uint8], list[str]]:
+def calibration_images(dataset: LabelledImages) -> tuple[NDArray[np.uint8], list[str]]:
     """A fixed choice of training films, as many of each class as there are, and their digests."""
     random = np.random.default_rng(0)
-    groups = [random.permutation(np.flatnonzero(films.labels == label)) for label in (0, 1)]
-    chosen = np.sort(np.concatenate([group[: CALIBRATION_FILMS // 2] for group in groups]))
-    return films.images[chosen], [films.digests[index] for index in chosen]
+    groups = [random.permutation(np.flatnonzero(dataset.labels == label)) for label in (0, 1)]
+    chosen = np.sort(np.concatenate([group[: CALIBRATION_IMAGES // 2] for group in groups]))
+    return dataset.images[chosen], [dataset.digests[index] for index in chosen]
 
 
-def toned(films: NDArray[np.uint8], tone: IntensityNormalization) -> NDArray[np.uint8]:
+def normalized_images(images: NDArray[np.uint8], tone: IntensityNormalization) -> NDArray[np.uint8]:
     """`films` uint8 (n, rows, columns) as the network is to see them."""
-    return np.stack([normalize_intensity(film, tone) for film in films])
+    return np.stack([normalize_intensity(image, tone) for image in images])
 
 
 def as_int8(shown: NDArray[np.uint8]) -> NDArray[np.int8]:
@@ -45,11 +45,11 @@ def as_int8(shown: NDArray[np.uint8]) -> NDArray[np.int8]:
     return (shown.astype(np.int16) - 128).astype(np.int8)[..., None]
 
 
-def put_on_grid(body: keras.Model, shown: NDArray[np.uint8], *, mean: float) -> None:
+def equalize_and_fake_quantize(body: keras.Model, shown: NDArray[np.uint8], *, mean: float) -> None:
     """Equalise `body` and round its kernels in place. `shown` uint8 (n, 224, 224), toned, tell its channels' ranges."""
     small = keras.layers.Resizing(*body.input.shape[1:3], interpolation="bilinear")
-    equalised(body, np.asarray(small(network_input(shown, mean=mean, tone="none")), np.float32))
-    on_grid(body)
+    equalize_for_int8(body, np.asarray(small(network_input(shown, mean=mean, tone="none")), np.float32))
+    fake_quantized(body)
 
 
 class Int8Means:
@@ -66,7 +66,7 @@ class Int8Means:
 
     def of(self, shown: NDArray[np.uint8]) -> dict[int, NDArray[np.float32]]:
         """By block, float32 (n, channels), of toned films uint8 (n, 224, 224)."""
-        said = [[part.ravel() for part in self._engine.run(film[None])] for film in as_int8(shown)]
+        said = [[part.ravel() for part in self._engine.run(image[None])] for image in as_int8(shown)]
         return {
             block: np.stack([parts[place] for parts in said]) * spread + mean
             for place, (block, (mean, spread)) in zip(self._order, self._stats.items(), strict=True)

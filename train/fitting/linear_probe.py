@@ -24,7 +24,7 @@ LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class LinearProbe:
     """logit = means @ `weights` (k,) + `bias`."""
 
     weights: Floats
@@ -37,7 +37,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lessons:
+class ProbeTrainingSet:
     """What a rule is fitted on: `means` (n, k), `labels` (n,), `groups` (n,) of patients, and films of other sources.
 
     `others` holds, for each other source of one label, that label and its films' means (m, k); `noise` (j, k) what int8
@@ -51,7 +51,7 @@ class Lessons:
     noise: Floats | None = None
     changes: Floats | None = None
 
-    def among(self, chosen: NDArray[np.int64]) -> Lessons:
+    def among(self, chosen: NDArray[np.int64]) -> ProbeTrainingSet:
         """The same with the chosen films; other sources and noise, which knows no label, stay."""
         changes = None if self.changes is None else self.changes[:, chosen]
         return replace(
@@ -59,22 +59,22 @@ class Lessons:
         )
 
 
-def fit_rule(lessons: Lessons, section: RuleSection) -> Rule:
+def fit_linear_probe(training_set: ProbeTrainingSet, section: RuleSection) -> LinearProbe:
     """On all of `lessons`."""
-    mean, spread = lessons.means.mean(axis=0), lessons.means.std(axis=0) + LEAST_SPREAD
-    standard = (lessons.means - mean) / spread
-    squeeze = _squeeze(lessons, spread, section)
-    found = LogisticRegression(C=section.c, max_iter=3000).fit(squeeze.apply(standard), lessons.labels)
+    mean, spread = training_set.means.mean(axis=0), training_set.means.std(axis=0) + LEAST_SPREAD
+    standard = (training_set.means - mean) / spread
+    squeeze = _squeeze(training_set, spread, section)
+    found = LogisticRegression(C=section.c, max_iter=3000).fit(squeeze.apply(standard), training_set.labels)
     weights = squeeze.apply(found.coef_.astype(np.float64))[0] / spread
-    return Rule(weights=weights, bias=float(found.intercept_[0] - weights @ mean))
+    return LinearProbe(weights=weights, bias=float(found.intercept_[0] - weights @ mean))
 
 
-def held_out_logits(lessons: Lessons, section: RuleSection, seed: int) -> Floats:
+def held_out_logits(training_set: ProbeTrainingSet, section: RuleSection, seed: int) -> Floats:
     """Logits (n,) of each film by a rule that saw none of its patient's films."""
     folds = StratifiedGroupKFold(section.folds, shuffle=True, random_state=seed)
-    logits = np.zeros(len(lessons.labels))
-    for shown, hidden in folds.split(lessons.means, lessons.labels, lessons.groups):
-        logits[hidden] = fit_rule(lessons.among(shown), section).logits(lessons.means[hidden])
+    logits = np.zeros(len(training_set.labels))
+    for shown, hidden in folds.split(training_set.means, training_set.labels, training_set.groups):
+        logits[hidden] = fit_linear_probe(training_set.among(shown), section).logits(training_set.means[hidden])
     return logits
 
 
@@ -90,27 +90,27 @@ class _Squeeze:
         return values + ((values @ self.axes) * self.shrink) @ self.axes.T
 
 
-def _squeeze(lessons: Lessons, spread: Floats, section: RuleSection) -> _Squeeze:
-    unwanted = np.concatenate([_source_differences(lessons, section), *_unwanted(lessons, section)])
+def _squeeze(training_set: ProbeTrainingSet, spread: Floats, section: RuleSection) -> _Squeeze:
+    unwanted = np.concatenate([_source_differences(training_set, section), *_unwanted(training_set, section)])
     axes, sizes, _ = np.linalg.svd((unwanted / spread).T, full_matrices=False)
     return _Squeeze(axes=axes, shrink=(1 + sizes**2) ** -0.5 - 1)
 
 
-def _source_differences(lessons: Lessons, section: RuleSection) -> Floats:
+def _source_differences(training_set: ProbeTrainingSet, section: RuleSection) -> Floats:
     """What must not count, (sources, k)."""
     found = [
-        others.mean(axis=0) - lessons.means[lessons.labels == label].mean(axis=0)
-        for label, others in lessons.others
+        others.mean(axis=0) - training_set.means[training_set.labels == label].mean(axis=0)
+        for label, others in training_set.others
         if len(others)
     ]
-    return section.source_penalty**0.5 * np.array(found).reshape(-1, lessons.means.shape[1])
+    return section.source_penalty**0.5 * np.array(found).reshape(-1, training_set.means.shape[1])
 
 
-def _unwanted(lessons: Lessons, section: RuleSection) -> Iterator[Floats]:
+def _unwanted(training_set: ProbeTrainingSet, section: RuleSection) -> Iterator[Floats]:
     """What films must not move by, (films, k) each: the sum of squares is the penalty."""
-    if lessons.noise is not None:
-        noise = lessons.noise - lessons.noise.mean(axis=0)
+    if training_set.noise is not None:
+        noise = training_set.noise - training_set.noise.mean(axis=0)
         yield (section.noise_penalty / len(noise)) ** 0.5 * noise
-    if lessons.changes is not None:
-        changes = lessons.changes.reshape(-1, lessons.means.shape[1])
+    if training_set.changes is not None:
+        changes = training_set.changes.reshape(-1, training_set.means.shape[1])
         yield (section.change_penalty / len(changes)) ** 0.5 * changes

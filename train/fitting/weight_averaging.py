@@ -14,11 +14,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dataset import Films
+from train.data.dataset import LabelledImages
 from train.fitting.fine_tune import batches_of, freeze, steps_per_epoch
 from train.networks.efficientnet_lite0 import BLOCKS, backbone
 from train.networks.evidence_head import share_weight
-from train.networks.predictor import Trained
+from train.networks.predictor import Predictor
 from train.recipe import Recipe, edge_network
 
 STATISTICS_MOMENTUM = 0.9
@@ -35,31 +35,31 @@ class Mean:
     bias: float
 
 
-def mean_of(recipe: Recipe, networks: Sequence[Trained], films: Films) -> Mean:
+def mean_of(recipe: Recipe, networks: Sequence[Predictor], dataset: LabelledImages) -> Mean:
     """Of at least two fine-tuned networks of one recipe. `films` are those that taught them."""
     if len(networks) < 2:
         raise ValueError(f"{len(networks)} network: a mean of at least two expected")
     body = backbone(size=edge_network(recipe).side)
-    inside = [trained.network.get_layer("edge_small") for trained in networks]
+    inside = [predictor.network.get_layer("edge_small") for predictor in networks]
     for layer in body.layers:
         theirs = [network.get_layer(layer.name).get_weights() for network in inside]
         layer.set_weights([np.mean(parts, axis=0) for parts in zip(*theirs, strict=True)])
-    measure_statistics(recipe, body, films)
+    measure_statistics(recipe, body, dataset)
     weight = np.mean([share_weight(network, BLOCKS) for network in inside], axis=0)
-    return Mean(body=body, weight=weight, bias=float(np.mean([trained.bias for trained in networks])))
+    return Mean(body=body, weight=weight, bias=float(np.mean([predictor.bias for predictor in networks])))
 
 
-def measure_statistics(recipe: Recipe, body: keras.Model, films: Films) -> None:
+def measure_statistics(recipe: Recipe, body: keras.Model, dataset: LabelledImages) -> None:
     """Give the batch norms of `body` the means and variances of changed training films; frozen blocks keep theirs."""
     freeze(body, recipe.fine_tune.frozen_blocks)
     norms = [layer for layer in body.layers if isinstance(layer, keras.layers.BatchNormalization)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = STATISTICS_MOMENTUM
-    film = keras.Input((*films.images.shape[1:], 1))
+    image = keras.Input((*dataset.images.shape[1:], 1))
     side = edge_network(recipe).side
-    network = keras.Model(film, body(keras.layers.Resizing(side, side, interpolation="bilinear")(film)))
-    for batch, _ in batches_of(recipe, films, EPOCH, steps_per_epoch(recipe, len(films)) // 2 + 1, seed=0):
+    network = keras.Model(image, body(keras.layers.Resizing(side, side, interpolation="bilinear")(image)))
+    for batch, _ in batches_of(recipe, dataset, EPOCH, steps_per_epoch(recipe, len(dataset)) // 2 + 1, seed=0):
         network(batch, training=True)
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum

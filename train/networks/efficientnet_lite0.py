@@ -12,9 +12,14 @@ import keras
 import numpy as np
 
 STAGES = (
-    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
-)  # fmt: skip
+)
 """(blocks, kernel, stride, expansion, filters)."""
 BLOCKS = sum(stage[0] for stage in STAGES)
 STEM_FILTERS, HEAD_FILTERS = 32, 1280

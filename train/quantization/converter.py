@@ -22,25 +22,25 @@ from device.host.stderr import silenced_output
 from train.networks.predictor import network_input
 
 
-def to_int8(network: keras.Model, films: NDArray[np.uint8], *, mean: float) -> bytes:
+def to_int8(network: keras.Model, images: NDArray[np.uint8], *, mean: float) -> bytes:
     """`films` uint8 (n, rows, columns) set the ranges of the layers. `mean` is the grey value that is zero inside."""
-    with int8_converter(network, films, mean=mean) as converter:
+    with int8_converter(network, images, mean=mean) as converter:
         converted: bytes = converter.convert()
     return converted
 
 
 @contextlib.contextmanager
-def int8_converter(network: keras.Model | Path, films: NDArray[np.uint8], *, mean: float) -> Iterator[Any]:
+def int8_converter(network: keras.Model | Path, images: NDArray[np.uint8], *, mean: float) -> Iterator[Any]:
     """TensorFlow's converter with all that a box needs set; it may be used until the block ends.
 
     `network` may be the folder of a SavedModel that takes float32 (1, rows, columns, 1).
     """
     with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder, silenced_output():
         if not isinstance(network, Path):
-            _save(network, (1, *films.shape[1:], 1), Path(folder))
+            _save(network, (1, *images.shape[1:], 1), Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(str(network) if isinstance(network, Path) else folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _calibration(films, mean)
+        converter.representative_dataset = lambda: _calibration(images, mean)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
@@ -51,8 +51,8 @@ def int8_converter(network: keras.Model | Path, films: NDArray[np.uint8], *, mea
 
 def _save(network: keras.Model, shape: tuple[int, ...], folder: Path) -> None:
     """A SavedModel with a static batch: a concrete function of a Keras 3 model would be written without its weights."""
-    film = keras.Input(batch_shape=shape, name="film")
-    static = keras.Model(film, network(film, training=False))
+    image = keras.Input(batch_shape=shape, name="film")
+    static = keras.Model(image, network(image, training=False))
     archive = keras.export.ExportArchive()
     archive.track(static)
     signature = [tf.TensorSpec(shape=shape, dtype=tf.float32, name="film")]
@@ -60,12 +60,12 @@ def _save(network: keras.Model, shape: tuple[int, ...], folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _calibration(films: NDArray[np.uint8], mean: float) -> Iterator[list[NDArray[np.float32]]]:
+def _calibration(images: NDArray[np.uint8], mean: float) -> Iterator[list[NDArray[np.float32]]]:
     """Each film, and before them black and white, so that the input's scale is one grey value exactly."""
     for grey in (0, 255):
-        yield [network_input(np.full((1, *films.shape[1:]), grey, np.uint8), mean=mean, tone="none")]
-    for film in films:
-        yield [network_input(film[None], mean=mean, tone="none")]
+        yield [network_input(np.full((1, *images.shape[1:]), grey, np.uint8), mean=mean, tone="none")]
+    for image in images:
+        yield [network_input(image[None], mean=mean, tone="none")]
 
 
 def output_order(tflite: bytes) -> tuple[int, ...]:

@@ -31,21 +31,21 @@ DEPTHWISE, ORDINARY = (0, 1, 3), (0, 1, 2)
 """Axes of a kernel that share a step of int8: all but its outputs."""
 
 
-def equalised(network: keras.Model, films: Floats32) -> None:
+def equalize_for_int8(network: keras.Model, images: Floats32) -> None:
     """Both steps, in place, by at most twice EQUALISED_BY of the films."""
-    some = films[:: max(1, len(films) // EQUALISED_BY)]
+    some = images[:: max(1, len(images) // EQUALISED_BY)]
     equalise(network, some)
     correct_offsets(network, some)
 
 
-def on_grid(network: keras.Model) -> None:
+def fake_quantized(network: keras.Model) -> None:
     """Round every kernel in place to int8's steps: quantizing the network then changes none."""
     for layer in network.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
             layer.set_weights(_rounded(layer))
 
 
-def equalise(network: keras.Model, films: Floats32) -> None:
+def equalise(network: keras.Model, images: Floats32) -> None:
     """Scale channels of `network` (see `evidence_network`) in place. `films` as it takes them.
 
     Blocks that nothing reads are not in the network.
@@ -57,8 +57,8 @@ def equalise(network: keras.Model, films: Floats32) -> None:
         pairs.append((f"block{index}_bn1", [f"block{index}_project_conv"]))
     pairs.append(("head_bn", _taps(network, BLOCKS)))
     names = _names(network)
-    _fill_clipped(network, [(norm, readers) for norm, readers in pairs if norm in names], films)
-    _fill_linear(network, films)
+    _fill_clipped(network, [(norm, readers) for norm, readers in pairs if norm in names], images)
+    _fill_linear(network, images)
 
 
 def _names(network: keras.Model) -> set[str]:
@@ -71,13 +71,13 @@ def _taps(network: keras.Model, block: int) -> list[str]:
     return [name for end in ("share", "pool") if (name := f"{block_name(network, block)}_{end}") in names]
 
 
-def _fill_clipped(network: keras.Model, pairs: Sequence[tuple[str, list[str]]], films: Floats32) -> None:
-    found = _ranges(network, [f"{norm}_relu" for norm, _ in pairs], films)
+def _fill_clipped(network: keras.Model, pairs: Sequence[tuple[str, list[str]]], images: Floats32) -> None:
+    found = _ranges(network, [f"{norm}_relu" for norm, _ in pairs], images)
     for (norm, readers), top in zip(pairs, found, strict=True):
         _stretch(network, [norm], readers, np.clip(CLIP / np.maximum(HEADROOM * top, LEAST_RANGE), 1.0, MOST))
 
 
-def _fill_linear(network: keras.Model, films: Floats32) -> None:
+def _fill_linear(network: keras.Model, images: Floats32) -> None:
     """Blocks of a stage are added to each other, so they share their channels' scales."""
     names = _names(network)
     starts = np.cumsum([0, *(stage[0] for stage in STAGES)]).tolist()
@@ -90,14 +90,14 @@ def _fill_linear(network: keras.Model, films: Floats32) -> None:
         readers = [name for name in [*convs, *(["head_conv"] if end == BLOCKS else [])] if name in names]
         readers += [name for index in blocks for name in _taps(network, index)]
         sums = [block_name(network, index) for index in blocks]
-        top = np.maximum.reduce(_ranges(network, list(dict.fromkeys([*norms, *sums])), films)) + LEAST_RANGE
+        top = np.maximum.reduce(_ranges(network, list(dict.fromkeys([*norms, *sums])), images)) + LEAST_RANGE
         _stretch(network, norms, readers, np.clip(top.max() / top, 1.0, MOST))
 
 
-def _ranges(network: keras.Model, names: Sequence[str], films: Floats32) -> list[Floats32]:
+def _ranges(network: keras.Model, names: Sequence[str], images: Floats32) -> list[Floats32]:
     """Largest absolute value of every channel of each layer."""
     tops = [keras.ops.max(keras.ops.abs(network.get_layer(name).output), axis=(1, 2)) for name in names]
-    found = keras.Model(network.input, tops)(films, training=False)  # once each: no graph is worth its tracing
+    found = keras.Model(network.input, tops)(images, training=False)  # once each: no graph is worth its tracing
     return [np.asarray(part).max(axis=0) for part in (found if isinstance(found, list | tuple) else [found])]
 
 
@@ -110,19 +110,19 @@ def _stretch(network: keras.Model, norms: Sequence[str], readers: Sequence[str],
         network.get_layer(name).set_weights([kernel / by[None, None, :, None], *rest])
 
 
-def correct_offsets(network: keras.Model, films: Floats32) -> None:
+def correct_offsets(network: keras.Model, images: Floats32) -> None:
     """Shift each batch norm's offset in place so that rounded kernels keep each channel's mean over `films`."""
     norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
     convs = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)]
     means = keras.Model(network.input, [keras.ops.mean(norm.output, axis=(0, 1, 2)) for norm in norms])
-    look = tf.function(lambda films: means(films, training=False))
-    wanted = [np.asarray(mean) for mean in look(films)]
+    look = tf.function(lambda images: means(images, training=False))
+    wanted = [np.asarray(mean) for mean in look(images)]
     kept = [layer.get_weights() for layer in convs]
     for layer in convs:
         layer.set_weights(_rounded(layer))
     for index, norm in enumerate(norms):  # from the film on: what is put right before shows in what comes after
         gamma, beta, mean, variance = norm.get_weights()
-        norm.set_weights([gamma, beta + wanted[index] - np.asarray(look(films)[index]), mean, variance])
+        norm.set_weights([gamma, beta + wanted[index] - np.asarray(look(images)[index]), mean, variance])
     for layer, weights in zip(convs, kept, strict=True):
         layer.set_weights(weights)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from train.data.dataset import Films
-from train.fitting.train_network import blended, steps_of
+from train.data.dataset import LabelledImages
+from train.fitting.train_network import average_networks, count_steps
 from train.recipe import Recipe, StudyNetwork
 from train.run.run_folder import (
-    SOUP,
+    AVERAGED,
     is_finished,
     load_seed,
     seeds_of,
@@ -17,15 +17,15 @@ from train.run.run_folder import (
 )
 
 
-def has_soup(recipe: Recipe, films: Mapping[str, Films]) -> bool:
+def has_average(recipe: Recipe, parts: Mapping[str, LabelledImages]) -> bool:
     """Whether a run ends with the mean of its seeds: where whole networks were trained."""
-    tuned = not isinstance(recipe.network, StudyNetwork) and steps_of(recipe, films) > 0
-    return recipe.fine_tune.soup and tuned and len(recipe.seeds) > 1
+    tuned = not isinstance(recipe.network, StudyNetwork) and count_steps(recipe, parts) > 0
+    return recipe.fine_tune.average_seeds and tuned and len(recipe.seeds) > 1
 
 
-def blend(out: Path, recipe: Recipe, films: Mapping[str, Films]) -> Path | None:
+def write_average(out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages]) -> Path | None:
     """Write the soup of all finished seeds beside them; None where there is none to make or it is there already."""
-    if not has_soup(recipe, films) or is_finished(out, SOUP):
+    if not has_average(recipe, parts) or is_finished(out, AVERAGED):
         return None
-    networks = [load_seed(out, seed).trained for seed in seeds_of(out)]
-    return write_seed(out, recipe, films, SOUP, blended(recipe, films, networks))
+    networks = [load_seed(out, seed).predictor for seed in seeds_of(out)]
+    return write_seed(out, recipe, parts, AVERAGED, average_networks(recipe, parts, networks))

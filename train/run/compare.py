@@ -22,7 +22,7 @@ from metrics.film_paired import (
     mcnemar,
     paired_bootstrap,
 )
-from train.run.report import network_of, summarise
+from train.run.report import released_network, summarise
 from train.run.run_folder import RunError, seed_folder
 from train.run.score_files import DECISIONS, SCORES, counted_scores
 
@@ -49,7 +49,7 @@ class RunFigures:
 
     name: str
     recipe: str
-    films: Mapping[str, Mapping[str, int]]
+    images: Mapping[str, Mapping[str, int]]
     counted: Mapping[str, int]
     seeds: tuple[int, ...]
     compared: int
@@ -65,7 +65,7 @@ class Pair:
 
     first: str
     second: str
-    films: int
+    images: int
     auc: PairedAuc | None
     mcnemar: McNemar
     balanced_accuracy: Interval
@@ -96,7 +96,7 @@ def compare(runs: Sequence[Path]) -> Comparison:
         raise RunError("two or more different runs are needed; name the folders that `fit --out` wrote")
     named = dict(zip(_names(runs), runs, strict=True))
     summaries = {name: summarise(run) for name, run in named.items()}
-    networks = {name: network_of(run, summaries[name]) for name, run in named.items()}
+    networks = {name: released_network(run, summaries[name]) for name, run in named.items()}
     scores = {name: _scores(run, networks[name]) for name, run in named.items()}
     outcomes = [_pair(one, scores[one], other, scores[other]) for one, other in combinations(named, 2)]
     counted = {name: table[table["counted"] == 1] for name, table in scores.items()}
@@ -116,32 +116,35 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 def _figures(name: str, summary: Mapping[str, Any], counted: pd.DataFrame, compared: int) -> RunFigures:
     spread = {measure: summary["measures"][measure] for measure in MEASURES}
-    films = {part: {kind: theirs[kind] for kind in COUNTED} for part, theirs in summary["data"].items()}
+    images = {part: {kind: theirs[kind] for kind in COUNTED} for part, theirs in summary["data"].items()}
     return RunFigures(
-        name=name, recipe=summary["recipe"], films=films, seeds=tuple(summary["seeds"]),
+        name=name,
+        recipe=summary["recipe"],
+        images=images,
+        seeds=tuple(summary["seeds"]),
         counted={word: int((counted["label"] == label).sum()) for label, word in enumerate(COUNTED[:2])},
         compared=compared,
         measures={
             measure: Mean(mean=found["mean"], sd=found["sd"], values=tuple(found["values"]))
             for measure, found in spread.items()
         },
-    )  # fmt: skip
+    )
 
 
 def _scores(run: Path, seed: int) -> pd.DataFrame:
     """The test films: sha256, copy, patient_id, label, logit, counted, and decided where counted."""
     folder = seed_folder(run, seed)
     try:
-        films = pd.read_csv(run / "films.csv", dtype={"patient_id": str, "file": str})
+        table = pd.read_csv(run / "images.csv", dtype={"patient_id": str, "file": str})
         scores = pd.read_csv(folder / SCORES, dtype={"case_id": str})
         decisions = pd.read_csv(folder / DECISIONS, dtype={"case_id": str})
-        return _joined(films, scores, decisions, set(counted_scores(folder)["case_id"].astype(str)))
+        return _joined(table, scores, decisions, set(counted_scores(folder)["case_id"].astype(str)))
     except (OSError, KeyError, ValueError) as error:
         raise RunError(f"{run}: films or scores cannot be read ({error}); train the run again") from None
 
 
-def _joined(films: pd.DataFrame, scores: pd.DataFrame, decisions: pd.DataFrame, counted: set[str]) -> pd.DataFrame:
-    test = films.loc[films["part"] == "test", ["file", "patient_id", "sha256"]].rename(columns={"file": "case_id"})
+def _joined(dataset: pd.DataFrame, scores: pd.DataFrame, decisions: pd.DataFrame, counted: set[str]) -> pd.DataFrame:
+    test = dataset.loc[dataset["part"] == "test", ["file", "patient_id", "sha256"]].rename(columns={"file": "case_id"})
     said = decisions[["case_id", "label"]].rename(columns={"label": "decided"})
     table = test.merge(scores[["case_id", "label", "logit"]], on="case_id", validate="one_to_one")
     table = table.merge(said, on="case_id", how="left", validate="one_to_one")
@@ -163,7 +166,10 @@ def _pair(one: str, first: pd.DataFrame, other: str, second: pd.DataFrame) -> Pa
     labels, patients = both["label"].to_numpy(), both["patient_id"].astype(str).tolist()
     decided = both["decided"].to_numpy() == 1, both["decided_other"].to_numpy() == 1
     return Pair(
-        first=one, second=other, films=len(both),
+        first=one,
+        second=other,
+        images=len(both),
         auc=delong_test(labels, both["logit"].to_numpy(), both["logit_other"].to_numpy()),
-        mcnemar=mcnemar(labels, *decided), balanced_accuracy=paired_bootstrap(labels, *decided, patients),
-    )  # fmt: skip
+        mcnemar=mcnemar(labels, *decided),
+        balanced_accuracy=paired_bootstrap(labels, *decided, patients),
+    )

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 
 from train.run.compare import Comparison, RunFigures
 from train.run.plots import DPI, STYLE
-from train.run.report import network_words
+from train.run.report import network_name
 
 SHOWN = ("sensitivity", "specificity", "balanced_accuracy", "roc_auc")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -53,7 +53,7 @@ def _draw_measures(axes: Axes, runs: Sequence[RunFigures]) -> None:
 def _draw_curves(axes: Axes, found: Comparison) -> None:
     for index, run in enumerate(found.runs):
         false_positive, true_positive, _ = roc_curve(*found.curves[run.name])
-        words = f"{run.name}, {network_words(run.compared)}"
+        words = f"{run.name}, {network_name(run.compared)}"
         axes.plot(false_positive, true_positive, lw=1.2, color=COLOURS[index % len(COLOURS)], label=words)
     axes.plot([0, 1], [0, 1], ":", color="grey", lw=0.8)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title="ROC of the networks compared")

@@ -32,7 +32,7 @@ def draw_training(path: Path, steps: Mapping[int, Sequence[Mapping[str, float]]]
         _save(figure, path)
 
 
-def draw_roc(path: Path, scores: Mapping[int, tuple[NDArray[np.int64], NDArray[np.float64]]], *, films: str) -> None:
+def draw_roc(path: Path, scores: Mapping[int, tuple[NDArray[np.int64], NDArray[np.float64]]], *, images: str) -> None:
     """ROC of each seed, and the point of its own decision (logit above 0)."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.8, 4.8), layout="constrained")
@@ -47,7 +47,7 @@ def draw_roc(path: Path, scores: Mapping[int, tuple[NDArray[np.int64], NDArray[n
                 color=axes.lines[-1].get_color(),
             )
         axes.plot([0, 1], [0, 1], ":", color="grey", lw=0.8)
-        axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title=f"ROC, {films}")
+        axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title=f"ROC, {images}")
         axes.legend(loc="lower right", frameon=False)
         _save(figure, path)
 

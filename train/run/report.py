@@ -12,7 +12,7 @@ from metrics.evaluate import MEASURES
 from train.recipe import load_recipe
 from train.run.plots import draw_confusion, draw_roc, draw_training
 from train.run.run_folder import (
-    SOUP,
+    AVERAGED,
     is_finished,
     read_json,
     seed_folder,
@@ -23,9 +23,18 @@ from train.run.score_files import counted_scores
 
 COUNTS = ("tn", "fp", "fn", "tp")
 STUDY: Mapping[str, Any] = {
-    "tn": 138, "fp": 93, "fn": 3, "tp": 297, "accuracy": 0.8192, "sensitivity": 0.9900, "specificity": 0.5974,
-    "precision": 0.7615, "f1": 0.8609, "balanced_accuracy": 0.7937, "roc_auc": None,
-}  # fmt: skip
+    "tn": 138,
+    "fp": 93,
+    "fn": 3,
+    "tp": 297,
+    "accuracy": 0.8192,
+    "sensitivity": 0.9900,
+    "specificity": 0.5974,
+    "precision": 0.7615,
+    "f1": 0.8609,
+    "balanced_accuracy": 0.7937,
+    "roc_auc": None,
+}
 """The study's own network on its own 531 films; what it prints as AUC is the balanced accuracy."""
 
 MEAN = "mean of their weights"
@@ -50,7 +59,7 @@ def summarise(run: Path) -> dict[str, Any]:
         "data": read_json(run / "data.json")["parts"],
         "seeds": seeds,
         "representative_seed": representative(measured),
-        "soup": _soup(run),
+        "weight_average": _weight_average(run),
         "confusion": {str(seed): {name: measured[seed]["test"][name] for name in COUNTS} for seed in seeds},
         "measures": {name: _spread(found) for name, found in values.items()},
     }
@@ -62,25 +71,25 @@ def representative(measured: Mapping[int, Mapping[str, Any]]) -> int:
     return ranked[(len(ranked) - 1) // 2]
 
 
-def _soup(run: Path) -> dict[str, Any] | None:
+def _weight_average(run: Path) -> dict[str, Any] | None:
     """Figures and counts of the mean of all seeds' weights; None where there is none."""
-    if not is_finished(run, SOUP):
+    if not is_finished(run, AVERAGED):
         return None
-    found = read_json(seed_folder(run, SOUP) / "metrics.json")["test"]
+    found = read_json(seed_folder(run, AVERAGED) / "metrics.json")["test"]
     return {
         "confusion": {name: found[name] for name in COUNTS},
         "measures": {name: found[name]["value"] for name in MEASURES},
     }
 
 
-def network_of(run: Path, summary: Mapping[str, Any]) -> int:
+def released_network(run: Path, summary: Mapping[str, Any]) -> int:
     """The run's network that is released and compared: the mean of all seeds' weights, or the representative seed."""
-    return SOUP if is_finished(run, SOUP) else int(summary["representative_seed"])
+    return AVERAGED if is_finished(run, AVERAGED) else int(summary["representative_seed"])
 
 
-def network_words(seed: int) -> str:
+def network_name(seed: int) -> str:
     """For people."""
-    return MEAN if seed == SOUP else f"seed {seed}"
+    return MEAN if seed == AVERAGED else f"seed {seed}"
 
 
 def _spread(values: list[float | None]) -> dict[str, Any]:
@@ -108,9 +117,9 @@ def table(summary: Mapping[str, Any]) -> str:
     blank, spread = [""] * len(COUNTS), summary["measures"]
     lines.append(_line("**mean**", blank + [f"**{_figure(spread[name]['mean'])}**" for name in MEASURES]))
     lines.append(_line("standard deviation", blank + [_figure(spread[name]["sd"]) for name in MEASURES]))
-    if (soup := summary["soup"]) is not None:
-        counts = [str(soup["confusion"][name]) for name in COUNTS]
-        lines.append(_line(MEAN, counts + [_figure(soup["measures"][name]) for name in MEASURES]))
+    if (averaged := summary["weight_average"]) is not None:
+        counts = [str(averaged["confusion"][name]) for name in COUNTS]
+        lines.append(_line(MEAN, counts + [_figure(averaged["measures"][name]) for name in MEASURES]))
     study = [str(STUDY[name]) for name in COUNTS] + [_figure(STUDY[name]) for name in MEASURES]
     lines.append(_line("the study, on its own films", study))
     return "\n".join(lines) + "\n"
@@ -135,7 +144,7 @@ def draw(run: Path, summary: Mapping[str, Any]) -> None:
     truth = tables[summary["representative_seed"]]["label"]
     words = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test films"
     draw_roc(
-        figures / "roc", {s: (t["label"].to_numpy(), t["logit"].to_numpy()) for s, t in tables.items()}, films=words
+        figures / "roc", {s: (t["label"].to_numpy(), t["logit"].to_numpy()) for s, t in tables.items()}, images=words
     )
     typical = summary["representative_seed"]
     draw_confusion(figures / "confusion", summary["confusion"][str(typical)], title=f"test films, seed {typical}")

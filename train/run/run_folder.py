@@ -1,7 +1,7 @@
 """Run: a recipe and films come in; a run's folder with weights, history, scores and measures goes out.
 
-RUN/recipe.yaml films.csv data.json calibration.npz
-RUN/seed-1/ and RUN/soup/: model.weights.h5 outliers.npz history.json scores.csv decisions.csv operating_scores.csv
+RUN/recipe.yaml images.csv data.json calibration.npz
+RUN/seed-1/ and RUN/averaged/: model.weights.h5 outliers.npz history.json scores.csv decisions.csv operating_scores.csv
     operating.json metrics.json environment.json
 """
 
@@ -24,13 +24,13 @@ from device.preprocess.render import PREPROCESS_VERSION
 from metrics.evaluate import evaluate
 from train.calibration.methods import apply_calibration
 from train.calibration.thresholds import Thresholds
-from train.data.dataset import PARTS, Films
-from train.data.selection import only, teaching
-from train.fitting.edge import skeleton
+from train.data.dataset import PARTS, LabelledImages
+from train.data.selection import label_source_mask, select
+from train.fitting.edge import empty_edge_network
 from train.fitting.history import Step
-from train.fitting.int8_features import calibration_films
-from train.fitting.train_network import Learned, learn
-from train.networks.predictor import Answers, Trained, answers
+from train.fitting.int8_features import calibration_images
+from train.fitting.train_network import TrainedNetwork, train_network
+from train.networks.predictor import ModelOutputs, Predictor, predict
 from train.networks.study_cnn import build
 from train.recipe import Recipe, StudyNetwork, load_recipe, write_recipe
 from train.run.score_files import (
@@ -43,8 +43,8 @@ from train.run.score_files import (
 )
 
 WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoints"
-FILM_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
-SOUP = 0
+IMAGE_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
+AVERAGED = 0
 """Stands for a seed where the mean of all seeds' weights is meant. See `train.fitting.weight_averaging`."""
 
 
@@ -59,17 +59,17 @@ class SeedRun:
     folder: Path
     recipe: Recipe
     seed: int
-    trained: Trained
+    predictor: Predictor
     operating: Mapping[str, Any]
     metrics: Mapping[str, Any]
     environment: Mapping[str, Any]
 
 
 def start_run(
-    out: Path, recipe: Recipe, films: Mapping[str, Films], *, images: Path, resume: bool = False
+    out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], *, image_folder: Path, resume: bool = False
 ) -> tuple[int, ...]:
     """Write what all seeds share; the seeds that are finished already. Raises RunError when the folder is in use."""
-    facts = {part: {"digest": films[part].digest, **films[part].counts()} for part in PARTS}
+    facts = {part: {"digest": parts[part].digest, **parts[part].counts()} for part in PARTS}
     if resume and (out / "recipe.yaml").is_file():
         _same_run(out, recipe, facts)
         return tuple(sorted(_finished(out)))
@@ -77,9 +77,9 @@ def start_run(
         raise RunError(f"{out}: is there already; go on with --resume, name another folder with --out, or delete it")
     out.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, out / "recipe.yaml")
-    write_json(out / "data.json", {"images": str(images.resolve()), "parts": facts})
-    write_csv(out / "films.csv", FILM_COLUMNS, _film_lines(films))
-    inputs, digests = calibration_films(films["train"])
+    write_json(out / "data.json", {"images": str(image_folder.resolve()), "parts": facts})
+    write_csv(out / "images.csv", IMAGE_COLUMNS, _image_rows(parts))
+    inputs, digests = calibration_images(parts["train"])
     np.savez_compressed(out / "calibration.npz", images=inputs, sha256=np.array(digests))
     return ()
 
@@ -94,56 +94,65 @@ def _same_run(out: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
 
 
 def train_seed(
-    out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int, *, on_step: Callable[[Step], None]
+    out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int, *, on_step: Callable[[Step], None]
 ) -> None:
     """Train one network, choose its operating point, measure it on the test films, write it all down."""
     checkpoints = seed_folder(out, seed) / CHECKPOINTS
-    learned = learn(recipe, films, seed, on_step=on_step, checkpoints=checkpoints)
-    write_seed(out, recipe, films, seed, learned)
+    trained = train_network(recipe, parts, seed, on_step=on_step, checkpoints=checkpoints)
+    write_seed(out, recipe, parts, seed, trained)
     shutil.rmtree(checkpoints, ignore_errors=True)
     # A mean without this seed is no longer the run's.
-    shutil.rmtree(seed_folder(out, SOUP), ignore_errors=True)
+    shutil.rmtree(seed_folder(out, AVERAGED), ignore_errors=True)
 
 
-def write_seed(out: Path, recipe: Recipe, films: Mapping[str, Films], seed: int, learned: Learned) -> Path:
+def write_seed(
+    out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int, trained: TrainedNetwork
+) -> Path:
     """A trained network with its rules, and what it says of the test films; the folder."""
     folder = seed_folder(out, seed)
     folder.mkdir(exist_ok=True)
-    learned.trained.network.save_weights(folder / WEIGHTS)
-    if learned.trained.outliers is not None:
-        outliers = learned.trained.outliers
+    trained.predictor.network.save_weights(folder / WEIGHTS)
+    if trained.predictor.outliers is not None:
+        outliers = trained.predictor.outliers
         np.savez(folder / OUTLIERS, centres=outliers.centres, whiten=outliers.whiten)
-    write_json(folder / "history.json", [asdict(step) for step in learned.history])
-    write_json(folder / "environment.json", environment(recipe, films["train"], seed))
-    write_json(folder / "operating.json", operating_facts(learned))
-    write_scores(folder / OPERATING_SCORES, learned.operating, Answers(logits=learned.operating_logits))
-    write_measures(folder, recipe, films["test"], learned)
+    write_json(folder / "history.json", [asdict(step) for step in trained.history])
+    write_json(folder / "environment.json", environment(recipe, parts["train"], seed))
+    write_json(folder / "operating.json", operating_facts(trained))
+    write_scores(folder / OPERATING_SCORES, trained.operating, ModelOutputs(logits=trained.operating_logits))
+    write_measures(folder, recipe, parts["test"], trained)
     return folder
 
 
-def operating_facts(learned: Learned) -> dict[str, Any]:
+def operating_facts(trained: TrainedNetwork) -> dict[str, Any]:
     """What stands between the network and a flag, as JSON types."""
-    trained, point, films = learned.trained, learned.point, learned.operating
+    predictor, point, operating = trained.predictor, trained.point, trained.operating
     return {
-        "mean": trained.mean, "tone": trained.tone, "bias": trained.bias, "on_grid": trained.on_grid,
-        "evidence_blocks": learned.evidence_blocks,
-        "calibration": point.calibration, "anchor": point.anchor, "thresholds": asdict(point.thresholds),
-        "outlier_threshold": learned.outlier_threshold, "films": films.counts(), "digest": films.digest,
-    }  # fmt: skip
+        "mean": predictor.mean,
+        "tone": predictor.tone,
+        "bias": predictor.bias,
+        "fake_quantized": predictor.fake_quantized,
+        "evidence_blocks": trained.evidence_blocks,
+        "calibration": point.calibration,
+        "operating_logit": point.operating_logit,
+        "thresholds": asdict(point.thresholds),
+        "outlier_threshold": trained.outlier_threshold,
+        "images": operating.counts(),
+        "digest": operating.digest,
+    }
 
 
-def write_measures(folder: Path, recipe: Recipe, films: Films, learned: Learned) -> None:
+def write_measures(folder: Path, recipe: Recipe, dataset: LabelledImages, trained: TrainedNetwork) -> None:
     """scores.csv of all test films; metrics.json and decisions.csv of those whose labels count."""
-    found, point = answers(learned.trained, films.images), learned.point
-    counted = teaching(recipe, films)
-    write_scores(folder / SCORES, films, found, counted)
-    test, logits = only(films, counted), found.logits[counted]
+    found, point = predict(trained.predictor, dataset.images), trained.point
+    counted = label_source_mask(recipe, dataset)
+    write_scores(folder / SCORES, dataset, found, counted)
+    test, logits = select(dataset, counted), found.logits[counted]
     probabilities = apply_calibration(point.calibration, logits)
-    decided = learned.decided(logits)
+    decided = trained.decided(logits)
     write_decisions(folder / DECISIONS, test, logits, decided)
-    held_out, held_logits = learned.operating, learned.operating_logits
+    held_out, held_logits = trained.operating, trained.operating_logits
     measures = {
-        "operating": _measure(held_out, held_logits, learned.decided(held_logits)),
+        "operating": _measure(held_out, held_logits, trained.decided(held_logits)),
         "test": _measure(test, logits, decided),
         "test_at_flag": _measure(test, logits, probabilities >= point.thresholds.flag_at),
         "test_at_clear": _measure(test, logits, probabilities >= point.thresholds.clear_below),
@@ -152,8 +161,8 @@ def write_measures(folder: Path, recipe: Recipe, films: Films, learned: Learned)
     write_json(folder / "metrics.json", measures)
 
 
-def _measure(films: Films, logits: NDArray[np.float64], decided: NDArray[np.bool_]) -> dict[str, Any]:
-    return evaluate(films.labels, logits, decided, films.patients).to_dict()
+def _measure(dataset: LabelledImages, logits: NDArray[np.float64], decided: NDArray[np.bool_]) -> dict[str, Any]:
+    return evaluate(dataset.labels, logits, decided, dataset.patients).to_dict()
 
 
 def flag_counts(
@@ -166,7 +175,7 @@ def flag_counts(
     return {flag: {n: int((mask & (labels == v)).sum()) for n, v in names.items()} for flag, mask in masks.items()}
 
 
-def environment(recipe: Recipe, films: Films, seed: int) -> dict[str, Any]:
+def environment(recipe: Recipe, dataset: LabelledImages, seed: int) -> dict[str, Any]:
     """What it takes to make the same weights again."""
     packages = ("tensorflow", "keras", "numpy", "opencv-python-headless", "scikit-learn")
     present = [name for name in packages if name != "tensorflow"]
@@ -175,7 +184,7 @@ def environment(recipe: Recipe, films: Films, seed: int) -> dict[str, Any]:
         "seed": seed,
         "recipe": recipe.name,
         "recipe_digest": recipe.digest,
-        "data_digest": films.digest,
+        "data_digest": dataset.digest,
         "preprocess_version": PREPROCESS_VERSION,
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -191,7 +200,7 @@ def _tensorflow_version() -> str:
 
 def seed_folder(run: Path, seed: int) -> Path:
     """Where one seed's files stand; those of SOUP, the mean of all seeds, beside them."""
-    return run / ("soup" if seed == SOUP else f"seed-{seed}")
+    return run / ("averaged" if seed == AVERAGED else f"seed-{seed}")
 
 
 def seeds_of(run: Path) -> list[int]:
@@ -217,35 +226,54 @@ def load_seed(run: Path, seed: int) -> SeedRun:
         raise RunError(f"{run}: seed {seed} is not in it; finished are {', '.join(map(str, seeds_of(run)))}")
     operating = read_json(folder / "operating.json")
     return SeedRun(
-        folder=folder, recipe=recipe, seed=seed, trained=_trained(folder, recipe, operating), operating=operating,
-        metrics=read_json(folder / "metrics.json"), environment=read_json(folder / "environment.json"),
-    )  # fmt: skip
+        folder=folder,
+        recipe=recipe,
+        seed=seed,
+        predictor=_trained(folder, recipe, operating),
+        operating=operating,
+        metrics=read_json(folder / "metrics.json"),
+        environment=read_json(folder / "environment.json"),
+    )
 
 
-def _trained(folder: Path, recipe: Recipe, operating: Mapping[str, Any]) -> Trained:
+def _trained(folder: Path, recipe: Recipe, operating: Mapping[str, Any]) -> Predictor:
     if isinstance(recipe.network, StudyNetwork):
         network = build(recipe.network, recipe.optimizer)
     else:
-        network = skeleton(recipe, tuple(operating["evidence_blocks"]))
+        network = empty_edge_network(recipe, tuple(operating["evidence_blocks"]))
     network.load_weights(folder / WEIGHTS)
     outliers = None
     if (folder / OUTLIERS).is_file():
         with np.load(folder / OUTLIERS) as arrays:
             outliers = OutlierRule(centres=arrays["centres"], whiten=arrays["whiten"])
-    return Trained(
-        network=network, mean=operating["mean"], tone=operating["tone"], bias=operating["bias"], outliers=outliers,
-        on_grid=operating.get("on_grid", False),
-    )  # fmt: skip
+    return Predictor(
+        network=network,
+        mean=operating["mean"],
+        tone=operating["tone"],
+        bias=operating["bias"],
+        outliers=outliers,
+        fake_quantized=operating.get("fake_quantized", False),
+    )
 
 
-def _film_lines(films: Mapping[str, Films]) -> list[tuple[Any, ...]]:
+def _image_rows(parts: Mapping[str, LabelledImages]) -> list[tuple[Any, ...]]:
     return [
-        (part, f.cases[i], int(f.labels[i]), f.patients[i], f.digests[i], f.sources[i], f.tiers[i], f.views[i],
-         f.sexes[i], "" if np.isnan(f.ages[i]) else f"{f.ages[i]:g}")
+        (
+            part,
+            f.files[i],
+            int(f.labels[i]),
+            f.patients[i],
+            f.digests[i],
+            f.sources[i],
+            f.tiers[i],
+            f.views[i],
+            f.sexes[i],
+            "" if np.isnan(f.ages[i]) else f"{f.ages[i]:g}",
+        )
         for part in PARTS
-        for f in [films[part]]
+        for f in [parts[part]]
         for i in range(len(f))
-    ]  # fmt: skip
+    ]
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,21 +12,23 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from train.calibration.operating_point import Held
-from train.data.dataset import Films
-from train.networks.predictor import Answers
+from train.calibration.operating_point import HeldOutLogits
+from train.data.dataset import LabelledImages
+from train.networks.predictor import ModelOutputs
 
 SCORES, OPERATING_SCORES, DECISIONS = "scores.csv", "operating_scores.csv", "decisions.csv"
 
 
-def write_scores(path: Path, films: Films, found: Answers, counted: NDArray[np.bool_] | None = None) -> None:
+def write_scores(
+    path: Path, dataset: LabelledImages, found: ModelOutputs, counted: NDArray[np.bool_] | None = None
+) -> None:
     """case_id, true label, uncalibrated score, logit; distance from known films; whether the film's label counts.
 
     Fits `compare-files --reads`.
     """
-    far = [""] * len(films) if found.distances is None else [f"{distance:.6g}" for distance in found.distances]
-    counts = np.ones(len(films), int) if counted is None else counted.astype(int)
-    lines = zip(films.cases, films.labels, expit(found.logits), found.logits, far, counts, strict=True)
+    far = [""] * len(dataset) if found.distances is None else [f"{distance:.6g}" for distance in found.distances]
+    counts = np.ones(len(dataset), int) if counted is None else counted.astype(int)
+    lines = zip(dataset.files, dataset.labels, expit(found.logits), found.logits, far, counts, strict=True)
     header = ("case_id", "label", "score", "logit", "distance", "counted")
     write_csv(path, header, [(c, int(y), f"{s:.9g}", f"{z:.9g}", d, n) for c, y, s, z, d, n in lines])
 
@@ -37,15 +39,17 @@ def counted_scores(folder: Path) -> pd.DataFrame:
     return table[table["counted"] == 1] if "counted" in table else table
 
 
-def operating_held(folder: Path) -> Held:
+def read_operating_logits(folder: Path) -> HeldOutLogits:
     """What chose a seed's operating point: logits in Keras of films that no weight was fitted on."""
     table = pd.read_csv(folder / OPERATING_SCORES)
-    return Held(logits=table["logit"].to_numpy(np.float64), labels=table["label"].to_numpy(np.int64))
+    return HeldOutLogits(logits=table["logit"].to_numpy(np.float64), labels=table["label"].to_numpy(np.int64))
 
 
-def write_decisions(path: Path, films: Films, logits: NDArray[np.float64], decided: NDArray[np.bool_]) -> None:
+def write_decisions(
+    path: Path, dataset: LabelledImages, logits: NDArray[np.float64], decided: NDArray[np.bool_]
+) -> None:
     """case_id, what the network calls it, score. Fits `compare-files --system`."""
-    lines = zip(films.cases, decided, expit(logits), strict=True)
+    lines = zip(dataset.files, decided, expit(logits), strict=True)
     write_csv(path, ("case_id", "label", "score"), [(c, int(d), f"{s:.9g}") for c, d, s in lines])
 
 

@@ -26,7 +26,7 @@ from metrics.film_intervals import Interval, wilson
 from metrics.film_paired import McNemar
 from tests.export.evaluated import drawn_films, evaluated, story, subject
 from train.run.report import MEAN
-from train.run.run_folder import SOUP
+from train.run.run_folder import AVERAGED
 
 LARGEST = 1_500_000
 """Bytes of a page that a hospital's mail still takes."""
@@ -39,7 +39,7 @@ PICTURES = (
 @pytest.fixture(scope="module")
 def judged(toy_run: Path) -> Subject:
     films = drawn_films(80, sources=("St. <Mary> | 1", "theirs"))
-    return subject(toy_run, films, recipe={"data": {"taught_by": ["St. <Mary> | 1"]}})
+    return subject(toy_run, films, recipe={"data": {"label_sources": ["St. <Mary> | 1"]}})
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_the_calibration_in_force_stands_beside_the_others_with_intervals(agains
 
 def test_seeds_are_shown_with_the_mean_of_their_weights_where_there_is_one(judged: Subject, found: Evaluation) -> None:
     measures = dict.fromkeys(judged.summary["measures"], 0.875)
-    summary = {**judged.summary, "soup": {"measures": measures, "confusion": {}}}
+    summary = {**judged.summary, "weight_average": {"measures": measures, "confusion": {}}}
     told = words_of(story(replace(judged, summary=summary), found))[CARD]
     assert MEAN in told
     assert "| 0.875 |" in told
@@ -197,7 +197,7 @@ def test_without_a_baseline_the_network_stands_alone_beside_the_published_figure
 
 
 def test_a_network_that_is_the_mean_of_all_seeds_is_called_so(judged: Subject) -> None:
-    training = {"seed": SOUP, "data_digest": "0" * 64}
+    training = {"seed": AVERAGED, "data_digest": "0" * 64}
     assert "the mean of the weights of seeds [1, 2]" in words_of(story(judged, facts={"training": training}))[CARD]
 
 

@@ -23,7 +23,7 @@ from metrics.evaluate import balanced_accuracy, patient_tables
 from metrics.film_intervals import Interval, wilson
 from metrics.film_paired import delong_test, mcnemar
 from tests.export.evaluated import THRESHOLDS, drawn_films, evaluated, subject
-from train.networks.predictor import Answers
+from train.networks.predictor import ModelOutputs
 from train.run.report import STUDY, summarise
 from train.run.run_folder import RunError
 
@@ -96,7 +96,7 @@ def test_a_share_turned_round_keeps_its_interval() -> None:
 
 
 def test_a_distance_that_is_no_number_is_refused_as_on_a_box() -> None:
-    said = Answers(logits=np.zeros(3), distances=np.array([1.0, 3.0, np.nan]))
+    said = ModelOutputs(logits=np.zeros(3), distances=np.array([1.0, 3.0, np.nan]))
     assert refused(said, 2.0).tolist() == [False, True, True]
     assert refused(said, None) is None
 
@@ -130,7 +130,7 @@ def test_progress_is_told_to_the_end(toy_run: Path) -> None:
 
 def test_sources_whose_labels_do_not_teach_are_never_pooled_with_the_others(toy_run: Path) -> None:
     films = drawn_films(80, sources=("ours", "theirs"))
-    data: dict[str, Any] = {"data": {"taught_by": ["ours"]}}
+    data: dict[str, Any] = {"data": {"label_sources": ["ours"]}}
     found = evaluated(subject(toy_run, films, recipe=data))
     assert found.test.counts["normal"] == found.test.ours.figures.tn + found.test.ours.figures.fp == 20
     assert (found.stress.normal, found.stress.of) == (20, 40)
@@ -147,7 +147,7 @@ def test_a_further_manifest_stands_apart_under_its_name(toy_run: Path) -> None:
     further = drawn_films(30, seed=5)
     plain = subject(toy_run, drawn_films(40))
     box: Any = plain.classifier
-    said = Answers(logits=np.array([box.classify(film).logit for film in further.images]))
+    said = ModelOutputs(logits=np.array([box.classify(film).logit for film in further.images]))
     found = evaluated(replace(plain, proofs={**plain.proofs, "clinic": Proof(films=further, keras=said, int8=said)}))
     assert found.test.counts["normal"] == 20
     (beside,) = found.elsewhere
@@ -160,11 +160,11 @@ def _baseline(run: Path, place: Path, films: Any, logits: np.ndarray, labels: np
     shutil.copytree(run, place)
     labels = films.labels if labels is None else labels
     seed = place / f"seed-{summarise(run)['representative_seed']}"
-    names = [f"elsewhere/{case}" for case in films.cases]
+    names = [f"elsewhere/{case}" for case in films.files]
     parts = [("test", name, digest) for name, digest in zip(names, films.digests, strict=True)]
     scores = [(name, label, 0, logit) for name, label, logit in zip(names, labels, logits, strict=True)]
     decisions = [(name, int(logit > 0), 0) for name, logit in zip(names, logits, strict=True)]
-    _write(place / "films.csv", ("part", "file", "sha256"), parts)
+    _write(place / "images.csv", ("part", "file", "sha256"), parts)
     _write(seed / "scores.csv", ("case_id", "label", "score", "logit"), scores)
     _write(seed / "decisions.csv", ("case_id", "label", "score"), decisions)
     return place
@@ -186,7 +186,7 @@ def test_a_baseline_is_paired_film_by_film_whatever_its_manifest_calls_them(toy_
     there = np.arange(60) >= 10
     kept = replace(films, **{
         name: tuple(v for v, k in zip(getattr(films, name), there, strict=True) if k)
-        for name in ("cases", "digests")
+        for name in ("files", "digests")
     }, labels=films.labels[there])  # fmt: skip
     baseline = _baseline(toy_run, tmp_path / "base", kept, theirs.logits[there])
     found = versus("ours", films, ours, toy_run, baseline)
@@ -211,7 +211,7 @@ def test_a_baseline_that_does_not_fit_is_a_fault_of_use(toy_run: Path, tmp_path:
         toy_run, tmp_path / "base", films, ours.logits, 1 - films.labels if wrong == "labels" else None
     )
     if wrong == "nothing":
-        (baseline / "films.csv").unlink()
+        (baseline / "images.csv").unlink()
     ours_films = drawn_films(20, seed=9) if wrong == "films" else films
     with pytest.raises(RunError, match=r"base|run itself"):
         if wrong == "itself":

@@ -30,7 +30,7 @@ def rows_of(rows: tuple[Robustness, ...], name: str) -> list[Robustness]:
 
 @pytest.fixture(scope="module")
 def by_brightness() -> tuple[Robustness, ...]:
-    return robustness(brightness, films(), LABELS, anchor=ANCHOR)
+    return robustness(brightness, films(), LABELS, operating_logit=ANCHOR)
 
 
 def test_there_is_a_row_for_the_films_as_they_are_and_one_for_each_fault_and_strength(

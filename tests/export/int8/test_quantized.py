@@ -6,8 +6,8 @@ import pytest
 from device.inference.backends.engine import build_engine
 from export.int8.quantized import quantized, unquantized
 from tests.train.fitting.test_edge import EDGE, trained_run
-from train.fitting.int8_features import toned
-from train.networks.predictor import answers
+from train.fitting.int8_features import normalized_images
+from train.networks.predictor import predict
 from train.run.run_folder import SeedRun, load_seed
 
 
@@ -26,18 +26,18 @@ def films(settled: SeedRun) -> np.ndarray:
 
 
 def test_a_network_on_the_grid_is_quantized_as_it_is(settled: SeedRun, films: np.ndarray) -> None:
-    before, after = settled.trained.network.get_weights(), unquantized(settled, films).get_weights()
+    before, after = settled.predictor.network.get_weights(), unquantized(settled, films).get_weights()
     assert all((old == new).all() for old, new in zip(before, after, strict=True))
 
 
 def test_its_int8_form_answers_as_it_does(settled: SeedRun, films: np.ndarray) -> None:
     network = quantized(settled, films)
     engine = build_engine(network.tflite, threads=1, backend="cpu")
-    shown = (toned(films, settled.trained.tone).astype(np.int16) - 128).astype(np.int8)[..., None]
+    shown = (normalized_images(films, settled.predictor.tone).astype(np.int16) - 128).astype(np.int8)[..., None]
     said = [engine.run(film[None]) for film in shown]
     place, features = network.outputs["evidence"], network.outputs["features"]
     logits = np.array([maps[place].sum() for maps in said]) + network.outputs["bias"]
-    known = answers(settled.trained, films)
+    known = predict(settled.predictor, films)
     assert known.features is not None
     assert np.abs(logits - known.logits).max() < 0.25 * known.logits.std()
     found = np.array([np.concatenate([maps[i].ravel() for i in features]) for maps in said])

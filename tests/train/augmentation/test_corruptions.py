@@ -33,8 +33,8 @@ def flat(grey: int) -> np.ndarray:
 
 
 def distance(name: str, strength: int) -> float:
-    film = chest()[None]
-    return float(np.abs(corrupt(film, name, strength).astype(int) - film).mean())
+    image = chest()[None]
+    return float(np.abs(corrupt(image, name, strength).astype(int) - image).mean())
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
@@ -43,23 +43,23 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @settings(max_examples=8, deadline=None)
-@given(films=FILMS, strength=st.sampled_from(STRENGTHS), seed=st.integers(0, 5))
+@given(images=FILMS, strength=st.sampled_from(STRENGTHS), seed=st.integers(0, 5))
 def test_shape_and_type_stay_and_the_given_films_are_not_touched(
-    name: str, films: np.ndarray, strength: int, seed: int
+    name: str, images: np.ndarray, strength: int, seed: int
 ) -> None:
-    before = films.copy()
-    found = corrupt(films, name, strength, seed=seed)
-    assert found.shape == films.shape
+    before = images.copy()
+    found = corrupt(images, name, strength, seed=seed)
+    assert found.shape == images.shape
     assert found.dtype == np.uint8
-    np.testing.assert_array_equal(films, before)
+    np.testing.assert_array_equal(images, before)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_order_and_company_change_nothing(name: str) -> None:
-    films = np.stack([chest(seed) for seed in range(4)])
-    together = corrupt(films, name, 2)
-    np.testing.assert_array_equal(corrupt(films[::-1], name, 2)[::-1], together)
-    np.testing.assert_array_equal(corrupt(films[2:3], name, 2)[0], together[2])
+    images = np.stack([chest(seed) for seed in range(4)])
+    together = corrupt(images, name, 2)
+    np.testing.assert_array_equal(corrupt(images[::-1], name, 2)[::-1], together)
+    np.testing.assert_array_equal(corrupt(images[2:3], name, 2)[0], together[2])
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -70,10 +70,12 @@ def test_a_stronger_fault_changes_more_and_every_fault_something(name: str) -> N
 
 @pytest.mark.parametrize("name", sorted(set(CORRUPTIONS) - {"contrast", "blur", "sharpening", "jpeg"}))
 def test_another_seed_draws_another_fault_but_a_stronger_one_is_the_same_drawn_out(name: str) -> None:
-    film = chest()[None]
-    seeds = [corrupt(film, name, 2, seed=seed).astype(int) - film for seed in range(8)]
+    image = chest()[None]
+    seeds = [corrupt(image, name, 2, seed=seed).astype(int) - image for seed in range(8)]
     assert len({drawn.tobytes() for drawn in seeds}) > 1
-    likeness = [cosine(drawn, corrupt(film, name, 3, seed=seed).astype(int) - film) for seed, drawn in enumerate(seeds)]
+    likeness = [
+        cosine(drawn, corrupt(image, name, 3, seed=seed).astype(int) - image) for seed, drawn in enumerate(seeds)
+    ]
     assert min(likeness) > ALIKE.get(name, 0.9)
 
 
@@ -107,25 +109,25 @@ def test_exposure_moves_every_grey_value_alike_and_both_ways_occur(strength: int
 
 @pytest.mark.parametrize("name", ["blur", "motion"])
 def test_unsharpness_keeps_the_grey_and_takes_the_detail(name: str) -> None:
-    film = chest()[None]
-    found = corrupt(film, name, 3).astype(float)
-    assert found.mean() == pytest.approx(film.mean(), abs=0.3)
-    assert np.abs(np.diff(found[0], axis=0)).mean() < 0.7 * np.abs(np.diff(film[0].astype(float), axis=0)).mean()
+    image = chest()[None]
+    found = corrupt(image, name, 3).astype(float)
+    assert found.mean() == pytest.approx(image.mean(), abs=0.3)
+    assert np.abs(np.diff(found[0], axis=0)).mean() < 0.7 * np.abs(np.diff(image[0].astype(float), axis=0)).mean()
 
 
 def test_sharpening_adds_detail_where_blur_takes_it() -> None:
-    film = chest()[None]
-    detail = {name: corrupt(film, name, 1).astype(float).std() for name in ("sharpening", "blur")}
-    assert detail["blur"] < film.astype(float).std() < detail["sharpening"]
+    image = chest()[None]
+    detail = {name: corrupt(image, name, 1).astype(float).std() for name in ("sharpening", "blur")}
+    assert detail["blur"] < image.astype(float).std() < detail["sharpening"]
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_letter_and_words_are_whole_in_an_upper_corner(strength: int) -> None:
     blank = [flat(grey) for grey in range(40, 60)]
     places = set()
-    for film in blank:
-        written = np.flatnonzero((corrupt(film, "marker", strength)[0] != film[0]).any(axis=0))
-        lines = np.flatnonzero((corrupt(film, "marker", strength)[0] != film[0]).any(axis=1))
+    for image in blank:
+        written = np.flatnonzero((corrupt(image, "marker", strength)[0] != image[0]).any(axis=0))
+        lines = np.flatnonzero((corrupt(image, "marker", strength)[0] != image[0]).any(axis=1))
         assert lines.max() < SIDE / 3
         assert written.min() > 0
         assert written.max() < SIDE - 1

@@ -7,14 +7,14 @@ from sklearn.isotonic import IsotonicRegression
 
 from train.calibration.comparison import METHODS, Calibrated, calibrations
 from train.calibration.methods import apply_calibration, fit_calibration
-from train.calibration.operating_point import Held
+from train.calibration.operating_point import HeldOutLogits
 
 
-def held(slope: float, shift: float, *, count: int, seed: int) -> Held:
+def held(slope: float, shift: float, *, count: int, seed: int) -> HeldOutLogits:
     """Films whose true probability is sigmoid(slope * logit + shift)."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 3, count)
-    return Held(logits=logits, labels=(random.random(count) < expit(slope * logits + shift)).astype(np.int64))
+    return HeldOutLogits(logits=logits, labels=(random.random(count) < expit(slope * logits + shift)).astype(np.int64))
 
 
 def compared(slope: float, shift: float) -> dict[str, Calibrated]:
@@ -47,7 +47,9 @@ def test_the_map_in_force_is_judged_as_it_is() -> None:
 
 def test_the_films_that_made_a_map_do_not_judge_it() -> None:
     """Isotonic steps follow the labels they were fitted on: on other films they must err, or the check is none."""
-    noise = [Held(logits=np.arange(400.0), labels=np.random.default_rng(s).integers(0, 2, 400)) for s in (1, 2)]
+    noise = [
+        HeldOutLogits(logits=np.arange(400.0), labels=np.random.default_rng(s).integers(0, 2, 400)) for s in (1, 2)
+    ]
     patients = [str(i) for i in range(400)]
     own, other = (
         {
@@ -60,8 +62,8 @@ def test_the_films_that_made_a_map_do_not_judge_it() -> None:
 
 
 def test_isotonic_is_scikit_learns() -> None:
-    films = held(0.6, 0.3, count=500, seed=3)
-    found = fit_calibration("isotonic", films.logits, films.labels, None)
-    theirs = IsotonicRegression(out_of_bounds="clip").fit(films.logits, films.labels)
+    held_out = held(0.6, 0.3, count=500, seed=3)
+    found = fit_calibration("isotonic", held_out.logits, held_out.labels, None)
+    theirs = IsotonicRegression(out_of_bounds="clip").fit(held_out.logits, held_out.labels)
     asked = np.linspace(-12, 12, 101)
     assert apply_calibration(found, asked) == pytest.approx(theirs.predict(asked), abs=1e-9)

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from train.calibration.ood_threshold import fit_known, outlier_threshold
+from train.calibration.ood_threshold import fit_ood_rule, outlier_threshold
 
 
-def two_kinds(seed: int) -> tuple[np.ndarray, np.ndarray]:
+def two_sources(seed: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     mixing = np.random.default_rng(9).normal(0, 1, (5, 5))
     first = random.normal(0, 1, (200, 5)) @ mixing
@@ -14,28 +14,30 @@ def two_kinds(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_known_films_of_each_kind_are_as_far_as_chance_has_it() -> None:
-    features, kinds = two_kinds(0)
-    distances = fit_known(features, kinds).distances(two_kinds(1)[0])
+    features, image_sources = two_sources(0)
+    distances = fit_ood_rule(features, image_sources).distances(two_sources(1)[0])
     # Squared Mahalanobis distances of five normal features are chi-squared with five degrees of freedom.
     assert 4.0 < distances.mean() < 6.5
 
 
-def test_what_lies_between_two_kinds_is_foreign_and_one_centre_would_miss_it() -> None:
-    features, kinds = two_kinds(0)
+def test_what_lies_between_two_sources_is_foreign_and_one_centre_would_miss_it() -> None:
+    features, image_sources = two_sources(0)
     between = np.full((1, 5), 15, np.float32)
-    assert fit_known(features, kinds).distances(between)[0] > 100
-    assert fit_known(features, np.array(["one"] * 400)).distances(between)[0] < 1
+    assert fit_ood_rule(features, image_sources).distances(between)[0] > 100
+    assert fit_ood_rule(features, np.array(["one"] * 400)).distances(between)[0] < 1
 
 
 def test_rare_kinds_share_a_centre() -> None:
-    features, kinds = two_kinds(0)
-    kinds = kinds.astype("U9")
-    kinds[:3] = ["x", "y", "z"]
-    assert len(fit_known(features, kinds).centres) == 3
+    features, image_sources = two_sources(0)
+    image_sources = image_sources.astype("U9")
+    image_sources[:3] = ["x", "y", "z"]
+    assert len(fit_ood_rule(features, image_sources).centres) == 3
 
 
 def test_the_threshold_is_the_worst_kinds_own() -> None:
     distances = np.concatenate([np.linspace(0, 10, 100), np.linspace(0, 100, 50)])
-    kinds = np.repeat(["many", "few"], [100, 50])
-    assert outlier_threshold(distances, kinds, 0.02, 1.0) == np.quantile(np.linspace(0, 100, 50), 0.98)
-    assert outlier_threshold(distances, kinds, 0.02, 2.0) == 2 * outlier_threshold(distances, kinds, 0.02, 1.0)
+    image_sources = np.repeat(["many", "few"], [100, 50])
+    assert outlier_threshold(distances, image_sources, 0.02, 1.0) == np.quantile(np.linspace(0, 100, 50), 0.98)
+    assert outlier_threshold(distances, image_sources, 0.02, 2.0) == 2 * outlier_threshold(
+        distances, image_sources, 0.02, 1.0
+    )

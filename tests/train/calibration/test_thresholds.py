@@ -12,14 +12,14 @@ from train.recipe import OperatingPointSection
 AIM = OperatingPointSection(clear_sensitivity=0.95, flag_specificity=0.9)
 
 
-def films(count: int, apart: float) -> tuple[np.ndarray, np.ndarray]:
+def draw_probabilities(count: int, apart: float) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
     labels = np.arange(count) % 2
     return np.clip(random.normal(0.5 + apart * (labels - 0.5), 0.15), 0, 1), labels
 
 
 def test_the_thresholds_reach_their_aims_on_the_films_that_chose_them() -> None:
-    probabilities, labels = films(2000, 0.4)
+    probabilities, labels = draw_probabilities(2000, 0.4)
     chosen = choose(probabilities, labels, AIM)
     missed = int(np.sum(probabilities[labels == 1] < chosen.clear_below))
     low = wilson(1000 - missed, 1000).low
@@ -33,7 +33,7 @@ def test_the_thresholds_reach_their_aims_on_the_films_that_chose_them() -> None:
 
 
 def test_too_few_films_clear_none_of_the_diseased_and_say_so() -> None:
-    probabilities, labels = films(20, 0.4)
+    probabilities, labels = draw_probabilities(20, 0.4)
     chosen = choose(probabilities, labels, AIM)
     assert not np.any(probabilities[labels == 1] < chosen.clear_below)
     assert "too few" in chosen.aim
@@ -42,7 +42,7 @@ def test_too_few_films_clear_none_of_the_diseased_and_say_so() -> None:
 @settings(deadline=None)
 @given(st.integers(2, 300), st.floats(-1, 1), st.floats(0.5, 0.999), st.floats(0.01, 0.999))
 def test_thresholds_are_always_in_order(count: int, apart: float, sensitivity: float, specificity: float) -> None:
-    probabilities, labels = films(count, apart)
+    probabilities, labels = draw_probabilities(count, apart)
     aim = OperatingPointSection(clear_sensitivity=sensitivity, flag_specificity=specificity)
     chosen = choose(probabilities, labels, aim)
     assert 0 <= chosen.clear_below <= chosen.flag_at <= 1
@@ -50,7 +50,7 @@ def test_thresholds_are_always_in_order(count: int, apart: float, sensitivity: f
 
 @pytest.mark.parametrize("specificity", [0.5, 0.9, 0.99])
 def test_a_higher_specificity_never_flags_more(specificity: float) -> None:
-    probabilities, labels = films(400, 0.3)
+    probabilities, labels = draw_probabilities(400, 0.3)
     lower = choose(probabilities, labels, OperatingPointSection(flag_specificity=specificity))
     higher = choose(probabilities, labels, OperatingPointSection(flag_specificity=min(specificity + 0.005, 0.999)))
     assert higher.flag_at >= lower.flag_at

@@ -43,9 +43,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty films of source A, forty of B, which are darker and blurred."""
     folder, random = tmp_path_factory.mktemp("images"), np.random.default_rng(1)
     for i in range(80):
-        film = toy_image(random, positive=i % 2 == 1)
-        dark = cv2.GaussianBlur(film, (0, 0), 1.0) // 2
-        cv2.imwrite(str(folder / f"{i}.png"), film if i < 40 else dark)
+        image = toy_image(random, positive=i % 2 == 1)
+        dark = cv2.GaussianBlur(image, (0, 0), 1.0) // 2
+        cv2.imwrite(str(folder / f"{i}.png"), image if i < 40 else dark)
     return folder
 
 
@@ -71,20 +71,23 @@ def test_a_sound_manifest_has_a_card_without_films_in_it(images: Path, tmp_path:
         "http://creativecommons.org", ""
     )
     assert {path.name for path in out.glob("contact-*.png")} == {
-        "contact-A-normal.png", "contact-A-pneumonia.png", "contact-B-normal.png", "contact-B-pneumonia.png"
-    }  # fmt: skip
+        "contact-A-normal.png",
+        "contact-A-pneumonia.png",
+        "contact-B-normal.png",
+        "contact-B-pneumonia.png",
+    }
     assert "80 films" in capsys.readouterr().out
 
 
 def test_style_tells_a_source_that_was_made_otherwise_and_not_one_that_was_not(images: Path, tmp_path: Path) -> None:
     card = examine(written(tmp_path, sound_lines()), images, DataSection())
-    told = {(cut.asked, cut.among): cut.auc for cut in short_cuts(card.rows, card.films)}
+    told = {(cut.asked, cut.among): cut.auc for cut in short_cuts(card.rows, card.images)}
     assert told["source A or another", "normal films"].low > 0.9
     mixed = [
         Row(line=row.line, file=row.file, label=row.label, patient=row.patient, source="CD"[place // 2 % 2])
         for place, row in enumerate(card.rows)
     ]
-    unknowing = {(cut.asked, cut.among): cut.auc for cut in short_cuts(mixed, card.films)}
+    unknowing = {(cut.asked, cut.among): cut.auc for cut in short_cuts(mixed, card.images)}
     assert unknowing["source C or another", "normal films"].low < 0.6
 
 

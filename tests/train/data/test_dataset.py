@@ -18,7 +18,7 @@ from tests.support.toy_images import (
 from train.data.dataset import (
     ManifestError,
     load,
-    load_films,
+    load_dataset,
     read_rows,
 )
 from train.data.manifest import years
@@ -27,10 +27,10 @@ from train.recipe import DataSection, OperatingRows, find_recipe, load_recipe
 SECTION = DataSection(split_column="paper_protocol", operating=OperatingRows(column="split", among=("validation",)))
 
 
-def faulty(folder: Path, films: Path, lines: list[Line], header: tuple[str, ...] = HEADER) -> str:
+def faulty(folder: Path, images: Path, lines: list[Line], header: tuple[str, ...] = HEADER) -> str:
     """What is said of a manifest with these lines."""
     with pytest.raises(ManifestError) as caught:
-        load_films(write_manifest(folder, lines, header), films, SECTION)
+        load_dataset(write_manifest(folder, lines, header), images, SECTION)
     return str(caught.value)
 
 
@@ -42,19 +42,19 @@ def changed(index: int, **fields: str) -> list[Line]:
 
 def test_films_come_out_in_parts_with_labels_patients_and_digests(toy: Path) -> None:
     told: list[tuple[int, int]] = []
-    films = load_films(toy / "manifest.csv", toy, SECTION, on_film=lambda done, of: told.append((done, of)))
-    assert {part: len(found) for part, found in films.items()} == {"train": 16, "operating": 12, "test": 12}
-    assert films["train"].images.shape == (16, 224, 224)
-    assert films["train"].images.dtype == np.uint8
-    assert films["train"].labels.tolist() == [0, 1] * 8
-    assert films["test"].counts() == {"normal": 6, "pneumonia": 6, "patients": 6}
-    assert len(set(films["train"].digests)) == 16
+    parts = load_dataset(toy / "manifest.csv", toy, SECTION, on_image=lambda done, of: told.append((done, of)))
+    assert {part: len(found) for part, found in parts.items()} == {"train": 16, "operating": 12, "test": 12}
+    assert parts["train"].images.shape == (16, 224, 224)
+    assert parts["train"].images.dtype == np.uint8
+    assert parts["train"].labels.tolist() == [0, 1] * 8
+    assert parts["test"].counts() == {"normal": 6, "pneumonia": 6, "patients": 6}
+    assert len(set(parts["train"].digests)) == 16
     assert told[-1] == (40, 40)
 
 
 def test_no_patient_is_in_two_parts(toy: Path) -> None:
-    films = load_films(toy / "manifest.csv", toy, SECTION)
-    patients = [set(part.patients) for part in films.values()]
+    parts = load_dataset(toy / "manifest.csv", toy, SECTION)
+    patients = [set(part.patients) for part in parts.values()]
     assert not patients[0] & patients[1] | patients[0] & patients[2] | patients[1] & patients[2]
 
 
@@ -65,11 +65,11 @@ def test_rows_of_no_part_are_left_alone(toy: Path, tmp_path: Path) -> None:
 
 
 def test_the_digest_changes_with_a_label_and_with_a_film(toy: Path, tmp_path: Path) -> None:
-    digest = load_films(toy / "manifest.csv", toy, SECTION)["train"].digest
+    digest = load_dataset(toy / "manifest.csv", toy, SECTION)["train"].digest
     relabelled = write_manifest(tmp_path, changed(0, label="pneumonia"))
-    assert load_films(relabelled, toy, SECTION)["train"].digest != digest
+    assert load_dataset(relabelled, toy, SECTION)["train"].digest != digest
     swapped = write_manifest(tmp_path, changed(0, file="images/train-2.png"))
-    assert load_films(swapped, toy, SECTION)["train"].digest != digest
+    assert load_dataset(swapped, toy, SECTION)["train"].digest != digest
 
 
 def test_a_row_without_its_film_is_named(toy: Path, tmp_path: Path) -> None:
@@ -156,22 +156,22 @@ def with_more(folder: Path, changes: dict[int, dict[str, str]] | None = None) ->
 
 def test_what_the_manifest_says_of_a_film_is_carried_along(toy: Path, tmp_path: Path) -> None:
     changes = {0: {"source": "B", "tier": "A", "view": "PA", "sex": "M", "age": "018M"}, 1: {"age": "", "sex": ""}}
-    films = load_films(with_more(tmp_path, changes), toy, SECTION)["train"]
-    assert (films.sources[:2], films.tiers[:2], films.views[:2]) == (("B", "A"), ("A", "B"), ("PA", "AP"))
-    assert films.sexes[:3] == ("M", "", "F")
-    assert films.ages[0] == 1.5
-    assert np.isnan(films.ages[1])
+    dataset = load_dataset(with_more(tmp_path, changes), toy, SECTION)["train"]
+    assert (dataset.sources[:2], dataset.tiers[:2], dataset.views[:2]) == (("B", "A"), ("A", "B"), ("PA", "AP"))
+    assert dataset.sexes[:3] == ("M", "", "F")
+    assert dataset.ages[0] == 1.5
+    assert np.isnan(dataset.ages[1])
 
 
 def test_a_manifest_that_says_nothing_more_leaves_blanks(toy: Path) -> None:
-    films = load_films(toy / "manifest.csv", toy, SECTION)["test"]
-    assert set(films.sources) == set(films.tiers) == set(films.views) == set(films.sexes) == {""}
-    assert np.isnan(films.ages).all()
+    dataset = load_dataset(toy / "manifest.csv", toy, SECTION)["test"]
+    assert set(dataset.sources) == set(dataset.tiers) == set(dataset.views) == set(dataset.sexes) == {""}
+    assert np.isnan(dataset.ages).all()
 
 
 def test_a_cluster_of_duplicates_in_two_parts_is_named_with_the_rows(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as caught:
-        load_films(with_more(tmp_path, {16: {"cluster_id": "ctrain-0"}}), toy, SECTION)
+        load_dataset(with_more(tmp_path, {16: {"cluster_id": "ctrain-0"}}), toy, SECTION)
     assert "cluster ctrain-0 is in test and train" in str(caught.value)
     assert "line 2 (images/train-0.png)" in str(caught.value)
     assert "line 18 (images/test-0.png)" in str(caught.value)
@@ -187,18 +187,18 @@ def test_a_part_far_down_a_patients_rows_is_still_shown(toy: Path, tmp_path: Pat
 
 def test_a_cluster_stands_for_a_patient_who_is_not_known(toy: Path, tmp_path: Path) -> None:
     changes = {index: {"patient_id": ""} for index in range(4)}
-    films = load_films(with_more(tmp_path, changes), toy, SECTION)["train"]
-    assert films.patients[:5] == ("cluster ctrain-0",) * 2 + ("cluster ctrain-1",) * 2 + ("train-2",)
+    dataset = load_dataset(with_more(tmp_path, changes), toy, SECTION)["train"]
+    assert dataset.patients[:5] == ("cluster ctrain-0",) * 2 + ("cluster ctrain-1",) * 2 + ("train-2",)
 
 
 def test_a_row_without_patient_and_cluster_is_named(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"line 2 \(images/train-0\.png\): no patient_id; .*cluster_id"):
-        load_films(with_more(tmp_path, {0: {"patient_id": "", "cluster_id": ""}}), toy, SECTION)
+        load_dataset(with_more(tmp_path, {0: {"patient_id": "", "cluster_id": ""}}), toy, SECTION)
 
 
 def test_an_age_that_is_none_is_named(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"line 3 \(images/train-1\.png\): age 'old', years expected"):
-        load_films(with_more(tmp_path, {1: {"age": "old"}}), toy, SECTION)
+        load_dataset(with_more(tmp_path, {1: {"age": "old"}}), toy, SECTION)
 
 
 @pytest.mark.parametrize(
@@ -212,16 +212,16 @@ def test_ages_are_years_or_as_dicom_writes_them(text: str, expected: float | Non
 def test_the_young_are_left_out_and_counted_and_those_of_no_known_age_stay(toy: Path, tmp_path: Path) -> None:
     changes = {0: {"age": "19"}, 1: {"age": "20"}, 2: {"age": ""}, 16: {"age": "5"}}
     loaded = load(with_more(tmp_path, changes), toy, SECTION.model_copy(update={"min_years": 20}))
-    assert {part: len(films) for part, films in loaded.films.items()} == {"train": 15, "operating": 12, "test": 11}
+    assert {part: len(dataset) for part, dataset in loaded.parts.items()} == {"train": 15, "operating": 12, "test": 11}
     assert loaded.left_out == {"younger than 20 years": 2}
-    assert "images/train-0.png" not in loaded.films["train"].cases
+    assert "images/train-0.png" not in loaded.parts["train"].files
 
 
 @pytest.fixture
 def leaky(toy: Path) -> list[Line]:
     """A training film that shows, mirrored and brighter, what a test film of another patient shows."""
-    film = cv2.imread(str(toy / "images" / "test-0.png"), cv2.IMREAD_GRAYSCALE)
-    cv2.imwrite(str(toy / "images" / "copy.png"), cv2.LUT(film[:, ::-1], np.arange(256, dtype=np.uint8) // 2 + 60))
+    image = cv2.imread(str(toy / "images" / "test-0.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(toy / "images" / "copy.png"), cv2.LUT(image[:, ::-1], np.arange(256, dtype=np.uint8) // 2 + 60))
     return [("images/copy.png", "normal", "somebody", "train", "train"), *toy_lines()]
 
 
@@ -229,7 +229,7 @@ def test_a_near_duplicate_of_a_test_film_is_left_out_of_training_and_counted(
     toy: Path, tmp_path: Path, leaky: list[Line]
 ) -> None:
     loaded = load(write_manifest(tmp_path, leaky), toy, SECTION)
-    assert {part: len(films) for part, films in loaded.films.items()} == {"train": 16, "operating": 12, "test": 12}
+    assert {part: len(dataset) for part, dataset in loaded.parts.items()} == {"train": 16, "operating": 12, "test": 12}
     assert loaded.left_out == {"near-duplicate of a film in another part": 1}
 
 
@@ -252,13 +252,13 @@ def test_a_class_that_duplicates_leave_empty_is_named(toy: Path, tmp_path: Path,
 
 def test_dicom_rows_are_read_as_the_box_reads_them(toy: Path, tmp_path: Path) -> None:
     make_dx(toy / "images" / "film.dcm")
-    films = load_films(write_manifest(tmp_path, changed(0, file="images/film.dcm")), toy, SECTION)["train"]
-    assert films.cases[0] == "images/film.dcm"
-    assert films.images[0, 0, 0] < 10
-    assert films.images[0, -1, -1] > 245
+    dataset = load_dataset(write_manifest(tmp_path, changed(0, file="images/film.dcm")), toy, SECTION)["train"]
+    assert dataset.files[0] == "images/film.dcm"
+    assert dataset.images[0, 0, 0] < 10
+    assert dataset.images[0, -1, -1] > 245
 
 
 def test_a_byte_order_mark_and_blanks_are_no_part_of_names(toy: Path, tmp_path: Path) -> None:
     text = (toy / "manifest.csv").read_text().replace(",train-0,", ", train-0 ,")
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8-sig")
-    assert load_films(tmp_path / "manifest.csv", toy, SECTION)["train"].patients[0] == "train-0"
+    assert load_dataset(tmp_path / "manifest.csv", toy, SECTION)["train"].patients[0] == "train-0"

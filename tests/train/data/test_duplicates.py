@@ -14,70 +14,70 @@ from train.data.duplicates import (
     find_pairs,
     same_value,
 )
-from train.data.images import read_films
+from train.data.images import read_images
 from train.recipe import DataSection
 
-Film = np.ndarray
+Image = np.ndarray
 
 
-def drawn_film(seed: int) -> Film:
+def drawn_film(seed: int) -> Image:
     """Two dark lungs, ribs and fine structure of its own: films share the first and differ in the rest."""
     random = np.random.default_rng(seed)
     down, right = np.mgrid[0:224, 0:224].astype(np.float32)
-    film = np.full((224, 224), 170, np.float32)
+    image = np.full((224, 224), 170, np.float32)
     for middle in (70, 154):
-        film -= 90 / (1 + np.exp((np.hypot((right - middle) / 38, (down - 110) / 75) - 1) * 12))
+        image -= 90 / (1 + np.exp((np.hypot((right - middle) / 38, (down - 110) / 75) - 1) * 12))
     ribs = random.uniform(17, 24)
-    film += 9 * np.sin(2 * np.pi * (down + np.abs(right - 112) * random.uniform(0.2, 0.5)) / ribs)
+    image += 9 * np.sin(2 * np.pi * (down + np.abs(right - 112) * random.uniform(0.2, 0.5)) / ribs)
     for sigma, strength in ((2, 9), (4, 12), (10, 12)):
-        cloud = cv2.GaussianBlur(random.normal(size=film.shape).astype(np.float32), (0, 0), sigma)
-        film += strength * cloud / cloud.std()
-    return np.clip(film, 0, 255).astype(np.uint8)
+        cloud = cv2.GaussianBlur(random.normal(size=image.shape).astype(np.float32), (0, 0), sigma)
+        image += strength * cloud / cloud.std()
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def cropped(film: Film) -> Film:
-    return cv2.resize(film[5:216, 9:220], (224, 224), interpolation=cv2.INTER_AREA)
+def cropped(image: Image) -> Image:
+    return cv2.resize(image[5:216, 9:220], (224, 224), interpolation=cv2.INTER_AREA)
 
 
-def turned(film: Film) -> Film:
-    return cv2.warpAffine(film, cv2.getRotationMatrix2D((112, 112), 3, 1), (224, 224))
+def turned(image: Image) -> Image:
+    return cv2.warpAffine(image, cv2.getRotationMatrix2D((112, 112), 3, 1), (224, 224))
 
 
-def marked(film: Film) -> Film:
-    return cv2.putText(film.copy(), "day 4", (110, 205), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 3)
+def marked(image: Image) -> Image:
+    return cv2.putText(image.copy(), "day 4", (110, 205), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 3)
 
 
-ALTERATIONS: dict[str, Callable[[Film], Film]] = {
-    "the same": lambda film: film.copy(),
-    "brighter": lambda film: (255 * (film / 255) ** 0.6).astype(np.uint8),
-    "blurred": lambda film: cv2.GaussianBlur(film, (0, 0), 1.5),
-    "mirrored": lambda film: np.ascontiguousarray(film[:, ::-1]),
+ALTERATIONS: dict[str, Callable[[Image], Image]] = {
+    "the same": lambda image: image.copy(),
+    "brighter": lambda image: (255 * (image / 255) ** 0.6).astype(np.uint8),
+    "blurred": lambda image: cv2.GaussianBlur(image, (0, 0), 1.5),
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
     "cropped": cropped,
-    "mirrored and cropped": lambda film: cropped(np.ascontiguousarray(film[:, ::-1])),
+    "mirrored and cropped": lambda image: cropped(np.ascontiguousarray(image[:, ::-1])),
     "turned": turned,
     "with words on it": marked,
 }
 
 
 @pytest.fixture(scope="module")
-def films() -> Film:
+def images() -> Image:
     return np.stack([drawn_film(seed) for seed in range(12)])
 
 
 @pytest.mark.parametrize("how", ALTERATIONS)
-def test_a_copy_is_found(films: Film, how: str) -> None:
-    (pair,) = find_pairs(np.concatenate([films, ALTERATIONS[how](films[4])[None]]))
+def test_a_copy_is_found(images: Image, how: str) -> None:
+    (pair,) = find_pairs(np.concatenate([images, ALTERATIONS[how](images[4])[None]]))
     assert (pair.first, pair.second) == (4, 12)
     assert pair.mirrored == ("mirrored" in how)
     assert LIKENESS <= pair.likeness <= 1.0 + 1e-6
 
 
-def test_films_of_different_people_are_no_pairs(films: Film) -> None:
-    assert find_pairs(films) == ()
+def test_films_of_different_people_are_no_pairs(images: Image) -> None:
+    assert find_pairs(images) == ()
 
 
-def test_what_different_films_share_would_make_pairs_if_coarse_structure_sufficed(films: Film) -> None:
-    coarse = [cv2.GaussianBlur(film, (0, 0), 8).ravel() for film in films]
+def test_what_different_films_share_would_make_pairs_if_coarse_structure_sufficed(images: Image) -> None:
+    coarse = [cv2.GaussianBlur(image, (0, 0), 8).ravel() for image in images]
     assert np.median(np.corrcoef(coarse)) > LIKENESS
 
 
@@ -86,9 +86,9 @@ def test_empty_films_and_a_single_one_are_no_pairs() -> None:
     assert find_pairs(np.stack([drawn_film(0)])) == ()
 
 
-def test_progress_ends_at_the_whole(films: Film) -> None:
+def test_progress_ends_at_the_whole(images: Image) -> None:
     told: list[tuple[int, int]] = []
-    find_pairs(films[:3], on_step=lambda done, of: told.append((done, of)))
+    find_pairs(images[:3], on_step=lambda done, of: told.append((done, of)))
     assert told[-1][0] == told[-1][1]
 
 
@@ -104,6 +104,6 @@ def test_equal_values_are_linked_and_blanks_are_not() -> None:
 def test_no_two_children_of_the_shared_films_are_taken_for_one(shared_data: Path) -> None:
     folder = shared_data / "paediatric"
     rows = read_rows(folder / "manifest.csv", DataSection())[:400]
-    films = np.stack([read[0] for read in read_films([folder / row.file for row in rows])])
-    pairs = find_pairs(films)
+    images = np.stack([read[0] for read in read_images([folder / row.file for row in rows])])
+    pairs = find_pairs(images)
     assert not [pair for pair in pairs if rows[pair.first].patient != rows[pair.second].patient]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.toy_images import toy_image
 from train.commands.data import split_data
-from train.data.dataset import load_films
+from train.data.dataset import load_dataset
 from train.data.manifest import ManifestError, Row
 from train.data.split import (
     SplitError,
@@ -22,24 +22,26 @@ from train.recipe import DataSection
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 
-def rows_of(patients: int, films: int = 1, *, source: str = "A", label: str = "normal") -> list[Row]:
+def rows_of(patients: int, images: int = 1, *, source: str = "A", label: str = "normal") -> list[Row]:
     return [
         Row(
             line=2 + i,
             file=f"{source}{label}{i}.png",
             label=label,
-            patient=f"{source}{label}{i // films}",
+            patient=f"{source}{label}{i // images}",
             source=source,
         )
-        for i in range(patients * films)
+        for i in range(patients * images)
     ]
 
 
 def collection() -> list[Row]:
     return [
-        *rows_of(300, 2), *rows_of(100, label="pneumonia"), *rows_of(200, source="B"),
+        *rows_of(300, 2),
+        *rows_of(100, label="pneumonia"),
+        *rows_of(200, source="B"),
         *rows_of(40, 3, source="B", label="pneumonia"),
-    ]  # fmt: skip
+    ]
 
 
 def test_labels_and_sources_keep_their_mix_in_each_part() -> None:
@@ -119,7 +121,7 @@ def test_the_new_manifest_trains_and_keeps_what_it_said(folder: Path) -> None:
     assert lines[3]["split"] == lines[39]["split"]
     assert lines[3]["cluster_id"] == lines[39]["cluster_id"] == "duplicate-5"
     assert lines[4]["cluster_id"] == ""
-    assert sum(len(part) for part in load_films(out, folder, DataSection()).values()) == 40
+    assert sum(len(part) for part in load_dataset(out, folder, DataSection()).values()) == 40
 
 
 def test_a_file_that_is_there_is_not_written_over(folder: Path) -> None:

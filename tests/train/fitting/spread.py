@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.toy_images import RECIPE
-from train.data.dataset import Films, load_films
+from train.data.dataset import LabelledImages, load_dataset
 from train.fitting import fine_tune, from_scratch
-from train.fitting.devices import settle, strategy
-from train.networks.predictor import Trained, answers
+from train.fitting.devices import make_deterministic, strategy
+from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe
 
 DEVICES = ("CPU:0", "CPU:1")
@@ -26,7 +26,7 @@ EDGE = Recipe.model_validate(
     {
         **RECIPE,
         "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
-        "fine_tune": {"at_least_films": 1, "epochs": 2, "frozen_blocks": 15},
+        "fine_tune": {"min_images": 1, "epochs": 2, "frozen_blocks": 15},
     }
 )
 shares: list[int] = []
@@ -44,15 +44,15 @@ class CountedLoss(keras.losses.SparseCategoricalCrossentropy):
         return super().call(y_true, y_pred)
 
 
-def study(films: dict[str, Films]) -> dict[str, Any]:
+def study(parts: dict[str, LabelledImages]) -> dict[str, Any]:
     keras.losses.SparseCategoricalCrossentropy = CountedLoss
-    found = from_scratch.fit(STUDY, films["train"], 1)
-    logits = answers(Trained(network=found.network, mean=found.mean), films["test"].images).logits
+    found = from_scratch.fit(STUDY, parts["train"], 1)
+    logits = predict(Predictor(network=found.network, mean=found.mean), parts["test"].images).logits
     weights = {f"weight{index}": value for index, value in enumerate(found.network.get_weights())}
     return {**weights, "losses": [step.loss for step in found.history], "logits": logits, "shares": shares}
 
 
-def edge(films: dict[str, Films], checkpoints: Path) -> dict[str, Any]:
+def edge(parts: dict[str, LabelledImages], checkpoints: Path) -> dict[str, Any]:
     """Cut off in the second epoch, and gone on with."""
     losses: list[float] = []
 
@@ -61,13 +61,13 @@ def edge(films: dict[str, Films], checkpoints: Path) -> dict[str, Any]:
             raise CutOff
         losses.append(step.loss)
 
-    settle(1)
+    make_deterministic(1)
     try:
-        fine_tune.fine_tune(EDGE, films["train"], 1, on_step=plug, checkpoints=checkpoints)
+        fine_tune.fine_tune(EDGE, parts["train"], 1, on_step=plug, checkpoints=checkpoints)
     except CutOff:
-        settle(1)
+        make_deterministic(1)
         found = fine_tune.fine_tune(
-            EDGE, films["train"], 1, on_step=lambda s: losses.append(s.loss), checkpoints=checkpoints
+            EDGE, parts["train"], 1, on_step=lambda s: losses.append(s.loss), checkpoints=checkpoints
         )
     return {"edge_losses": losses, "edge_weight": found.weight}
 
@@ -83,8 +83,8 @@ def main(folder: Path, out: Path) -> None:
         return found
 
     from_scratch.strategy = fine_tune.strategy = spread  # type: ignore[attr-defined]
-    films = load_films(folder / "manifest.csv", folder, STUDY.data)
-    np.savez(out, **study(films), **edge(films, out.parent / "checkpoints"), used=used)
+    parts = load_dataset(folder / "manifest.csv", folder, STUDY.data)
+    np.savez(out, **study(parts), **edge(parts, out.parent / "checkpoints"), used=used)
 
 
 if __name__ == "__main__":

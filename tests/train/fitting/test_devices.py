@@ -13,12 +13,12 @@ import pytest
 
 from tests.support.toy_images import COUNTS, RECIPE
 from tests.train.fitting.spread import EDGE, STUDY, CutOff
-from train.data.dataset import Films, load_films
+from train.data.dataset import LabelledImages, load_dataset
 from train.fitting.devices import precision, strategy
 from train.fitting.fine_tune import AVERAGE
 from train.fitting.from_scratch import fit
-from train.fitting.train_network import learn
-from train.networks.predictor import Trained, answers
+from train.fitting.train_network import train_network
+from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe
 from train.run.run_folder import (
     load_seed,
@@ -29,8 +29,8 @@ from train.run.run_folder import (
 
 
 @pytest.fixture(scope="module")
-def films(toy: Path) -> dict[str, Films]:
-    return load_films(toy / "manifest.csv", toy, STUDY.data)
+def parts(toy: Path) -> dict[str, LabelledImages]:
+    return load_dataset(toy / "manifest.csv", toy, STUDY.data)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,14 @@ def test_every_device_takes_its_share_of_every_batch(spread: dict[str, np.ndarra
     assert set(spread["used"]) == {2}
 
 
-def test_the_study_network_comes_out_as_on_one_device(spread: dict[str, np.ndarray], films: dict[str, Films]) -> None:
-    alone = fit(STUDY, films["train"], 1)
+def test_the_study_network_comes_out_as_on_one_device(
+    spread: dict[str, np.ndarray], parts: dict[str, LabelledImages]
+) -> None:
+    alone = fit(STUDY, parts["train"], 1)
     np.testing.assert_allclose(spread["losses"], [step.loss for step in alone.history], rtol=1e-4)
     for index, weight in enumerate(alone.network.get_weights()):
         np.testing.assert_allclose(spread[f"weight{index}"], weight, atol=1e-6)
-    said = answers(Trained(network=alone.network, mean=alone.mean), films["test"].images).logits
+    said = predict(Predictor(network=alone.network, mean=alone.mean), parts["test"].images).logits
     assert spread["logits"].shape == (COUNTS["test"],)
     np.testing.assert_allclose(spread["logits"], said, atol=1e-3)
 
@@ -85,10 +87,12 @@ def test_precision_is_for_what_is_built_meanwhile() -> None:
     assert (inside.compute_dtype, keras.layers.Dense(1).compute_dtype) == ("float16", "float32")
 
 
-def test_the_study_network_learns_in_float16_as_in_float32_once_its_gradients_fit(films: dict[str, Films]) -> None:
+def test_the_study_network_learns_in_float16_as_in_float32_once_its_gradients_fit(
+    parts: dict[str, LabelledImages],
+) -> None:
     """Second batches overflow until the scale of the loss has been halved often enough; these steps are left out."""
     slow = Recipe.model_validate({**RECIPE, "optimizer": {"learning_rate": 1e-8}, "epochs": 9})
-    exact, found = fit(slow, films["train"], 1), fit(in_float16(slow), films["train"], 1)
+    exact, found = fit(slow, parts["train"], 1), fit(in_float16(slow), parts["train"], 1)
     expected, losses = ([step.loss for step in each.history] for each in (exact, found))
     begun = next(step for step in range(3, len(losses), 2) if losses[step] < losses[1] - 0.1)
     assert 3 < begun < len(losses) - 4
@@ -98,12 +102,12 @@ def test_the_study_network_learns_in_float16_as_in_float32_once_its_gradients_fi
 
 @pytest.mark.timeout(900)
 def test_fine_tuning_in_float16_goes_on_after_a_cut_and_answers_in_float32(
-    films: dict[str, Films], tmp_path: Path
+    parts: dict[str, LabelledImages], tmp_path: Path
 ) -> None:
     """The first step overflows and moves nothing: from then on steps taken and steps seen differ."""
     section = EDGE.fine_tune.model_copy(update={"frozen_blocks": 12})
     recipe = in_float16(EDGE).model_copy(update={"seeds": (1,), "fine_tune": section})
-    start_run(tmp_path / "run", recipe, films, images=tmp_path)
+    start_run(tmp_path / "run", recipe, parts, image_folder=tmp_path)
     checkpoints = seed_folder(tmp_path / "run", 1) / "checkpoints"
 
     def plug(step: Any) -> None:
@@ -111,13 +115,15 @@ def test_fine_tuning_in_float16_goes_on_after_a_cut_and_answers_in_float32(
             raise CutOff
 
     with pytest.raises(CutOff):
-        learn(recipe, films, 1, on_step=plug, checkpoints=checkpoints)
+        train_network(recipe, parts, 1, on_step=plug, checkpoints=checkpoints)
     with np.load(checkpoints / AVERAGE) as kept:
         assert int(kept["taken"]) < int(kept["steps"]) == 2
     seen: list[int] = []
-    train_seed(tmp_path / "run", recipe, films, 1, on_step=lambda step: seen.append(step.done))
+    train_seed(tmp_path / "run", recipe, parts, 1, on_step=lambda step: seen.append(step.done))
     assert seen == [3, 4]
     again = load_seed(tmp_path / "run", 1)
-    assert dtypes(again.trained.network) == {"float32"}
+    assert dtypes(again.predictor.network) == {"float32"}
     written = [line.split(",")[3] for line in (again.folder / "scores.csv").read_text().splitlines()[1:]]
-    np.testing.assert_allclose(answers(again.trained, films["test"].images).logits, np.array(written, float), atol=1e-4)
+    np.testing.assert_allclose(
+        predict(again.predictor, parts["test"].images).logits, np.array(written, float), atol=1e-4
+    )

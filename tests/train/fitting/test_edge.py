@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.toy_images import write_toy
 from train.commands.fit import Task, fit_all
-from train.data.dataset import load_films
-from train.fitting.train_network import learn
-from train.networks.predictor import answers
+from train.data.dataset import load_dataset
+from train.fitting.train_network import train_network
+from train.networks.predictor import predict
 from train.recipe import Recipe
 from train.run.run_folder import load_seed, read_json
 
@@ -22,15 +22,15 @@ EDGE: dict[str, Any] = {
     "batch_size": 8,
     "seeds": [1],
     "rule": {"blocks": [4, 8], "folds": 2},
-    "fine_tune": {"at_least_films": 1000, "epochs": 2, "frozen_blocks": 12},
-    "operating_point": {"calibration": "anchored"},
+    "fine_tune": {"min_images": 1000, "epochs": 2, "frozen_blocks": 12},
+    "operating_point": {"calibration": "pinned"},
 }
 
 
 def trained_run(folder: Path, **changes: Any) -> Path:
     write_toy(folder / "films", **{**EDGE, **changes})
-    films = folder / "films"
-    fit_all(Task(recipe=str(films / "toy.yaml"), manifest=films / "manifest.csv", images=films, out=folder / "run"))
+    toy = folder / "films"
+    fit_all(Task(recipe=str(toy / "toy.yaml"), manifest=toy / "manifest.csv", images=toy, out=folder / "run"))
     return folder / "run"
 
 
@@ -43,15 +43,15 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_run(tmp_path_factory.mktemp("tuned"), fine_tune={**EDGE["fine_tune"], "at_least_films": 1})
+    return trained_run(tmp_path_factory.mktemp("tuned"), fine_tune={**EDGE["fine_tune"], "min_images": 1})
 
 
 @pytest.mark.parametrize("kind", ["ruled", "tuned"])
 def test_a_run_read_back_says_what_it_said(kind: str, request: pytest.FixtureRequest) -> None:
     run = request.getfixturevalue(kind)
     seed = load_seed(run, 1)
-    films = load_films(run.parent / "films" / "manifest.csv", run.parent / "films", seed.recipe.data)["test"]
-    found = answers(seed.trained, films.images)
+    dataset = load_dataset(run.parent / "films" / "manifest.csv", run.parent / "films", seed.recipe.data)["test"]
+    found = predict(seed.predictor, dataset.images)
     written = [line.split(",") for line in (seed.folder / "scores.csv").read_text().splitlines()[1:]]
     np.testing.assert_allclose(found.logits, [float(line[3]) for line in written], atol=1e-4)
     assert found.distances is not None
@@ -60,18 +60,18 @@ def test_a_run_read_back_says_what_it_said(kind: str, request: pytest.FixtureReq
 
 def test_the_evidence_of_every_film_adds_up_to_its_logit(ruled: Path) -> None:
     seed = load_seed(ruled, 1)
-    films = np.random.default_rng(0).integers(0, 256, (3, 224, 224)).astype(np.uint8)
-    found = answers(seed.trained, films)
+    images = np.random.default_rng(0).integers(0, 256, (3, 224, 224)).astype(np.uint8)
+    found = predict(seed.predictor, images)
     assert found.evidence is not None
     assert found.evidence.shape == (3, 2, 2)
-    np.testing.assert_allclose(found.evidence.sum(axis=(1, 2)) + seed.trained.bias, found.logits, atol=1e-4)
+    np.testing.assert_allclose(found.evidence.sum(axis=(1, 2)) + seed.predictor.bias, found.logits, atol=1e-4)
 
 
 def test_few_films_leave_the_features_alone_and_have_no_batches(ruled: Path, tuned: Path) -> None:
     assert read_json(ruled / "seed-1" / "history.json") == []
     assert read_json(ruled / "seed-1" / "operating.json")["evidence_blocks"] == [4, 8]
-    assert read_json(ruled / "seed-1" / "operating.json")["on_grid"]
-    assert not read_json(tuned / "seed-1" / "operating.json")["on_grid"]
+    assert read_json(ruled / "seed-1" / "operating.json")["fake_quantized"]
+    assert not read_json(tuned / "seed-1" / "operating.json")["fake_quantized"]
     assert len(read_json(tuned / "seed-1" / "history.json")) == 4
     assert read_json(tuned / "seed-1" / "operating.json")["evidence_blocks"] == [16]
 
@@ -79,7 +79,7 @@ def test_few_films_leave_the_features_alone_and_have_no_batches(ruled: Path, tun
 def test_a_training_that_was_cut_off_goes_on_and_ends_where_it_would_have(tuned: Path, tmp_path: Path) -> None:
     whole = load_seed(tuned, 1)
     recipe: Recipe = whole.recipe
-    films = load_films(tuned.parent / "films" / "manifest.csv", tuned.parent / "films", recipe.data)
+    parts = load_dataset(tuned.parent / "films" / "manifest.csv", tuned.parent / "films", recipe.data)
 
     class CutOff(Exception):
         pass
@@ -89,11 +89,12 @@ def test_a_training_that_was_cut_off_goes_on_and_ends_where_it_would_have(tuned:
             raise CutOff
 
     with pytest.raises(CutOff):
-        learn(recipe, films, 1, on_step=plug, checkpoints=tmp_path)
+        train_network(recipe, parts, 1, on_step=plug, checkpoints=tmp_path)
     seen: list[int] = []
-    again = learn(recipe, films, 1, on_step=lambda step: seen.append(step.done), checkpoints=tmp_path)
+    again = train_network(recipe, parts, 1, on_step=lambda step: seen.append(step.done), checkpoints=tmp_path)
     assert seen == [3, 4]
     np.testing.assert_allclose(
-        answers(again.trained, films["test"].images).logits,
-        answers(whole.trained, films["test"].images).logits, atol=1e-5,
-    )  # fmt: skip
+        predict(again.predictor, parts["test"].images).logits,
+        predict(whole.predictor, parts["test"].images).logits,
+        atol=1e-5,
+    )

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.train.quantization.test_cross_layer_equalization import SIDE, films
-from train.fitting.int8_features import Int8Means, put_on_grid
+from tests.train.quantization.test_cross_layer_equalization import SIDE, images
+from train.fitting.int8_features import Int8Means, equalize_and_fake_quantize
 from train.networks.efficientnet_lite0 import backbone, block_output, load_imagenet
 from train.networks.evidence_head import at_224, standard_means
 from train.networks.predictor import network_input
@@ -15,7 +15,7 @@ BLOCKS = (4, 8)
 
 def drawn(count: int, seed: int) -> np.ndarray:
     """uint8 (n, 224, 224)."""
-    small = films(count, seed)[..., 0]
+    small = images(count, seed)[..., 0]
     return np.kron(np.round((small + 0.5) * 255), np.ones((4, 4)))[:, :224, :224].astype(np.uint8)
 
 
@@ -47,14 +47,14 @@ def shown() -> np.ndarray:
 
 def test_int8_says_the_means_with_some_noise_and_the_grid_takes_part_of_it_away(shown: np.ndarray) -> None:
     plain, settled = body(), body()
-    put_on_grid(settled, shown[:16], mean=127.0)
+    equalize_and_fake_quantize(settled, shown[:16], mean=127.0)
     before, after = noise_of(plain, shown), noise_of(settled, shown)
     assert 0 < after < 0.7 * before < 0.7
 
 
 def test_a_body_on_the_grid_stays_there(shown: np.ndarray) -> None:
     settled = body()
-    put_on_grid(settled, shown[:8], mean=127.0)
+    equalize_and_fake_quantize(settled, shown[:8], mean=127.0)
     for layer in settled.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
             (kernel,) = layer.get_weights()

@@ -17,7 +17,7 @@ from train.run.run_folder import read_json
 
 EDGE: dict[str, Any] = {
     "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
-    "fine_tune": {"at_least_films": 1, "epochs": 2, "frozen_blocks": 12},
+    "fine_tune": {"min_images": 1, "epochs": 2, "frozen_blocks": 12},
     "seeds": [3],
 }
 
@@ -37,11 +37,14 @@ def events(folder: Path) -> dict[str, dict[int, float]]:
 def fitted(folder: Path, **changes: Any) -> Path:
     """A run, and its events in `folder`/board."""
     write_toy(folder / "films", **changes)
-    films = folder / "films"
+    toy = folder / "films"
     task = Task(
-        recipe=str(films / "toy.yaml"), manifest=films / "manifest.csv", images=films, out=folder / "run",
+        recipe=str(toy / "toy.yaml"),
+        manifest=toy / "manifest.csv",
+        images=toy,
+        out=folder / "run",
         tensorboard=folder / "board",
-    )  # fmt: skip
+    )
     fit_all(task)
     return folder / "run"
 

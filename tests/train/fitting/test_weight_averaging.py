@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from tests.train.fitting.test_edge import EDGE, trained_run
-from train.data.dataset import load_films
+from train.data.dataset import load_dataset
 from train.fitting.weight_averaging import mean_of
-from train.run.blend import blend, has_soup
+from train.run.blend import has_average, write_average
 from train.run.compare import compare
 from train.run.report import (
     MEAN,
-    network_of,
+    released_network,
     summarise,
     table,
 )
 from train.run.run_folder import (
-    SOUP,
+    AVERAGED,
     is_finished,
     load_seed,
     read_json,
@@ -31,70 +31,71 @@ from train.run.run_folder import (
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fine-tuned run of two seeds."""
-    tuning = {**EDGE["fine_tune"], "at_least_films": 1, "epochs": 1}
-    return trained_run(tmp_path_factory.mktemp("soup"), fine_tune=tuning, seeds=[1, 2])
+    tuning = {**EDGE["fine_tune"], "min_images": 1, "epochs": 1}
+    return trained_run(tmp_path_factory.mktemp("averaged"), fine_tune=tuning, seeds=[1, 2])
 
 
 def kernels(run: Path, seed: int) -> dict[str, np.ndarray]:
-    network = load_seed(run, seed).trained.network.get_layer("edge_small")
+    network = load_seed(run, seed).predictor.network.get_layer("edge_small")
     return {layer.name: layer.get_weights()[0] for layer in network.layers if "conv" in layer.name}
 
 
 def test_a_run_ends_with_the_mean_of_its_seeds_beside_them(run: Path) -> None:
     assert seeds_of(run) == [1, 2]
-    assert is_finished(run, SOUP)
-    assert seed_folder(run, SOUP) == run / "soup"
-    first, second, mean = (kernels(run, seed) for seed in (1, 2, SOUP))
+    assert is_finished(run, AVERAGED)
+    assert seed_folder(run, AVERAGED) == run / "averaged"
+    first, second, mean = (kernels(run, seed) for seed in (1, 2, AVERAGED))
     assert any((first[name] != second[name]).any() for name in first)
     for name, kernel in mean.items():
         np.testing.assert_allclose(kernel, (first[name] + second[name]) / 2, atol=1e-6)
 
 
 def test_its_measures_are_its_own(run: Path) -> None:
-    found = read_json(run / "soup" / "metrics.json")
+    found = read_json(run / "averaged" / "metrics.json")
     assert found["test"]["n"] == read_json(run / "seed-1" / "metrics.json")["test"]["n"]
-    assert read_json(run / "soup" / "environment.json")["seed"] == SOUP
+    assert read_json(run / "averaged" / "environment.json")["seed"] == AVERAGED
 
 
 def test_it_is_the_network_that_reports_and_comparisons_speak_of(run: Path, tmp_path: Path) -> None:
     summary = summarise(run)
-    assert network_of(run, summary) == SOUP
+    assert released_network(run, summary) == AVERAGED
     assert (
-        summary["soup"]["measures"]["roc_auc"] == read_json(run / "soup" / "metrics.json")["test"]["roc_auc"]["value"]
+        summary["weight_average"]["measures"]["roc_auc"]
+        == read_json(run / "averaged" / "metrics.json")["test"]["roc_auc"]["value"]
     )
     assert MEAN in table(summary)
     other = tmp_path / "without"
     shutil.copytree(run, other)
-    shutil.rmtree(other / "soup")
-    assert network_of(other, summarise(other)) in {1, 2}
+    shutil.rmtree(other / "averaged")
+    assert released_network(other, summarise(other)) in {1, 2}
     with_soup, without = compare([run, other]).runs
-    assert (with_soup.compared, without.compared) == (SOUP, network_of(other, summarise(other)))
+    assert (with_soup.compared, without.compared) == (AVERAGED, released_network(other, summarise(other)))
 
 
 def test_one_network_has_no_mean(run: Path) -> None:
     seed = load_seed(run, 1)
-    films = load_films(run.parent / "films" / "manifest.csv", run.parent / "films", seed.recipe.data)
+    parts = load_dataset(run.parent / "films" / "manifest.csv", run.parent / "films", seed.recipe.data)
     with pytest.raises(ValueError, match="at least two"):
-        mean_of(seed.recipe, [seed.trained], films["train"])
+        mean_of(seed.recipe, [seed.predictor], parts["train"])
 
 
 def test_one_seed_or_a_rule_over_untrained_features_makes_no_soup(run: Path) -> None:
     recipe = load_seed(run, 1).recipe
-    films = load_films(run.parent / "films" / "manifest.csv", run.parent / "films", recipe.data)
-    assert has_soup(recipe, films)
-    assert not has_soup(recipe.model_copy(update={"seeds": (1,)}), films)
-    ruled = recipe.fine_tune.model_copy(update={"at_least_films": 1000})
-    assert not has_soup(recipe.model_copy(update={"fine_tune": ruled}), films)
-    assert blend(run, recipe, films) is None
+    parts = load_dataset(run.parent / "films" / "manifest.csv", run.parent / "films", recipe.data)
+    assert has_average(recipe, parts)
+    assert not has_average(recipe.model_copy(update={"seeds": (1,)}), parts)
+    ruled = recipe.fine_tune.model_copy(update={"min_images": 1000})
+    assert not has_average(recipe.model_copy(update={"fine_tune": ruled}), parts)
+    assert write_average(run, recipe, parts) is None
 
 
 def test_a_further_seed_makes_the_mean_anew(run: Path, tmp_path: Path) -> None:
     begun = shutil.copytree(run, tmp_path / "run")
     recipe = load_seed(begun, 1).recipe
-    films = load_films(run.parent / "films" / "manifest.csv", run.parent / "films", recipe.data)
-    train_seed(begun, recipe, films, 3, on_step=lambda _: None)
-    assert not is_finished(begun, SOUP)
-    assert blend(begun, recipe, films) == begun / "soup"
+    parts = load_dataset(run.parent / "films" / "manifest.csv", run.parent / "films", recipe.data)
+    train_seed(begun, recipe, parts, 3, on_step=lambda _: None)
+    assert not is_finished(begun, AVERAGED)
+    assert write_average(begun, recipe, parts) == begun / "averaged"
     name = "block14_project_conv"
     mean = np.mean([kernels(begun, seed)[name] for seed in (1, 2, 3)], axis=0)
-    np.testing.assert_allclose(kernels(begun, SOUP)[name], mean, atol=1e-6)
+    np.testing.assert_allclose(kernels(begun, AVERAGED)[name], mean, atol=1e-6)

@@ -152,10 +152,10 @@ def test_the_converted_network_says_what_the_given_one_says(
     assert convert(tmp_path / "whole.pth", tmp_path / "new" / "weights.npz") == 245
     again = backbone(size=32)
     load_imagenet(again, tmp_path / "new" / "weights.npz")
-    films = np.random.default_rng(1).normal(0, 0.3, (4, 32, 32, 1)).astype(np.float32)
-    expected = network.predict_on_batch(films)
+    images = np.random.default_rng(1).normal(0, 0.3, (4, 32, 32, 1)).astype(np.float32)
+    expected = network.predict_on_batch(images)
     assert expected.std() > 0.1
-    np.testing.assert_allclose(again.predict_on_batch(films), expected, atol=0.02 * expected.max())
+    np.testing.assert_allclose(again.predict_on_batch(images), expected, atol=0.02 * expected.max())
     assert not list(tmp_path.glob("**/partial-*"))
 
 

@@ -22,7 +22,7 @@ def network() -> keras.Model:
     return evidence_network(body, weights, features)
 
 
-def films(count: int, seed: int) -> np.ndarray:
+def images(count: int, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     coarse = random.normal(0, 0.25, (count, 8, 8, 1))
     fine = np.kron(coarse, np.ones((1, 8, 8, 1))) + random.normal(0, 0.03, (count, SIDE, SIDE, 1))
@@ -30,15 +30,15 @@ def films(count: int, seed: int) -> np.ndarray:
 
 
 def ranges(model: keras.Model, layer: str) -> np.ndarray:
-    found = keras.Model(model.input, model.get_layer(layer).output).predict_on_batch(films(8, 0))
+    found = keras.Model(model.input, model.get_layer(layer).output).predict_on_batch(images(8, 0))
     return np.abs(np.asarray(found)).max(axis=(0, 1, 2))
 
 
 def test_the_network_says_the_same_and_its_channels_fill_their_range() -> None:
     model = network()
-    before, narrow = model.predict_on_batch(films(8, 0)), ranges(model, "stem_bn_relu")
-    equalise(model, films(8, 0))
-    for old, new in zip(before, model.predict_on_batch(films(8, 0)), strict=True):
+    before, narrow = model.predict_on_batch(images(8, 0)), ranges(model, "stem_bn_relu")
+    equalise(model, images(8, 0))
+    for old, new in zip(before, model.predict_on_batch(images(8, 0)), strict=True):
         np.testing.assert_allclose(new, old, atol=2e-3 * np.abs(old).max())
     alive = narrow > 0.1
     assert ranges(model, "stem_bn_relu")[alive].min() > 3 * narrow[alive].min()
@@ -46,20 +46,20 @@ def test_the_network_says_the_same_and_its_channels_fill_their_range() -> None:
 
 def test_rounded_kernels_keep_the_mean_of_what_the_network_says() -> None:
     model = network()
-    wanted = np.asarray(model.predict_on_batch(films(8, 0))[1]).mean(axis=0)
+    wanted = np.asarray(model.predict_on_batch(images(8, 0))[1]).mean(axis=0)
 
     def shift(*, corrected: bool) -> float:
         other = keras.models.clone_model(model)
         other.set_weights(model.get_weights())
         if corrected:
-            correct_offsets(other, films(8, 0))
+            correct_offsets(other, images(8, 0))
         for layer in other.layers:
             if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D) and "pool" not in layer.name:
                 kernel, *rest = layer.get_weights()
                 axes = (0, 1, 3) if isinstance(layer, keras.layers.DepthwiseConv2D) else (0, 1, 2)
                 step = np.abs(kernel).max(axis=axes, keepdims=True) / 127 + 1e-12
                 layer.set_weights([np.rint(kernel / step) * step, *rest])
-        return float(np.abs(np.asarray(other.predict_on_batch(films(8, 0))[1]).mean(axis=0) - wanted).mean())
+        return float(np.abs(np.asarray(other.predict_on_batch(images(8, 0))[1]).mean(axis=0) - wanted).mean())
 
     # Negative control: without the correction the rounding shows.
     assert shift(corrected=True) < 0.5 * shift(corrected=False)
@@ -69,5 +69,5 @@ def test_rounded_kernels_keep_the_mean_of_what_the_network_says() -> None:
 def test_kernels_stay_finite(step: object) -> None:
     model = network()
     assert callable(step)
-    step(model, films(8, 0))
+    step(model, images(8, 0))
     assert all(np.isfinite(weights).all() for weights in model.get_weights())

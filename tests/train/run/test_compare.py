@@ -14,7 +14,7 @@ from tests.support.toy_images import COUNTS, toy_lines, write_manifest
 from train.app import main
 from train.commands.compare import compare_runs
 from train.commands.fit import Task, fit_all
-from train.data.dataset import load_films
+from train.data.dataset import load_dataset
 from train.recipe import Recipe, load_recipe
 from train.run.compare import Comparison, Pair, compare
 from train.run.report import summarise
@@ -29,7 +29,7 @@ def other_run(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (toy / "toy.yaml").read_text().replace("name: toy", "name: weak").replace("epochs: 2", "epochs: 1")
     recipe.write_text(text.replace("- 4", "- 1"))
     run = folder / "weak"
-    fit_all(Task(recipe=str(recipe), manifest=toy / "manifest.csv", images=toy, out=run, seeds=(7,)))
+    fit_all(Task(recipe=str(recipe), manifest=toy / "manifest.csv", image_folder=toy, out=run, seeds=(7,)))
     return run
 
 
@@ -62,7 +62,7 @@ def only_pair(found: Comparison) -> Pair:
 
 def test_a_run_differs_from_its_copy_by_nothing(toy_run: Path, tmp_path: Path) -> None:
     pair = only_pair(compare([toy_run, copied(toy_run, tmp_path / "copy")]))
-    assert (pair.first, pair.second, pair.films) == (toy_run.name, "copy", COUNTS["test"])
+    assert (pair.first, pair.second, pair.images) == (toy_run.name, "copy", COUNTS["test"])
     assert pair.auc is not None
     assert (pair.auc.difference.value, pair.auc.p_value) == pytest.approx((0, 1))
     assert (pair.mcnemar.only_first, pair.mcnemar.only_second, pair.mcnemar.p_exact) == (0, 0, 1)
@@ -87,10 +87,10 @@ def test_a_pairs_tests_are_those_of_the_representative_seeds_scores(toy_run: Pat
 
 def test_two_trained_networks_stand_side_by_side(toy_run: Path, other_run: Path) -> None:
     found = compare([toy_run, other_run])
-    assert only_pair(found).films == COUNTS["test"]
+    assert only_pair(found).images == COUNTS["test"]
     first, second = found.runs
     assert (first.recipe, second.recipe, first.seeds, second.seeds) == ("toy", "weak", (1, 2), (7,))
-    assert first.films["train"] == {"normal": 8, "pneumonia": 8, "patients": 8}
+    assert first.images["train"] == {"normal": 8, "pneumonia": 8, "patients": 8}
     assert first.counted == {"normal": 6, "pneumonia": 6}
     spread = summarise(toy_run)["measures"]["roc_auc"]
     assert (first.measures["roc_auc"].mean, first.measures["roc_auc"].sd) == (spread["mean"], spread["sd"])
@@ -101,9 +101,9 @@ def test_films_are_paired_by_what_they_are_and_not_by_name_or_place(toy_run: Pat
     other = noisy(toy_run, tmp_path / "noisy")
     expected = only_pair(compare([toy_run, other]))
     order = np.random.default_rng(0).permutation(COUNTS["test"])
-    films = pd.read_csv(other / "films.csv")
-    films["file"] = films["file"].str.replace("images/", "renamed/")
-    films.iloc[::-1].to_csv(other / "films.csv", index=False)
+    table = pd.read_csv(other / "images.csv")
+    table["file"] = table["file"].str.replace("images/", "renamed/")
+    table.iloc[::-1].to_csv(other / "images.csv", index=False)
     for path in other.glob("seed-*/*s.csv"):
         if path.name in {"scores.csv", "decisions.csv"}:
             table = pd.read_csv(path).iloc[order]
@@ -115,9 +115,9 @@ def test_other_test_films_are_said_to_be_other_and_never_paired(
     toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = copied(toy_run, tmp_path / "elsewhere")
-    films = pd.read_csv(other / "films.csv")
-    films.loc[films.index[films["part"] == "test"][0], "sha256"] = "0" * 64
-    films.to_csv(other / "films.csv", index=False)
+    table = pd.read_csv(other / "images.csv")
+    table.loc[table.index[table["part"] == "test"][0], "sha256"] = "0" * 64
+    table.to_csv(other / "images.csv", index=False)
     compare_runs([toy_run, other], tmp_path / "out")
     words = f"{toy_run.name} and elsewhere are not paired: other test films: 11 in common, of 12 and 12"
     assert words in (tmp_path / "out" / "compare.md").read_text()
@@ -141,7 +141,7 @@ def test_only_films_whose_label_counts_for_both_are_paired(toy_run: Path, tmp_pa
         edit(folder / "scores.csv", counted=(np.arange(12) >= 4).astype(int))
         pd.read_csv(folder / "decisions.csv").iloc[4:].to_csv(folder / "decisions.csv", index=False)
     found = compare([toy_run, other])
-    assert only_pair(found).films == 8
+    assert only_pair(found).images == 8
     assert found.runs[1].counted == {"normal": 4, "pneumonia": 4}
 
 
@@ -153,11 +153,11 @@ def test_a_film_that_stands_twice_is_paired_once_with_each(toy: Path, tmp_path: 
     write_manifest(folder, [*toy_lines(), ("images/test-again.png", "normal", "test-0", "test", "test")])
     runs = [tmp_path / "one", tmp_path / "two"]
     recipe = Recipe.model_validate({**load_recipe(toy / "toy.yaml").model_dump(), "epochs": 1, "seeds": (1,)})
-    films = load_films(folder / "manifest.csv", folder, recipe.data)
-    start_run(runs[0], recipe, films, images=folder)
-    train_seed(runs[0], recipe, films, 1, on_step=lambda _: None)
+    parts = load_dataset(folder / "manifest.csv", folder, recipe.data)
+    start_run(runs[0], recipe, parts, image_folder=folder)
+    train_seed(runs[0], recipe, parts, 1, on_step=lambda _: None)
     shutil.copytree(runs[0], runs[1])
-    assert only_pair(compare(runs)).films == len(films["test"]) == COUNTS["test"] + 1
+    assert only_pair(compare(runs)).images == len(parts["test"]) == COUNTS["test"] + 1
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -177,13 +177,18 @@ def test_the_command_writes_page_figures_and_facts_without_a_patient(
     third = noisy(toy_run, tmp_path / "third")
     assert run_command(monkeypatch, toy_run, other_run, third, "--out", tmp_path / "out") == 0
     assert {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")} == {
-        "compare.md", "compare.json", "figures/runs.png", "figures/runs.svg",
-    }  # fmt: skip
+        "compare.md",
+        "compare.json",
+        "figures/runs.png",
+        "figures/runs.svg",
+    }
     page, facts = (tmp_path / "out" / "compare.md").read_text(), (tmp_path / "out" / "compare.json").read_text()
     tables = [line for line in page.splitlines() if line.startswith("|")]
     assert [line.split("|")[1].strip() for line in tables if ", weak" in line or ", third" in line] == [
-        f"{toy_run.name}, weak", f"{toy_run.name}, third", "weak, third",
-    ]  # fmt: skip
+        f"{toy_run.name}, weak",
+        f"{toy_run.name}, third",
+        "weak, third",
+    ]
     assert " ± " in page
     assert len(json.loads(facts)["pairs"]) == 3
     drawn = (tmp_path / "out" / "figures" / "runs.svg").read_text()
@@ -205,7 +210,7 @@ def test_what_cannot_be_compared_is_wrong_usage(
     toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = copied(toy_run, tmp_path / "broken")
-    (broken / "films.csv").unlink()
+    (broken / "images.csv").unlink()
     for arguments in ([toy_run], [toy_run, toy_run / "."], [toy_run, tmp_path], [toy_run, broken]):
         assert run_command(monkeypatch, *arguments) == 2
     words = capsys.readouterr().err.strip().splitlines()

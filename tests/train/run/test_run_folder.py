@@ -11,23 +11,29 @@ from scipy.special import expit
 from tests.support.toy_images import COUNTS, RECIPE
 from train.app import main
 from train.commands.fit import report_run
-from train.data.dataset import load_films
+from train.data.dataset import load_dataset
 from train.fitting.from_scratch import fit, steps_per_epoch
-from train.networks.predictor import Trained, answers
+from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe, load_recipe
 from train.run.report import representative, summarise, table
 from train.run.run_folder import (
     RunError,
-    calibration_films,
+    calibration_images,
     load_seed,
     seeds_of,
     start_run,
 )
 
 SEED_FILES = {
-    "model.weights.h5", "history.json", "scores.csv", "decisions.csv", "operating_scores.csv", "operating.json",
-    "metrics.json", "environment.json",
-}  # fmt: skip
+    "model.weights.h5",
+    "history.json",
+    "scores.csv",
+    "decisions.csv",
+    "operating_scores.csv",
+    "operating.json",
+    "metrics.json",
+    "environment.json",
+}
 
 
 def read(path: Path) -> object:
@@ -36,7 +42,7 @@ def read(path: Path) -> object:
 
 def test_a_run_leaves_everything_behind(toy_run: Path) -> None:
     assert {path.name for path in (toy_run / "seed-1").iterdir()} == SEED_FILES
-    names = {"recipe.yaml", "films.csv", "data.json", "calibration.npz", "summary.json", "table.md", "figures"}
+    names = {"recipe.yaml", "images.csv", "data.json", "calibration.npz", "summary.json", "table.md", "figures"}
     assert {path.name for path in toy_run.iterdir()} == names | {"seed-1", "seed-2"}
     figures = {f"{name}.{kind}" for name in ("training", "roc", "confusion") for kind in ("png", "svg")}
     assert {path.name for path in (toy_run / "figures").iterdir()} == figures
@@ -54,7 +60,7 @@ def test_scores_are_of_the_test_films_and_nothing_else(toy_run: Path) -> None:
 def test_thresholds_come_from_the_operating_films_alone(toy_run: Path) -> None:
     operating = read(toy_run / "seed-1" / "operating.json")
     assert isinstance(operating, dict)
-    assert operating["films"] == {"normal": 6, "pneumonia": 6, "patients": 6}
+    assert operating["images"] == {"normal": 6, "pneumonia": 6, "patients": 6}
 
 
 def test_the_environment_tells_how_to_make_the_weights_again(toy_run: Path) -> None:
@@ -68,15 +74,15 @@ def test_the_environment_tells_how_to_make_the_weights_again(toy_run: Path) -> N
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
-    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
     first = load_seed(toy_run, 1)
-    again = fit(recipe, films["train"], 1)
-    np.testing.assert_array_equal(again.network.get_weights()[0], first.trained.network.get_weights()[0])
-    test = films["test"].images
-    anew = Trained(network=again.network, mean=again.mean)
-    np.testing.assert_array_equal(answers(anew, test).logits, answers(first.trained, test).logits)
+    again = fit(recipe, parts["train"], 1)
+    np.testing.assert_array_equal(again.network.get_weights()[0], first.predictor.network.get_weights()[0])
+    test = parts["test"].images
+    anew = Predictor(network=again.network, mean=again.mean)
+    np.testing.assert_array_equal(predict(anew, test).logits, predict(first.predictor, test).logits)
     assert not np.array_equal(
-        load_seed(toy_run, 2).trained.network.get_weights()[0], first.trained.network.get_weights()[0]
+        load_seed(toy_run, 2).predictor.network.get_weights()[0], first.predictor.network.get_weights()[0]
     )
 
 
@@ -106,8 +112,12 @@ def test_the_typical_seed_is_the_median_by_the_operating_films() -> None:
 def test_the_table_has_each_seed_its_mean_its_spread_and_the_study(toy_run: Path) -> None:
     lines = table(summarise(toy_run)).splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == [
-        "seed 1", "seed 2", "**mean**", "standard deviation", "the study, on its own films",
-    ]  # fmt: skip
+        "seed 1",
+        "seed 2",
+        "**mean**",
+        "standard deviation",
+        "the study, on its own films",
+    ]
     assert len({line.count("|") for line in lines}) == 1
 
 
@@ -120,17 +130,17 @@ def test_a_report_written_again_is_the_same(toy_run: Path, capsys: pytest.Captur
 
 def test_films_for_int8_are_of_both_classes_and_known_by_their_digests(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
-    train = load_films(toy / "manifest.csv", toy, recipe.data)["train"]
-    images, digests = calibration_films(train)
+    train = load_dataset(toy / "manifest.csv", toy, recipe.data)["train"]
+    images, digests = calibration_images(train)
     assert len(images) == len(digests) == 16
     assert set(digests) == set(train.digests)
 
 
 def test_a_run_is_never_written_over_another(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
-    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
     with pytest.raises(RunError, match="--out"):
-        start_run(toy_run, recipe, films, images=toy)
+        start_run(toy_run, recipe, parts, image_folder=toy)
 
 
 def test_what_is_no_run_is_named(toy_run: Path, tmp_path: Path) -> None:
@@ -166,16 +176,16 @@ def test_a_fault_is_one_line_on_the_standard_error(
 
 def test_an_interrupted_run_goes_on_and_leaves_finished_seeds_alone(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
-    films = load_films(toy / "manifest.csv", toy, recipe.data)
-    assert start_run(toy_run, recipe, films, images=toy, resume=True) == (1, 2)
+    parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
+    assert start_run(toy_run, recipe, parts, image_folder=toy, resume=True) == (1, 2)
     more = Recipe.model_validate({**recipe.model_dump(), "seeds": (1, 2, 3)})
-    assert start_run(toy_run, more, films, images=toy, resume=True) == (1, 2)
+    assert start_run(toy_run, more, parts, image_folder=toy, resume=True) == (1, 2)
 
 
 def test_a_run_goes_on_only_with_its_own_recipe_and_films(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
-    films = load_films(toy / "manifest.csv", toy, recipe.data)
+    parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
     with pytest.raises(RunError, match="another recipe"):
-        start_run(toy_run, recipe.model_copy(update={"epochs": 3}), films, images=toy, resume=True)
+        start_run(toy_run, recipe.model_copy(update={"epochs": 3}), parts, image_folder=toy, resume=True)
     with pytest.raises(RunError, match="other films"):
-        start_run(toy_run, recipe, {**films, "train": films["test"]}, images=toy, resume=True)
+        start_run(toy_run, recipe, {**parts, "train": parts["test"]}, image_folder=toy, resume=True)
