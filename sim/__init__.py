@@ -1,1 +1,4 @@
-"""Simulation: a whole site on one machine, with phantoms instead of patients. Nothing but tests imports it."""
+"""The simulation: a whole site on one machine, with phantoms instead of patients.
+
+It takes a model bundle and gives exposures, vendors' outputs and a running site. Only tests import it.
+"""

@@ -1,4 +1,4 @@
-"""Tell: what happens comes in; a moving line for a person at a terminal, or plain lines for a log, go out."""
+"""Progress on the terminal: a moving bar for a person, plain lines for a log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
-class Teller:
-    """`stage` opens a part of the work, `step` says how far it is, `say` is a line that stays."""
+class ProgressReporter:
+    """Use it as a context. `stage` begins a part of the work, `step` moves its bar, `line` prints a line that stays."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
@@ -19,15 +19,10 @@ class Teller:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
-    @property
-    def moving(self) -> bool:
-        """Whether a person watches."""
-        return self._console.is_terminal
-
     def __enter__(self) -> Self:
-        if self.moving:
-            bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._progress = Progress(*bar, console=self._console, transient=True)
+        if self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._progress = Progress(*columns, console=self._console, transient=True)
             self._progress.start()
         return self
 
@@ -36,22 +31,22 @@ class Teller:
             self._progress.stop()
             self._progress = None
 
-    def say(self, words: str) -> None:
-        """A line, with the seconds since the start."""
-        self._console.print(f"[{time.monotonic() - self._started_s:5.1f} s] {words}", markup=False)
+    def line(self, text: str) -> None:
+        """Print a line, with the seconds since the start."""
+        self._console.print(f"[{time.monotonic() - self._started_s:5.1f} s] {text}", markup=False)
 
-    def stage(self, words: str, total: int | None = None) -> None:
-        """A new part of the work. `total` steps are expected."""
+    def stage(self, text: str, total: int | None = None) -> None:
+        """Begin a part of the work, of `total` steps if that is known."""
         if self._progress is None:
-            self.say(words)
+            self.line(text)
             return
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(words, total=total)
+        self._task = self._progress.add_task(text, total=total)
 
-    def step(self, done: int, total: int, words: str) -> None:
-        """So far. A log gets a line each, a person a moving bar."""
+    def step(self, done: int, total: int, text: str) -> None:
+        """Report that `done` of `total` steps are done; only a log shows the text."""
         if self._progress is None or self._task is None:
-            self.say(f"{done}/{total} {words}")
+            self.line(f"{done}/{total} {text}")
         else:
             self._progress.update(self._task, completed=done, total=total)

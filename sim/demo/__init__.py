@@ -1,4 +1,4 @@
-"""The demo: a site and a day's exposures come in; what was lost, flagged and compared goes out, as a report.
+"""The demonstration: a site and a day's exposures, what was lost, flagged and compared, and a report of it.
 
-Imported by `sim.app`.
+`sim.app` imports it.
 """

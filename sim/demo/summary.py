@@ -1,4 +1,4 @@
-"""Account: what was sent and what was stored come in; every film's fate and the demo's summary go out. Pure."""
+"""The summary of a demonstration: what was sent, matched with what the collector stored. Nothing is read or written."""
 
 from __future__ import annotations
 
@@ -10,90 +10,99 @@ from statistics import median
 from typing import Any
 
 from device.contract import GateStatus, Result
-from sim.modality.manifest import Sent
+from sim.modality.manifest import SentExposure
 from sim.site.site import Stored
 
-_SETTLED = timedelta(seconds=5)
+_SETTLING = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """One film: sent, and answered by `result` (None: lost), stored so many seconds after the box took it."""
+class Outcome:
+    """A sent exposure and its result, None when it was lost; `results` counts all results that the exposure has."""
 
-    sent: Sent
+    sent: SentExposure
     result: Result | None
     stored_at: datetime | None
     results: int
 
     @property
     def stored_after_s(self) -> float | None:
-        """From the box's Success to the collector's commit."""
+        """Seconds from the box's Success to the collector's commit."""
         return None if self.stored_at is None else (self.stored_at - self.sent.answered_at).total_seconds()
 
 
-def fates(sent: Sequence[tuple[Sent, frozenset[str]]], stored: Sequence[Stored]) -> tuple[Fate, ...]:
-    """Each film with the identifiers it may be answered under, matched with what the collector holds."""
-    return tuple(_fate(film, [row for row in stored if row.result.exposure_id in ids]) for film, ids in sent)
+def match_results(sent: Sequence[tuple[SentExposure, frozenset[str]]], stored: Sequence[Stored]) -> tuple[Outcome, ...]:
+    """Match each exposure, given with the identifiers that its result may carry, with what the collector stored."""
+    outcomes = []
+    for exposure, ids in sent:
+        rows = [row for row in stored if row.result.exposure_id in ids]
+        first = rows[0] if rows else None
+        outcomes.append(
+            Outcome(
+                sent=exposure,
+                result=first.result if first else None,
+                stored_at=datetime.fromisoformat(first.received_at) if first else None,
+                results=len(rows),
+            )
+        )
+    return tuple(outcomes)
 
 
-def _fate(film: Sent, rows: Sequence[Stored]) -> Fate:
-    if not rows:
-        return Fate(sent=film, result=None, stored_at=None, results=0)
-    at = datetime.fromisoformat(rows[0].received_at)
-    return Fate(sent=film, result=rows[0].result, stored_at=at, results=len(rows))
+def summarize(outcomes: Sequence[Outcome], stored: Sequence[Stored], details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of `summary.json`: the counts, then `details`.
 
-
-def summary(films: Sequence[Fate], stored: Sequence[Stored], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """`demo-out/summary.json`. `lost`: taken and never stored; `duplicates`: results beyond one per exposure."""
+    `lost`: accepted by the box and never stored. `duplicates`: results beyond one for an exposure and model.
+    """
     results = [row.result for row in stored]
     per_exposure = Counter((result.exposure_id, result.model.digest) for result in results)
     rejected = [result for result in results if result.gate.status is GateStatus.REJECTED]
+    kill = details.get("kill", {})
+    down = None
+    if kill.get("collector_killed_at") and kill.get("box_restarted_at"):
+        restarted_at = datetime.fromisoformat(kill["box_restarted_at"])
+        down = (datetime.fromisoformat(kill["collector_killed_at"]), restarted_at + _SETTLING)
     return {
-        "exposures": len({film.sent.named_by for film in films}),
-        "films_sent": sum(film.sent.times_sent for film in films),
+        "exposures": len({outcome.sent.identifier for outcome in outcomes}),
+        "images_sent": sum(outcome.sent.times_sent for outcome in outcomes),
         "results_stored": len(results),
-        "lost": sum(film.result is None for film in films),
+        "lost": sum(outcome.result is None for outcome in outcomes),
         "duplicates": sum(count - 1 for count in per_exposure.values()),
         "rejected": len(rejected),
         "rejected_by_reason": dict(sorted(Counter(str(r.gate.reason) for r in rejected).items())),
         "flags": dict(sorted(Counter(str(result.flag) for result in results).items())),
-        "flags_by_truth": flags_by_truth(films),
-        "latency_ms": latency_medians(films, down=_down(facts.get("kill", {}))),
-        **facts,
+        "flags_by_truth": flags_by_truth(outcomes),
+        "latency_ms": latency_medians(outcomes, down=down),
+        **details,
     }
 
 
-def flags_by_truth(films: Sequence[Fate]) -> dict[str, dict[str, int]]:
-    """Flags of the chest films with and without pneumonia; films whose truth nobody knows are left out."""
+def flags_by_truth(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
+    """Count the flags of chest exposures with and without pneumonia, leaving out those of unknown truth."""
     table: dict[str, Counter[str]] = {"normal": Counter(), "pneumonia": Counter()}
-    for film in films:
-        if film.result is not None and film.sent.label is not None and not film.sent.invented:
-            table["pneumonia" if film.sent.label else "normal"][str(film.result.flag)] += 1
+    for outcome in outcomes:
+        sent = outcome.sent
+        if outcome.result is not None and sent.label is not None and not sent.invented:
+            table["pneumonia" if sent.label else "normal"][str(outcome.result.flag)] += 1
     return {truth: dict(sorted(counts.items())) for truth, counts in table.items()}
 
 
-def _down(kill: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
-    """From the first kill until all had settled again."""
-    if not (kill.get("collector_at") and kill.get("back_at")):
-        return None
-    return datetime.fromisoformat(kill["collector_at"]), datetime.fromisoformat(kill["back_at"]) + _SETTLED
+def latency_medians(
+    outcomes: Sequence[Outcome], *, down: tuple[datetime, datetime] | None = None
+) -> dict[str, float | None]:
+    """Return medians in milliseconds: of the box's own steps, and from its Success to the collector's commit.
 
-
-def latency_medians(films: Sequence[Fate], *, down: tuple[datetime, datetime] | None = None) -> dict[str, float | None]:
-    """Medians in milliseconds: of the box's own parts, and from its Success to the collector's commit.
-
-    Films taken while a part was `down` are left out: what they show is that nothing is lost, not how quick it is.
+    Exposures accepted while a process was `down` are left out: they show that nothing is lost, not how fast it is.
     """
-    films = [film for film in films if down is None or not down[0] <= film.sent.answered_at <= down[1]]
-    results = [film.result for film in films if film.result is not None]
+    outcomes = [o for o in outcomes if down is None or not down[0] <= o.sent.answered_at <= down[1]]
+    results = [outcome.result for outcome in outcomes if outcome.result is not None]
     timings: dict[str, list[float | None]] = {
         name: [getattr(result.timing_ms, name) for result in results]
         for name in ("receive", "decode", "preprocess", "infer", "total")
     }
-    delays = [None if film.stored_after_s is None else 1000 * film.stored_after_s for film in films]
-    return {name: _median(values) for name, values in {**timings, "taken_to_stored": delays}.items()}
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(median(known), 2) if known else None
+    delays_s = [outcome.stored_after_s for outcome in outcomes]
+    timings["accepted_to_stored"] = [None if delay_s is None else 1000 * delay_s for delay_s in delays_s]
+    medians = {}
+    for name, values in timings.items():
+        measured = [value for value in values if value is not None]
+        medians[name] = round(median(measured), 2) if measured else None
+    return medians

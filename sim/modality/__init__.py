@@ -1,4 +1,4 @@
-"""The modality: cases come in; DX files by C-STORE or into a folder go out.
+"""The simulated modality: it takes cases and gives DX objects, sent by C-STORE or put into a folder.
 
-Imported by site, demo and app.
+`sim.site`, `sim.demo` and `sim.app` import it.
 """

@@ -1,4 +1,4 @@
-"""Cases: a number of phantoms, or a folder of films, comes in; the list of exposures to be made goes out.
+"""The list of exposures to make: a number of phantoms, or the files of a folder.
 
 Everything about a case follows from the seed and the run's name, so a demonstration can be repeated exactly.
 """
@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.modality.dx import Ids
+from sim.modality.dx import Identifiers
 from sim.phantom import Finding
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+_LIST_SUFFIXES = frozenset({".csv", ".json", ".txt", ".md", ".html"})
 _NAMESPACE = uuid.UUID("5b0c6f6e-6f6e-4f5a-9d1c-706e65756d6f")
 
 
-class Kind(StrEnum):
-    """What was exposed. Only `CHEST` is for the network; the others are there for the gate."""
+class CaseType(StrEnum):
+    """What was exposed. Only `CHEST` is for the network; the gate must reject the others."""
 
     CHEST = "chest"
     LATERAL = "lateral"
@@ -29,8 +30,8 @@ class Kind(StrEnum):
     FOR_PROCESSING = "for_processing"
 
 
-class Way(StrEnum):
-    """How the film travels to the box."""
+class Transport(StrEnum):
+    """How an image travels to the box."""
 
     C_STORE = "c-store"
     FOLDER_DICOM = "folder-dicom"
@@ -41,20 +42,20 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One exposure to be made.
+    """One exposure to make.
 
-    `seed` draws the phantom; `source` is a film of one's own instead. `label`: 1 pneumonia, 0 normal, None where nobody
-    knows or it does not matter. `again`: sent a second time, as a modality does that missed the answer.
+    `seed` draws the phantom; `source` is a file to send instead. `label`: 1 pneumonia, 0 normal, None where it is
+    unknown or does not matter. `send_twice`: as a modality does when it has missed the answer.
     """
 
     number: int
-    kind: Kind
-    way: Way
+    case_type: CaseType
+    transport: Transport
     seed: int
     finding: Finding = Finding.NORMAL
     label: int | None = None
     source: Path | None = None
-    again: bool = False
+    send_twice: bool = False
 
     @property
     def case_id(self) -> str:
@@ -62,18 +63,18 @@ class Case:
         return f"case-{self.number:04d}"
 
 
-class NoFilms(Exception):
-    """The folder holds nothing to send; the words say what is expected there."""
+class NoImages(Exception):
+    """The folder holds no image; the message says what is expected there."""
 
 
-def ids_of(case: Case, run: str) -> Ids:
-    """Fictive identifiers; the same run and number give the same ones."""
+def identifiers_of(case: Case, run: str) -> Identifiers:
+    """Return fictive identifiers; the same run and case number give the same ones."""
 
-    def uid(what: str) -> str:
-        return f"2.25.{uuid.uuid5(_NAMESPACE, f'{run}/{case.number}/{what}').int}"
+    def uid(level: str) -> str:
+        return f"2.25.{uuid.uuid5(_NAMESPACE, f'{run}/{case.number}/{level}').int}"
 
     short = uuid.uuid5(_NAMESPACE, run).hex[:4].upper()
-    return Ids(
+    return Identifiers(
         patient_name=f"SIMULATED^CASE {case.number:04d}",
         patient_id=f"SIM-{short}-{case.number:04d}",
         accession=f"SIM{short}{case.number:04d}",
@@ -83,68 +84,70 @@ def ids_of(case: Case, run: str) -> Ids:
     )
 
 
-def phantom_cases(count: int, *, seed: int, odd: bool, files: bool) -> tuple[Case, ...]:
-    """`count` chest films, half of them with consolidation, in mixed order, with odd exposures between them.
+def phantom_cases(count: int, *, seed: int, rejects: bool, files: bool) -> tuple[Case, ...]:
+    """Return `count` chest exposures in random order, half of them with consolidation.
 
-    `files`: some travel as files of a folder; else all go by C-STORE.
+    `rejects`: exposures that the gate must reject are put between them. `files`: some travel as files of a folder;
+    otherwise all are sent by C-STORE.
     """
     rng = np.random.default_rng([seed, 77])
     findings = [(Finding.NORMAL, Finding.LOBAR, Finding.NORMAL, Finding.PATCHY)[k % 4] for k in range(count)]
-    order = rng.permutation(count)
-    kinds = [(Kind.CHEST, findings[k]) for k in order]
-    if odd:
-        for place, kind in enumerate((Kind.LATERAL, Kind.MINOR, Kind.HAND, Kind.FOR_PROCESSING)):
-            kinds.insert(min(len(kinds), 3 + place * max(2, count // 4)), (kind, Finding.NORMAL))
+    contents = [(CaseType.CHEST, findings[k]) for k in rng.permutation(count)]
+    if rejects:
+        for k, case_type in enumerate((CaseType.LATERAL, CaseType.MINOR, CaseType.HAND, CaseType.FOR_PROCESSING)):
+            contents.insert(min(len(contents), 3 + k * max(2, count // 4)), (case_type, Finding.NORMAL))
     cases, chests = [], 0
-    for number, (kind, finding) in enumerate(kinds, start=1):
-        chests += kind is Kind.CHEST
-        way = _way(chests) if files and kind is Kind.CHEST else Way.C_STORE
-        label = int(finding.is_pneumonia) if kind is Kind.CHEST else None
+    for number, (case_type, finding) in enumerate(contents, start=1):
+        is_chest = case_type is CaseType.CHEST
+        chests += is_chest
+        transport = Transport.C_STORE
+        if files and is_chest and chests % 4 == 0:
+            transport = (Transport.FOLDER_DICOM, Transport.FOLDER_JPEG, Transport.FOLDER_PNG)[chests // 4 % 3]
         cases.append(
             Case(
-                number=number, kind=kind, way=way, seed=seed * 1000 + number, finding=finding, label=label,
-                again=way is Way.C_STORE and number % 7 == 2,
+                number=number,
+                case_type=case_type,
+                transport=transport,
+                seed=seed * 1000 + number,
+                finding=finding,
+                label=int(finding.is_pneumonia) if is_chest else None,
+                send_twice=transport is Transport.C_STORE and number % 7 == 2,
             )
-        )  # fmt: skip
+        )
     return tuple(cases)
 
 
-def _way(chests: int) -> Way:
-    """Every fourth film by the folder: a DICOM file, a JPEG or a PNG in turn."""
-    if chests % 4:
-        return Way.C_STORE
-    return (Way.FOLDER_DICOM, Way.FOLDER_JPEG, Way.FOLDER_PNG)[chests // 4 % 3]
+def file_cases(folder: Path, *, seed: int, limit: int | None = None) -> tuple[Case, ...]:
+    """Return a case for each file of a folder: JPEG and PNG become DX objects, except every fourth; DICOM stays as is.
 
-
-def film_cases(folder: Path, *, seed: int, limit: int | None = None) -> tuple[Case, ...]:
-    """Films of one's own: JPEG and PNG become DX objects (every fourth stays a file), DICOM travels as it is.
-
-    Labels come from the path: a folder or name with `normal` or `pneumonia` in it. Raises NoFilms.
+    Labels come from the path: a folder or name with `normal` or `pneumonia` in it. Raises NoImages.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    films = [path for path in paths if path.suffix.lower() not in {".csv", ".json", ".txt", ".md", ".html"}][:limit]
-    if not films:
-        raise NoFilms(f"{folder}: no film in it; put DICOM, JPEG or PNG files there")
-    return tuple(
-        Case(
-            number=number, kind=Kind.CHEST, way=_own_way(path, number), seed=seed * 1000 + number,
-            label=label_in(path.relative_to(folder)), source=path,
+    images = [path for path in paths if path.suffix.lower() not in _LIST_SUFFIXES][:limit]
+    if not images:
+        raise NoImages(f"{folder}: contains no image; put DICOM, JPEG or PNG files there")
+    cases = []
+    for number, path in enumerate(images, start=1):
+        stays_file = path.suffix.lower() in PICTURE_SUFFIXES and number % 4 == 0
+        cases.append(
+            Case(
+                number=number,
+                case_type=CaseType.CHEST,
+                transport=Transport.FOLDER_AS_IS if stays_file else Transport.C_STORE,
+                seed=seed * 1000 + number,
+                label=label_in(path.relative_to(folder)),
+                source=path,
+            )
         )
-        for number, path in enumerate(films, start=1)
-    )  # fmt: skip
-
-
-def _own_way(path: Path, number: int) -> Way:
-    picture = path.suffix.lower() in PICTURE_SUFFIXES
-    return Way.FOLDER_AS_IS if picture and number % 4 == 0 else Way.C_STORE
+    return tuple(cases)
 
 
 def label_in(path: Path) -> int | None:
-    """What a path says of its film, nearest word first; None when it says nothing."""
+    """Return the label that a path contains, taken from the last part that has one; None without any."""
     for part in reversed(path.parts):
-        words = part.lower()
-        if "pneumonia" in words:
+        name = part.lower()
+        if "pneumonia" in name:
             return 1
-        if "normal" in words and "abnormal" not in words:
+        if "normal" in name and "abnormal" not in name:
             return 0
     return None

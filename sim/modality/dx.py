@@ -1,7 +1,7 @@
-"""DX: pixels and a case come in; a DX object as a GC85A would write it goes out, plainly marked as simulated.
+"""A DX object as a GC85A would write it, clearly marked as simulated (PS3.3 A.26 and C.8.11.3).
 
-PS3.3 A.26 (DX image) and C.8.11.3; nothing in it belongs to a person. What a site would have to configure to tell
-simulated films from real ones stands in Manufacturer, Model Name, Image Comments and the patient's name.
+Nothing in it belongs to a person. Manufacturer, Manufacturer's Model Name, Image Comments and the patient's name tell
+simulated images from real ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TUBE_CURRENT_MA = 320
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ids:
+class Identifiers:
     """Fictive identifiers of one exposure."""
 
     patient_name: str
@@ -35,10 +35,10 @@ class Ids:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
-    """How one exposure was made. `view` is a DICOM View Position; `time_ms` of exposure."""
+class Acquisition:
+    """How one exposure was acquired. `view` is a DICOM View Position, `time_ms` the exposure time."""
 
-    ids: Ids
+    identifiers: Identifiers
     acquired_at: datetime
     sex: str
     age_years: int
@@ -50,39 +50,41 @@ class Shot:
     for_processing: bool = False
 
 
-def dx_bytes(pixels: NDArray[np.uint16], shot: Shot, *, bits: int = 14) -> bytes:
-    """A whole DICOM file, Explicit VR Little Endian. `pixels` (rows, columns), dense is white."""
+def dx_bytes(pixels: NDArray[np.uint16], acquisition: Acquisition, *, bits: int = 14) -> bytes:
+    """Return a DICOM file, Explicit VR Little Endian, of `pixels` (rows, columns), dense tissue white."""
     buffer = io.BytesIO()
-    dx_dataset(pixels, shot, bits=bits).save_as(buffer, enforce_file_format=True)
+    dx_dataset(pixels, acquisition, bits=bits).save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
-def dx_dataset(pixels: NDArray[np.uint16], shot: Shot, *, bits: int = 14) -> FileDataset:
-    """The object itself."""
+def dx_dataset(pixels: NDArray[np.uint16], acquisition: Acquisition, *, bits: int = 14) -> FileDataset:
+    """Return the object itself, of `pixels` (rows, columns), dense tissue white."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = FOR_PROCESSING if shot.for_processing else FOR_PRESENTATION
-    meta.MediaStorageSOPInstanceUID = shot.ids.sop_uid
+    meta.MediaStorageSOPClassUID = FOR_PROCESSING if acquisition.for_processing else FOR_PRESENTATION
+    meta.MediaStorageSOPInstanceUID = acquisition.identifiers.sop_uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = IMPLEMENTATION_UID
     meta.ImplementationVersionName = "PNEUMOFLAG_SIM"
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, shot.ids.sop_uid
-    _patient_and_study(ds, shot)
-    _equipment_and_exposure(ds, shot)
-    _image(ds, pixels, shot, bits)
+    ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, acquisition.identifiers.sop_uid
+    _patient_and_study(ds, acquisition)
+    _equipment_and_exposure(ds, acquisition)
+    _image(ds, pixels, acquisition, bits)
     return ds
 
 
-def _patient_and_study(ds: Dataset, shot: Shot) -> None:
-    at = shot.acquired_at
+def _patient_and_study(ds: Dataset, acquisition: Acquisition) -> None:
+    at, identifiers = acquisition.acquired_at, acquisition.identifiers
     ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.PatientName, ds.PatientID = shot.ids.patient_name, shot.ids.patient_id
-    ds.PatientSex, ds.PatientAge = shot.sex, f"{shot.age_years:03d}Y"
-    ds.PatientBirthDate = f"{at.year - shot.age_years - 1}0701" if at.month < 7 else f"{at.year - shot.age_years}0101"
-    ds.AccessionNumber = shot.ids.accession
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = shot.ids.study_uid, shot.ids.series_uid
+    ds.PatientName, ds.PatientID = identifiers.patient_name, identifiers.patient_id
+    ds.PatientSex, ds.PatientAge = acquisition.sex, f"{acquisition.age_years:03d}Y"
+    ds.PatientBirthDate = (
+        f"{at.year - acquisition.age_years - 1}0701" if at.month < 7 else f"{at.year - acquisition.age_years}0101"
+    )
+    ds.AccessionNumber = identifiers.accession
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = identifiers.study_uid, identifiers.series_uid
     ds.StudyID, ds.SeriesNumber, ds.InstanceNumber = "1", 1, 1
-    ds.StudyDescription, ds.SeriesDescription = "Simulated radiography", shot.description
+    ds.StudyDescription, ds.SeriesDescription = "Simulated radiography", acquisition.description
     ds.ReferringPhysicianName = ""
     for part in ("Study", "Series", "Acquisition", "Content"):
         setattr(ds, f"{part}Date", at.strftime("%Y%m%d"))
@@ -91,38 +93,38 @@ def _patient_and_study(ds: Dataset, shot: Shot) -> None:
     ds.TimezoneOffsetFromUTC = at.strftime("%z")
 
 
-def _equipment_and_exposure(ds: Dataset, shot: Shot) -> None:
+def _equipment_and_exposure(ds: Dataset, acquisition: Acquisition) -> None:
     ds.Modality = "DX"
     ds.Manufacturer, ds.ManufacturerModelName = "PneumoFlag simulation", "GC85A (simulated)"
     ds.InstitutionName, ds.StationName = "Simulated hospital", "SIM-GC85A"
     ds.DeviceSerialNumber, ds.SoftwareVersions = "SIM0001", "sim"
-    ds.BodyPartExamined, ds.ViewPosition = shot.body_part, shot.view
-    ds.PatientOrientation = ["A", "F"] if shot.view in {"LL", "RL", "LATERAL"} else ["L", "F"]
+    ds.BodyPartExamined, ds.ViewPosition = acquisition.body_part, acquisition.view
+    ds.PatientOrientation = ["A", "F"] if acquisition.view in {"LL", "RL", "LATERAL"} else ["L", "F"]
     ds.ImageLaterality = "U"
     ds.KVP, ds.XRayTubeCurrent = KVP, TUBE_CURRENT_MA
-    mas = TUBE_CURRENT_MA * shot.time_ms / 1000
-    ds.ExposureTime, ds.Exposure = round(shot.time_ms), round(mas)
-    ds.ExposureInuAs, ds.ExposureTimeInuS = round(mas * 1000), round(shot.time_ms * 1000)
+    mas = TUBE_CURRENT_MA * acquisition.time_ms / 1000
+    ds.ExposureTime, ds.Exposure = round(acquisition.time_ms), round(mas)
+    ds.ExposureInuAs, ds.ExposureTimeInuS = round(mas * 1000), round(acquisition.time_ms * 1000)
     ds.DistanceSourceToDetector, ds.DistanceSourceToPatient = 1800, 1600
     ds.Grid, ds.FilterMaterial = "FOCUSED", "COPPER"
     ds.DetectorType, ds.DetectorConfiguration = "SCINTILLATOR", "AREA"
     ds.ExposureIndex, ds.TargetExposureIndex, ds.DeviationIndex = f"{62.5 * mas:.1f}", "250.0", "0.0"
 
 
-def _image(ds: Dataset, pixels: NDArray[np.uint16], shot: Shot, bits: int) -> None:
+def _image(ds: Dataset, pixels: NDArray[np.uint16], acquisition: Acquisition, bits: int) -> None:
     ds.ImageType = ["ORIGINAL", "PRIMARY"]
-    ds.PresentationIntentType = "FOR PROCESSING" if shot.for_processing else "FOR PRESENTATION"
-    ds.ImageComments = "Simulated film, not of a person. Not for diagnosis."
+    ds.PresentationIntentType = "FOR PROCESSING" if acquisition.for_processing else "FOR PRESENTATION"
+    ds.ImageComments = "Simulated image, not of a person. Not for diagnosis."
     ds.BurnedInAnnotation, ds.LossyImageCompression = "NO", "00"
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.Rows, ds.Columns = pixels.shape
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, bits, bits - 1, 0
-    ds.ImagerPixelSpacing = [shot.pixel_mm, shot.pixel_mm]
-    ds.PixelSpacing = [shot.pixel_mm, shot.pixel_mm]
+    ds.ImagerPixelSpacing = [acquisition.pixel_mm, acquisition.pixel_mm]
+    ds.PixelSpacing = [acquisition.pixel_mm, acquisition.pixel_mm]
     ds.PixelIntensityRelationship, ds.PixelIntensityRelationshipSign = "LOG", 1
     ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType = 1, 0, "US"
     ds.PresentationLUTShape = "IDENTITY"
-    if not shot.for_processing:
+    if not acquisition.for_processing:
         # Required for presentation and forbidden for processing (PS3.3 C.8.11.3.1.6).
         ds.WindowCenter, ds.WindowWidth = 2 ** (bits - 1), 2**bits
         ds.VOILUTFunction = "LINEAR"

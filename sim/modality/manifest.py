@@ -1,4 +1,4 @@
-"""Manifest: what was sent comes in; a CSV file goes out, from which vendors, readers and the report are made."""
+"""The manifest: a CSV file of the exposures sent, from which vendors' outputs, reads and the report are made."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """One exposure that the receiver took. Identifiers are raw: this file belongs to the simulated hospital.
+class SentExposure:
+    """One exposure that the receiver has accepted. Identifiers are raw: this file belongs to the simulated hospital.
 
-    `label` is the truth (1 pneumonia, 0 normal), None for odd exposures; `invented` says that nobody knows it and a
-    coin was tossed. `answered_at` is when Success came, or when the file stood in the folder.
+    `label` is the truth (1 pneumonia, 0 normal), None for exposures that are only there to be rejected. `invented`:
+    the truth is unknown and was drawn at random. `answered_at`: when Success came, or when the file was in the folder.
     """
 
     case_id: str
-    kind: str
-    way: str
+    case_type: str
+    transport: str
     finding: str
     label: int | None
     invented: bool
@@ -33,21 +33,21 @@ class Sent:
     source: str
 
     @property
-    def named_by(self) -> str:
-        """What tells it from other films: its UID, or its content where it has none."""
+    def identifier(self) -> str:
+        """Its UID, or its content's digest where it has none."""
         return self.sop_instance_uid or self.content_sha256
 
 
 class Manifest:
-    """The file being written: a row stands in it as soon as the film was taken."""
+    """The file while it is written: an exposure has its row as soon as it was accepted."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerow([field.name for field in fields(Sent)])
+            csv.writer(file).writerow([field.name for field in fields(SentExposure)])
 
-    def add(self, sent: Sent) -> None:
+    def add(self, sent: SentExposure) -> None:
         """Append one row."""
         row = asdict(sent) | {
             "label": "" if sent.label is None else sent.label,
@@ -58,23 +58,23 @@ class Manifest:
             csv.writer(file).writerow(row.values())
 
 
-class ManifestFault(Exception):
-    """The file is no manifest; the words name the row."""
+class ManifestError(Exception):
+    """The file is not a manifest; the message names the row."""
 
 
-def read_manifest(path: Path) -> tuple[Sent, ...]:
-    """Raises ManifestFault naming the file and the row, OSError when it cannot be read."""
+def read_manifest(path: Path) -> tuple[SentExposure, ...]:
+    """Read a manifest. Raises ManifestError naming file and row, OSError when it cannot be read."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return tuple(_sent(row, f"{path}, row {number}") for number, row in enumerate(rows, start=2))
+    return tuple(_parse_row(row, f"{path}, row {number}") for number, row in enumerate(rows, start=2))
 
 
-def _sent(row: dict[str, str], where: str) -> Sent:
+def _parse_row(row: dict[str, str], where: str) -> SentExposure:
     try:
-        return Sent(
+        return SentExposure(
             case_id=row["case_id"],
-            kind=row["kind"],
-            way=row["way"],
+            case_type=row["case_type"],
+            transport=row["transport"],
             finding=row["finding"],
             label=int(row["label"]) if row["label"] else None,
             invented=row["invented"] == "1",
@@ -89,4 +89,6 @@ def _sent(row: dict[str, str], where: str) -> Sent:
             source=row["source"],
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise ManifestFault(f"{where}: no manifest row ({error}); `pneumoflag-sim modality` writes them") from None
+        raise ManifestError(
+            f"{where}: not a row of a manifest ({error}); `pneumoflag-sim modality` writes manifests"
+        ) from None

@@ -1,4 +1,4 @@
-"""Phantom files: a wish comes in; phantoms as PNG or DICOM files go out."""
+"""Phantoms as PNG or DICOM files."""
 
 from __future__ import annotations
 
@@ -10,67 +10,65 @@ from typing import TypeVar
 
 import cv2
 
-from sim.modality.cases import (
-    Case,
-    Kind,
-    Way,
-    ids_of,
-)
-from sim.modality.dx import Shot, dx_bytes
-from sim.phantom import FULL_SIZE, Film, Finding, View, draw_spec, render
+from sim.modality.cases import Case, CaseType, Transport, identifiers_of
+from sim.modality.dx import Acquisition, dx_bytes
+from sim.phantom import FULL_SIZE, Finding, PhantomImage, View, draw_spec, render
 
 Choice = TypeVar("Choice", bound=StrEnum)
 MIXED = "mixed"
-_CYCLE = (Finding.NORMAL, Finding.LOBAR, Finding.NORMAL, Finding.PATCHY)
-_SHOTS = {
+_MIXED_FINDINGS = (Finding.NORMAL, Finding.LOBAR, Finding.NORMAL, Finding.PATCHY)
+_ATTRIBUTES = {
     View.PA: ("PA", "CHEST", "Chest PA"),
     View.LATERAL: ("LL", "CHEST", "Chest lateral"),
     View.HAND: ("AP", "HAND", "Hand"),
 }
+"""View Position, Body Part Examined and Series Description."""
 
 
-class BadChoice(Exception):
-    """A word that is none of those expected; the words list them."""
+class InvalidChoice(Exception):
+    """An option has none of the expected values; the message lists them."""
 
 
 class Form(StrEnum):
-    """Kind of file."""
+    """Type of file."""
 
     PNG = "png"
     DICOM = "dicom"
 
 
 def write_phantoms(out: Path, *, count: int, seed: int, finding: str, view: str, form: str) -> Iterator[Path]:
-    """Write `count` films of seeds from `seed`, yielding each path. Raises BadChoice, OSError."""
-    findings = _CYCLE if finding == MIXED else (_choice(Finding, finding, "--finding", MIXED),)
-    seen, kind = _choice(View, view, "--view"), _choice(Form, form, "--form")
+    """Write `count` images of the seeds from `seed` on, and yield each path. Raises InvalidChoice, OSError."""
+    findings = _MIXED_FINDINGS if finding == MIXED else (_choice(Finding, finding, "--finding", MIXED),)
+    view_choice, form_choice = _choice(View, view, "--view"), _choice(Form, form, "--form")
+    dicom = form_choice is Form.DICOM
     out.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         spec = draw_spec(seed + number, findings[number % len(findings)])
-        film = render(spec, view=seen, size=FULL_SIZE if kind is Form.DICOM else 1024)
-        path = out / f"{seen}-{spec.seed:05d}-{spec.finding}{'.dcm' if kind is Form.DICOM else '.png'}"
-        path.write_bytes(_dicom(film) if kind is Form.DICOM else cv2.imencode(".png", film.grey())[1].tobytes())
+        image = render(spec, view=view_choice, size=FULL_SIZE if dicom else 1024)
+        path = out / f"{view_choice}-{spec.seed:05d}-{spec.finding}{'.dcm' if dicom else '.png'}"
+        path.write_bytes(_dicom(image) if dicom else cv2.imencode(".png", image.grey())[1].tobytes())
         yield path
 
 
-def _dicom(film: Film) -> bytes:
-    view, body_part, description = _SHOTS[film.view]
-    case = Case(number=film.spec.seed, kind=Kind.CHEST, way=Way.FOLDER_DICOM, seed=film.spec.seed)
-    shot = Shot(
-        ids=ids_of(case, f"phantom-{film.view}-{film.spec.finding}"),
+def _dicom(image: PhantomImage) -> bytes:
+    view, body_part, description = _ATTRIBUTES[image.view]
+    spec = image.spec
+    case = Case(number=spec.seed, case_type=CaseType.CHEST, transport=Transport.FOLDER_DICOM, seed=spec.seed)
+    acquisition = Acquisition(
+        identifiers=identifiers_of(case, f"phantom-{image.view}-{spec.finding}"),
         acquired_at=datetime.now(UTC),
-        sex=film.spec.sex,
-        age_years=film.spec.age_years,
+        sex=spec.sex,
+        age_years=spec.age_years,
         view=view,
         body_part=body_part,
         description=description,
-        pixel_mm=film.pixel_mm,
+        pixel_mm=image.pixel_mm,
     )
-    return dx_bytes(film.pixels, shot)
+    return dx_bytes(image.pixels, acquisition)
 
 
-def _choice(kind: type[Choice], word: str, option: str, *more: str) -> Choice:
+def _choice(choices: type[Choice], value: str, option: str, *more: str) -> Choice:
     try:
-        return kind(word)
+        return choices(value)
     except ValueError:
-        raise BadChoice(f"{option} {word}: one of {', '.join([*kind, *more])} expected") from None
+        raise InvalidChoice(f"{option}: expected one of {', '.join([*choices, *more])}, got {value}") from None

@@ -1,6 +1,9 @@
-"""Phantom: a seed and a finding come in; a simulated film that looks like a chest radiograph goes out."""
+"""The phantom: it takes a seed and a finding and gives a simulated image that looks like a chest radiograph.
 
-from sim.phantom.image import FULL_SIZE, Film, View, render
+`sim.modality` and `sim.app` import it.
+"""
+
+from sim.phantom.image import FULL_SIZE, PhantomImage, View, render
 from sim.phantom.spec import Finding, Spec, draw_spec
 
-__all__ = ["FULL_SIZE", "Film", "Finding", "Spec", "View", "draw_spec", "render"]
+__all__ = ["FULL_SIZE", "Finding", "PhantomImage", "Spec", "View", "draw_spec", "render"]

@@ -1,4 +1,4 @@
-"""Chest: a spec comes in; what each ray of a PA chest film passes through goes out."""
+"""The chest in PA view: what each ray passes through."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from sim.phantom.spec import Spec
 from sim.phantom.torso import build_torso, hila
 from sim.phantom.vessels import airways, lung_vessels
 
-RENDER_SIZE = 1024
-FULL_SIZE = 3072
-
 
 def chest_anatomy(spec: Spec, size: int) -> Anatomy:
-    """What each ray passes through. Smooth solids are computed at half size."""
+    """Return the path lengths, (size, size) each. Smooth solids are computed at half size."""
     shift = (spec.shift_x_cm, spec.shift_y_cm)
     grid, half = make_grid(size, shift), make_grid(size // 2, shift)
     torso = build_torso(half, spec)
     rng = np.random.default_rng([spec.seed, 4])
-    sick = consolidate(half, spec)
+    disease = consolidate(half, spec)
     lung = resize(
         blur(torso.lung, 0.05 / half.pixel_cm)
         * (1 + 0.022 * fractal(half.size, rng, coarse=9, octaves=6, roughness=0.75)),
@@ -33,8 +30,8 @@ def chest_anatomy(spec: Spec, size: int) -> Anatomy:
     pipes = blur(project(grid, airways(spec), rotation_deg=spec.rotation_deg), 0.06 / grid.pixel_cm)
     uneven = 1 + 0.010 * fractal(half.size, rng, coarse=5, octaves=4, roughness=0.6)
     body = resize(torso.body * uneven, size)
-    filled = np.clip(resize(sick.filled, size), 0, 1)
-    open_bronchi = resize(sick.bronchi, size) * filled
+    filled = np.clip(resize(disease.filled, size), 0, 1)
+    open_bronchi = resize(disease.bronchi, size) * filled
     inside = np.minimum(1, lung / 3.0)
     return Anatomy(
         body=body,
@@ -49,7 +46,7 @@ def chest_anatomy(spec: Spec, size: int) -> Anatomy:
 
 
 def _marker(grid: Grid, spec: Spec) -> Map:
-    """A lead letter at the shoulder of the side it names."""
+    """Return the thickness (cm) of a lead letter at the shoulder of the side that it names."""
     mask = np.zeros((grid.size, grid.size), np.uint8)
     if spec.marker:
         x = 18.6 if spec.marker == "L" else -19.6

@@ -1,4 +1,4 @@
-"""Detector: thicknesses come in; what a flat panel would show a radiographer goes out, 14 bits, white for dense.
+"""The detector: from thicknesses to the image that a flat panel would give, 14 bits, dense tissue white.
 
 Beer-Lambert with one effective energy: 125 kVp with added copper and the body's own hardening is near 60 keV.
 Mass attenuation coefficients at 60 keV in cm2/g: Hubbell & Seltzer, NISTIR 5632 (NIST's tables, ICRU-44 tissues).
@@ -25,7 +25,7 @@ PHOTONS_OPEN = 24_000.0
 """Detected quanta per 0.14 mm pixel without a patient, at exposure 1."""
 BITS = 14
 FULL = 2**BITS - 1
-# The tone curve as a table: levels from -3 to 4.
+# The grey curve as a table: levels from -3 to 4.
 _LOWEST, _RANGE, _STEPS = 3.0, 7.0, 8192
 
 
@@ -44,7 +44,7 @@ class Anatomy:
 
 
 def attenuation(parts: Anatomy) -> Map:
-    """Line integral of the attenuation coefficient (no unit): the exponent of Beer-Lambert."""
+    """Return the line integral of the attenuation coefficient (no unit): the exponent of Beer-Lambert."""
     aerated = parts.lung * (1 - parts.filled)
     soft = parts.body - aerated - parts.air + LUNG_DENSITY_SHARE * aerated
     soft = soft + (1 - LUNG_DENSITY_SHARE) * np.minimum(parts.vessels, parts.lung) * (1 - parts.filled)
@@ -53,16 +53,16 @@ def attenuation(parts: Anatomy) -> Map:
 
 
 def signal(exponent: Map, pixel_cm: float) -> Map:
-    """Share of the open beam that the detector receives: primary and scattered rays (behind a grid)."""
+    """Return the share of the open beam that the detector receives: primary and scattered rays, behind a grid."""
     primary = np.exp(-exponent)
     scattered = SCATTER_SHARE * blur(primary * np.minimum(exponent, 5.0), SCATTER_SIGMA_CM / pixel_cm)
     return np.asarray(primary + np.maximum(scattered, 0), np.float32)
 
 
-def develop(received: Map, lungs: Map, *, pixel_cm: float, contrast: float) -> Map:
-    """Logarithm, equalised and sharpened as a chest programme does; about 0 in the lungs and 1 in the mediastinum."""
+def process(received: Map, lungs: Map, *, pixel_cm: float, contrast: float) -> Map:
+    """Return the logarithm, flattened and sharpened as a chest protocol does: about 0 in lungs, 1 in mediastinum."""
     density = -np.log(np.maximum(received, 1e-5))
-    dark, white = _anchors(density, lungs)
+    dark, white = _reference_levels(density, lungs)
     # A wide unsharp mask flattens the range between lung and mediastinum; two narrow ones lift ribs and vessels.
     limited = np.clip(density, dark - 0.9, white + 0.3)
     wide, middle, narrow = (blur(limited, cm / pixel_cm) for cm in (2.4, 0.55, 0.12))
@@ -71,8 +71,8 @@ def develop(received: Map, lungs: Map, *, pixel_cm: float, contrast: float) -> M
     return np.asarray((shown - dark) / (white - dark) * contrast + (1 - contrast) * 0.5, np.float32)
 
 
-def _anchors(density: Map, lungs: Map) -> tuple[float, float]:
-    """Optical densities shown as lung and as mediastinum; without lungs, as thinner and as thickest parts."""
+def _reference_levels(density: Map, lungs: Map) -> tuple[float, float]:
+    """Return the attenuations shown as lung and mediastinum; without lungs, as thinner and as thickest parts."""
     body = density[density > 0.25]
     if lungs.max() < 1.0:
         white = float(np.percentile(body, 97))
@@ -81,13 +81,13 @@ def _anchors(density: Map, lungs: Map) -> tuple[float, float]:
     return float(np.median(density[within])), float(np.percentile(density[density > 0.6], 88))
 
 
-def tone(level: Map) -> Map:
-    """Film-like curve from level (lung 0, mediastinum 1) to grey in 0..1: soft toe below the lung, shoulder above."""
+def grey_curve(level: Map) -> Map:
+    """Map level (lung 0, mediastinum 1) to grey, 0 to 1, by an S curve: soft toe below the lung, shoulder above."""
     return np.asarray(0.97 / (1 + np.exp(-(level - 0.03) * 2.15)), np.float32)
 
 
 def digitise(level: Map, received: Map, size: int, exposure: float, rng: np.random.Generator) -> NDArray[np.uint16]:
-    """Full-size pixels (size, size): enlarged, with quantum noise for that exposure, toned, 14 bits.
+    """Return 14-bit pixels (size, size): the level enlarged, with quantum noise for that exposure, as grey.
 
     Poisson noise of n quanta is 1/sqrt(n) in the logarithm; at these counts (30 and more) its normal limit serves.
     """
@@ -104,5 +104,5 @@ def digitise(level: Map, received: Map, size: int, exposure: float, rng: np.rand
     noise += np.float32(_LOWEST)
     noise *= np.float32((_STEPS - 1) / _RANGE)
     np.clip(noise, 0, _STEPS - 1, out=noise)
-    table = tone(np.linspace(-_LOWEST, _RANGE - _LOWEST, _STEPS, dtype=np.float32))
+    table = grey_curve(np.linspace(-_LOWEST, _RANGE - _LOWEST, _STEPS, dtype=np.float32))
     return np.asarray((table * FULL + 0.5).astype(np.uint16)[noise.astype(np.uint16)])

@@ -1,4 +1,4 @@
-"""Disease: a spec comes in; the share of each ray's lung that holds fluid, and the bronchi still open in it, go out."""
+"""Consolidation: the share of the lung along each ray that holds fluid, and the bronchi that are still open in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOBES: dict[Lobe, tuple[tuple[float, float], tuple[float, float], float, tuple[
 
 
 def consolidate(grid: Grid, spec: Spec) -> Consolidation:
-    """Nothing for a normal film; one lobe, or patches in both lungs."""
+    """Return no consolidation, that of one lobe, or patches in both lungs, as the finding says."""
     rng = np.random.default_rng([spec.seed, 3])
     if spec.finding is Finding.NORMAL:
         nothing = np.zeros_like(grid.x)

@@ -1,4 +1,4 @@
-"""Grid: a size comes in; coordinates in centimetres and the projection of 3-D points onto them go out."""
+"""The detector plane in centimetres, the projection of 3-D points onto it, and operations on its maps."""
 
 from __future__ import annotations
 
@@ -109,11 +109,11 @@ def resize(values: Map, size: int) -> Map:
 
 
 def fractal(size: int, rng: np.random.Generator, *, coarse: int, octaves: int, roughness: float = 0.55) -> Map:
-    """Fractal noise of mean 0 and standard deviation 1: `coarse` cells across, then finer and weaker ones."""
+    """Fractal noise of mean 0 and standard deviation 1: `coarse` nodes across, then finer and weaker ones."""
     total = np.zeros((size, size), np.float32)
     for octave in range(octaves):
-        cells = coarse * 2**octave
-        noise = rng.standard_normal((cells + 3, cells + 3)).astype(np.float32)
+        nodes = coarse * 2**octave
+        noise = rng.standard_normal((nodes + 3, nodes + 3)).astype(np.float32)
         total += roughness**octave * cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.asarray((total - total.mean()) / total.std(), np.float32)
 

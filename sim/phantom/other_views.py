@@ -1,4 +1,4 @@
-"""Other views: a spec comes in; a lateral chest or a hand goes out, simple ones: films that the gate must turn away."""
+"""Other views, drawn simply: a lateral chest and a hand, which the gate must reject."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def lateral_anatomy(spec: Spec, size: int) -> Anatomy:
     body = 2 * (width + wall) * _round(z / (depth + wall)) * smoothstep(grid.y, -17.5, -12.5)
     body = np.maximum(body, capsule(grid, (3.0, -11), (0.5, -30), (5.8, 5.6)))
     arms = [capsule(grid, (4.0, -13.5), (-13.0, -21.5), (6.2, 4.5)), 0.5 * capsule(grid, (6.5, -13), (9, -3), (4, 3))]
-    room = 2 * np.maximum(0, width * _round(z / np.maximum(depth, 0.1)) - 2.2) * (depth > 1.0)
+    cavity = 2 * np.maximum(0, width * _round(z / np.maximum(depth, 0.1)) - 2.2) * (depth > 1.0)
     dome = DOME_Y_CM * spec.height_scale + spec.inspiration_cm + 0.07 * (z - 1.8) ** 2
     heart = 11.5 * np.sqrt(np.maximum(0, 1 - ((z - 3.2) / 5.4) ** 2 - ((grid.y - 4.6) / 5.4) ** 2))
-    lung = np.maximum(0, room - heart) * smoothstep(grid.y - dome, 0.15, -0.15)
+    lung = np.maximum(0, cavity - heart) * smoothstep(grid.y - dome, 0.15, -0.15)
     bones = project(grid, _seen_from_left(rib_and_spine_samples(spec)))
     vessels = project(grid, _seen_from_left(lung_vessels(spec)))
     return _anatomy(
@@ -85,7 +85,7 @@ def _seen_from_left(points: Samples) -> Samples:
 
 
 def _anatomy(*, body: Map, lung: Map, vessels: Map, bone: Map, spec: Spec) -> Anatomy:
-    """What is simpler here: no gas, no disease, no marker."""
+    """Return the path lengths of a simple view: no gas, no disease, no marker."""
     nothing = np.zeros_like(body, np.float32)
     fat = np.minimum(2 * spec.fat_cm, 0.4 * body)
     sharp = blur(bone, 0.055 * len(bone) / FIELD_CM)

@@ -1,4 +1,4 @@
-"""Sheet: seeds come in; one picture of eight labelled phantoms goes out, four normal above four with consolidation."""
+"""A contact sheet of eight labelled phantoms: four normal ones above four with consolidation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.phantom.image import Film, render
+from sim.phantom.image import PhantomImage, render
 from sim.phantom.spec import Finding, draw_spec
 
 _ROWS = ((Finding.NORMAL,) * 4, (Finding.LOBAR, Finding.PATCHY, Finding.LOBAR, Finding.PATCHY))
@@ -17,7 +17,7 @@ _LABEL = 22
 
 
 def contact_sheet(first_seed: int, render_size: int = 1024) -> NDArray[np.uint8]:
-    """Grey picture of eight phantoms. The lower row has other bodies than the upper, as patients do."""
+    """Return a grey picture of eight phantoms. No two show the same body."""
     seeds = iter(range(first_seed, first_seed + 8))
     rows = [
         np.hstack([tile(render(draw_spec(next(seeds), finding), size=render_size)) for finding in row]) for row in _ROWS
@@ -34,19 +34,19 @@ def write_sheet(path: Path, first_seed: int, render_size: int = 1024) -> None:
     path.write_bytes(data.tobytes())
 
 
-def tile(film: Film, side: int = _TILE) -> NDArray[np.uint8]:
-    """A film with its label below: seed, sex, age, finding."""
-    picture = cv2.resize(film.grey(), (side, side), interpolation=cv2.INTER_AREA)
-    # Half as many greys: nobody sees it, and the file is half as large.
+def tile(image: PhantomImage, side: int = _TILE) -> NDArray[np.uint8]:
+    """Return an image with its caption below, uint8 (side + 22, side)."""
+    picture = cv2.resize(image.grey(), (side, side), interpolation=cv2.INTER_AREA)
+    # Half as many grey levels: the eye sees no difference, and the file is half as large.
     picture = (picture // 2 * 2).astype(np.uint8)
     label = np.zeros((_LABEL, side), np.uint8)
-    cv2.putText(label, caption(film), (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, 230, 1, cv2.LINE_AA)
+    cv2.putText(label, caption(image), (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, 230, 1, cv2.LINE_AA)
     return np.asarray(np.vstack([picture, label]), np.uint8)
 
 
-def caption(film: Film) -> str:
-    """One line that says what the phantom is."""
-    spec = film.spec
+def caption(image: PhantomImage) -> str:
+    """Return seed, sex, age and finding as one line."""
+    spec = image.spec
     what = {
         Finding.NORMAL: "no consolidation",
         Finding.LOBAR: f"consolidation, {spec.lobe}",

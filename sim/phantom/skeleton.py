@@ -1,4 +1,4 @@
-"""Skeleton: a spec comes in; the thickness of compact bone (cm along the ray) goes out.
+"""The skeleton: thickness of compact bone along each ray, in cm.
 
 Ribs, clavicles, scapulae, humeri and spine are bodies in 3-D, projected point by point, so that edges, crossings and
 the bright tangential stretches at the chest's sides come out of the geometry.
@@ -82,7 +82,7 @@ def _shoulders(spec: Spec, rng: np.random.Generator) -> list[Samples]:
 
 
 def _shoulder(across: float, shift: float) -> list[Samples]:
-    """Scapula (blade, borders, spine with acromion, coracoid, socket) drawn aside as for a chest film, and humerus."""
+    """Return humerus and scapula (blade, borders, spine with acromion, coracoid, socket), the latter drawn aside."""
 
     def at(x: float, y: float, z: float) -> Point:
         return (across * (x + shift), y, z)

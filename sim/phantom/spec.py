@@ -1,4 +1,4 @@
-"""Spec: a seed and a finding come in; one imaginary adult, positioned and exposed, goes out.
+"""The specification of a phantom: one imaginary adult, positioned and exposed, drawn from a seed.
 
 Lengths in centimetres, angles in degrees. The patient's right side is on the image's left, as on a lightbox:
 x grows to the image's right, y downwards, z towards the front; the middle of the detector is the origin.

@@ -1,4 +1,4 @@
-"""Torso: a spec comes in; the soft-tissue body, and the lungs with what displaces them, go out as thickness maps (cm).
+"""The torso: thickness maps (cm) of the soft-tissue body and of the lungs.
 
 Every solid is an interval along the ray in closed form: the chest cavity, the diaphragm's domes (paraboloids), heart
 and great vessels (ellipsoids, tubes), the mediastinum. The lung is the cavity less their union.
@@ -78,7 +78,7 @@ def _covered(within: Interval, intervals: list[Interval]) -> Map:
 
 
 def _cavity(grid: Grid, spec: Spec) -> Interval:
-    """Both lungs' room: an asymmetric superellipse at each level and side."""
+    """Return the cavity of both lungs: an asymmetric superellipse at each level and side."""
     across = np.abs(grid.x) / spec.width_scale
     rows = grid.y[:, 0]
     outer, inner, middle = (level(rows, table, spec)[:, None] for table in (_OUTER, _INNER, _MIDDLE))
@@ -111,7 +111,7 @@ def _interval(middle: ArrayLike, half: ArrayLike, present: ArrayLike) -> Interva
 def _ellipsoid(
     grid: Grid, middle: tuple[float, float, float], radii: tuple[float, float, float], *, tilt_deg: float, spec: Spec
 ) -> Interval:
-    """An ellipsoid whose long axis is tilted in the film's plane; turned with the patient."""
+    """An ellipsoid whose long axis is tilted in the image's plane; turned with the patient."""
     turn, tilt = np.deg2rad(spec.rotation_deg), np.deg2rad(tilt_deg)
     x, y = grid.x - (middle[0] + middle[2] * np.sin(turn)), grid.y - middle[1]
     u, v = x * np.cos(tilt) + y * np.sin(tilt), -x * np.sin(tilt) + y * np.cos(tilt)

@@ -1,4 +1,4 @@
-"""Tubes: bones and pipes as bent tubes, plates and balls come in; points in 3-D with their volumes go out."""
+"""Bones as bent tubes, plates, balls and discs: points in 3-D, each with its volume."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def smooth_path(points: Map, values: Map) -> tuple[Map, Map]:
     """Catmull-Rom curve through `points` (k, 3) with `values` (k,) along it, a sample about every half millimetre."""
     length = float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
     t = np.linspace(0, len(points) - 1, max(8, int(length / _STEP_CM)))
-    cells = np.minimum(t.astype(int), len(points) - 2)
-    u = (t - cells)[:, None]
+    segments = np.minimum(t.astype(int), len(points) - 2)
+    u = (t - segments)[:, None]
     padded = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
-    p0, p1, p2, p3 = (padded[cells + k] for k in range(4))
+    p0, p1, p2, p3 = (padded[segments + k] for k in range(4))
     path = 0.5 * (2 * p1 + (p2 - p0) * u + (2 * p0 - 5 * p1 + 4 * p2 - p3) * u**2 + (3 * p1 - p0 - 3 * p2 + p3) * u**3)
     return path.astype(np.float32), np.interp(t, np.arange(len(points)), values).astype(np.float32)
 

@@ -1,7 +1,7 @@
-"""Vessels and airways: a spec comes in; branching trees in 3-D go out, to be projected like the bones.
+"""Vessels and airways: branching trees in 3-D, projected like the bones.
 
 A tree grows by joining random points of the lung, nearest the hilum first, to what has grown so far; radii follow
-Murray's law (a branch's radius cubed, here to the power 2.3, is the sum of its daughters').
+Murray's law (a branch's radius cubed, here to the power 2.3, is the sum of its branches').
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ def grow(trunk: Map, targets: Map, *, tip_cm: float, rng: np.random.Generator) -
 
 
 def _murray(parents: NDArray[np.int64], tip_cm: float) -> Map:
-    """Radii from the tips inwards; children always stand after their parents."""
+    """Radii from the tips inwards; branches always come after their parents."""
     flow = np.zeros(len(parents))
-    has_child = np.zeros(len(parents), bool)
-    has_child[parents[1:]] = True
-    flow[~has_child] = 1.0
+    has_branch = np.zeros(len(parents), bool)
+    has_branch[parents[1:]] = True
+    flow[~has_branch] = 1.0
     for k in range(len(parents) - 1, 0, -1):
         flow[parents[k]] += flow[k]
     return np.asarray(tip_cm * np.maximum(flow, 0.3) ** (1 / _MURRAY), np.float32)
 
 
 def _relax(nodes: Map, parents: NDArray[np.int64], fixed: int) -> Map:
-    """Round the corners: each node moves towards the middle of its parent and its children."""
+    """Round the corners: each node moves towards the middle of its parent and its branches."""
     for _ in range(3):
         total, count = nodes[parents].copy(), np.ones(len(nodes))
         np.add.at(total, parents[1:], nodes[1:])
@@ -114,11 +114,11 @@ def inside_lung(spec: Spec, side: int, margin_cm: float) -> Inside:
     def test(points: Map) -> NDArray[np.bool_]:
         x, y, z = points[:, 0] * side, points[:, 1], points[:, 2]
         width, depth = chest_half_width(y, spec) - margin_cm, chest_half_depth(y, spec) - margin_cm
-        room = (np.maximum(0, x - 5.0) / np.maximum(0.1, width - 5.0)) ** 2 + (z / np.maximum(0.1, depth)) ** 2 < 1
+        inside = (np.maximum(0, x - 5.0) / np.maximum(0.1, width - 5.0)) ** 2 + (z / np.maximum(0.1, depth)) ** 2 < 1
         dome = DOME_Y_CM * spec.height_scale + spec.inspiration_cm + (spec.right_dome_higher_cm if side > 0 else 0)
         floor = dome + 0.035 * (x - 5.6) ** 2 + 0.052 * (z - 1.8) ** 2 - margin_cm
         top = APEX_Y_CM * spec.height_scale + margin_cm
-        return np.asarray(room & (y < floor) & (y > top) & (x > 2.6 + 0.12 * np.abs(z)))
+        return np.asarray(inside & (y < floor) & (y > top) & (x > 2.6 + 0.12 * np.abs(z)))
 
     return test
 

@@ -1,7 +1,7 @@
-"""Broker: a file of settings comes in; an MQTT 5 broker on this machine goes out, rumqttd inside the `iotcore` wheel.
+"""An MQTT 5 broker for the demonstration: rumqttd from the `iotcore` wheel, so that nothing need be installed.
 
-For demonstration and tests: it keeps nothing when it ends. Real sites run mosquitto (firmware_config/). It runs as a
-process of its own (`python -m sim.site.broker FILE`), for rumqttd has no way to be stopped but its process's end.
+It keeps nothing when it ends. Real sites run mosquitto, which reads another format; see firmware_config/mosquitto/.
+rumqttd can only be stopped by ending its process, so it has one: `python -m sim.site.broker FILE`.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ dynamic_filters = true
 
 
 def write_settings(path: Path, port: int) -> Path:
-    """Settings of a broker that listens on the loopback address only."""
+    """Write the settings of a broker that listens on the loopback address only."""
     path.write_text(_SETTINGS.format(port=port), encoding="ascii")
     return path
 
 
 def main() -> None:
-    """Serve until the process ends."""
+    """Serve until the process is ended."""
     from iotcore import IotCoreBroker  # noqa: PLC0415 - only this process needs it
 
     logging.basicConfig(level=logging.WARNING)
-    # rumqttd opens an error-level span for each packet.
+    # rumqttd logs every packet at the level of errors.
     logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
     IotCoreBroker(config_path=sys.argv[1]).run_forever()
 

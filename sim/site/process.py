@@ -1,4 +1,4 @@
-"""Process: a command comes in; a child that is watched and always cleaned up goes out, its words in a log file."""
+"""Processes of the site: each is watched, its output goes to a log file, and it never outlives the demonstration."""
 
 from __future__ import annotations
 
@@ -12,109 +12,113 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sim import interrupts
+
 _TAIL_LINES = 15
 
 
-class PartFailed(Exception):
-    """A part of the site failed; the words name it and hold the end of its log."""
+class ProcessFailed(Exception):
+    """A process of the site failed; the message names it and holds the end of its log."""
 
 
-class Child:
-    """One part of the site. `start` may be called again after the end of the former process."""
+class SiteProcess:
+    """One process of the site. `start` may be called again once it has ended."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
         self.name, self.log = name, log
-        self._command = [*_leash(), *command]
+        # Even `kill -9` of the demonstration must leave nothing running: setpriv (util-linux) has the kernel see to it.
+        setpriv = shutil.which("setpriv")
+        self._command = [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *command]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; its output is added to its log."""
+        """Start it; its output is appended to its log."""
         with self.log.open("ab") as log:
-            # A session of its own, so that Ctrl-C reaches the demo alone and the parts end in their order.
+            # A session of its own, so that Ctrl-C reaches the demonstration alone and the processes end in order.
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
             )
 
     @property
     def pid(self) -> int | None:
-        """Of the process, while there is one."""
+        """Its process number, None before `start` and after `kill`."""
         return self._process.pid if self._process else None
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether it is running."""
         return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
-        """`kill -9`, to it and to its own children, as when the power goes."""
+        """Send SIGKILL to it and to the processes that it started, as when the power fails."""
         if self._process:
-            self._signal_all(signal.SIGKILL)
+            # As leader of its session it gives its number to its process group, even after it has ended itself.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
     def terminate(self) -> None:
-        """SIGTERM; `stop` waits for what comes of it."""
+        """Send SIGTERM; `stop` waits for the end."""
         if self._process and self._process.poll() is None:
             self._process.terminate()
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """SIGTERM, then SIGKILL to what is left."""
+        """Send SIGTERM, wait, then send SIGKILL to whatever is left, such as processes that it started."""
         if not self._process:
             return
         self.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
-        # Its own children may be left.
         self.kill()
 
-    def _signal_all(self, number: signal.Signals) -> None:
-        # Started as leader of its session, its process group bears its number, also when it has ended itself.
-        if self._process:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, number)
-
     def check(self) -> None:
-        """Raises PartFailed when it has ended by itself."""
+        """Raise ProcessFailed when it has ended by itself."""
         if self._process and not self.alive:
-            raise PartFailed(f"{self.name} ended with code {self._process.returncode}\n{self.tail()}")
-
-    def tail(self) -> str:
-        """The last lines of its log, and where the rest is."""
-        try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-        except OSError:
-            lines = []
-        return "\n".join([f"  end of {self.log}:", *(f"  | {line}" for line in lines or ["(nothing)"])])
+            raise ProcessFailed(f"{self.name} ended with code {self._process.returncode}\n{log_tail(self.log)}")
 
     def wait_until(self, ready: Callable[[], bool], *, timeout_s: float, what: str) -> None:
-        """Wait for a sign of life. Raises PartFailed when it ends or the time does."""
+        """Wait until `ready`; raise ProcessFailed when the process ends first or the time is over."""
         end_s = time.monotonic() + timeout_s
         while not ready():
             self.check()
             if time.monotonic() > end_s:
-                raise PartFailed(f"{self.name}: {what} did not come within {timeout_s:.0f} s\n{self.tail()}")
-            time.sleep(0.05)
+                raise ProcessFailed(
+                    f"{self.name}: {what} did not appear within {timeout_s:.0f} s\n{log_tail(self.log)}"
+                )
+            interrupts.sleep(0.05)
 
 
-def _leash() -> list[str]:
-    """Even `kill -9` of the demo must leave nothing running: util-linux's setpriv has the kernel see to it."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+def log_tail(path: Path) -> str:
+    """Return the last lines of a log, headed by its path."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+    except OSError:
+        lines = []
+    return "\n".join([f"  end of {path}:", *(f"  | {line}" for line in lines or ["(empty)"])])
 
 
 def python_command(module: str) -> list[str]:
-    """The command line of a role, in this very environment."""
+    """Return the command line that runs a package's console script in this environment."""
     return [sys.executable, "-c", f"from {module} import main; main()"]
 
 
 def run_tool(command: Sequence[str], log: Path, name: str, *, timeout_s: float = 120.0) -> str:
-    """Run to its end and return its standard output. Raises PartFailed."""
-    with log.open("ab") as errors:
+    """Run a command to its end and return its standard output, which the log gets too. Raises ProcessFailed."""
+    end_s = time.monotonic() + timeout_s
+    with log.open("ab") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
         try:
-            done = subprocess.run(list(command), stdout=subprocess.PIPE, stderr=errors, timeout=timeout_s, check=False)
-        except subprocess.TimeoutExpired:
-            raise PartFailed(f"{name} did not end within {timeout_s:.0f} s; see {log}") from None
-        errors.write(done.stdout)
-    if done.returncode:
-        raise PartFailed(f"{name} ended with code {done.returncode}\n{Child(name, [], log).tail()}")
-    return done.stdout.decode("utf-8", "replace")
+            while True:
+                interrupts.check()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    output = process.communicate(timeout=0.2)[0]
+                    break
+                if time.monotonic() > end_s:
+                    raise ProcessFailed(f"{name} did not end within {timeout_s:.0f} s; see {log}")
+        finally:
+            if process.poll() is None:
+                process.kill()
+        errors.write(output)
+    if process.returncode:
+        raise ProcessFailed(f"{name} ended with code {process.returncode}\n{log_tail(log)}")
+    return output.decode("utf-8", "replace")

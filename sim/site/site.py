@@ -1,10 +1,8 @@
-"""Site: a bundle and a folder come in; a running hospital goes out: broker, box and collector as real processes.
-
-Everything listens on the loopback address and on free ports, and lives in one folder.
-"""
+"""A running site in one folder: broker, box and collector as real processes on free ports of the loopback address."""
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import sqlite3
@@ -17,46 +15,61 @@ from typing import Any, Self
 
 import yaml
 
+import firmware_config
 from device.contract import IdKind, Result, content_id, load_site_key, pseudonym
-from sim.modality.manifest import Sent
+from sim import interrupts
+from sim.modality.manifest import SentExposure
 from sim.modality.send import Address
 from sim.site.broker import write_settings
-from sim.site.process import Child, python_command
+from sim.site.process import SiteProcess, python_command
 
 START_S = 60.0
 SITE, DEVICE = "demo-hospital", "box-1"
+RELEASED_BUNDLES = Path(next(iter(firmware_config.__path__))) / "bundles"
+
+
+class NoBundle(Exception):
+    """There is no released bundle; the message says how to name one."""
+
+
+def newest_bundle(folder: Path = RELEASED_BUNDLES) -> Path:
+    """Return the released bundle for adults with the highest number in its name. Raises NoBundle."""
+    paths = list(folder.glob("*adult*.bundle"))
+    if not paths:
+        raise NoBundle(f"{folder}: holds no released bundle for adults; name one with --bundle")
+    return max(paths, key=lambda path: ([int(number) for number in re.findall(r"\d+", path.stem)], path.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One row of the collector: the result and when it was committed (ISO 8601, UTC)."""
+    """One row of the collector: a result and when it was committed (ISO 8601, UTC)."""
 
     result: Result
     received_at: str
 
 
 class Site:
-    """Use it as a context: it starts broker, collector and box, and ends them whatever happens."""
+    """Use it as a context: broker, collector and box are started, and ended whatever happens."""
 
     def __init__(self, folder: Path, bundle: Path, *, trusted_keys: tuple[Path, ...] = ()) -> None:
         self.folder, self.logs = folder, folder / "logs"
         self._broker_port, self._dicom_port, self._board_port, self._web_port = _free_ports(4)
         self._work = folder / "work"
-        for part in (self.logs, self._work / "box", self._work / "collector", self.incoming):
-            part.mkdir(parents=True, exist_ok=True)
+        for path in (self.logs, self._work / "box", self._work / "collector", self.incoming):
+            path.mkdir(parents=True, exist_ok=True)
         self._key_file = _site_key(self._work / "site.key")
         self._key = load_site_key(self._key_file)
         self.collector_config = self._collector_config()
         box_config = self._box_config(bundle, trusted_keys)
         broker_config = write_settings(self._work / "broker.toml", self._broker_port)
-        self.broker = self._child("broker", [sys.executable, "-m", "sim.site.broker", str(broker_config)])
-        self.collector = self._child(
+        self.broker = self._process("broker", [sys.executable, "-m", "sim.site.broker", str(broker_config)])
+        self.collector = self._process(
             "collector", [*python_command("collector.app"), "run", "--config", str(self.collector_config)]
         )
-        self.box = self._child("box", [*python_command("device.app"), "run", "--config", str(box_config)])
+        self.box = self._process("box", [*python_command("device.app"), "run", "--config", str(box_config)])
 
-    def _child(self, name: str, command: list[str]) -> Child:
-        return Child(name, command, self.logs / f"{name}.log")
+    def _process(self, name: str, command: list[str]) -> SiteProcess:
+        return SiteProcess(name, command, self.logs / f"{name}.log")
 
     def __enter__(self) -> Self:
         try:
@@ -75,16 +88,17 @@ class Site:
         self.stop()
 
     def stop(self) -> None:
-        """End all parts; the broker last, so that the others can say goodbye."""
-        for child in (self.box, self.collector):
-            child.terminate()
-        for child in (self.box, self.collector, self.broker):
-            child.stop()
+        """End all processes; the broker last, so that the others can disconnect properly."""
+        for process in (self.box, self.collector):
+            process.terminate()
+        for process in (self.box, self.collector, self.broker):
+            process.stop()
 
     def check(self) -> None:
-        """Raises PartFailed for a part that has ended by itself."""
-        for child in (self.broker, self.collector, self.box):
-            child.check()
+        """Raise ProcessFailed for a process that has ended by itself, KeyboardInterrupt after a signal."""
+        interrupts.check()
+        for process in (self.broker, self.collector, self.box):
+            process.check()
 
     @property
     def incoming(self) -> Path:
@@ -93,7 +107,7 @@ class Site:
 
     @property
     def address(self) -> Address:
-        """Where the box takes films by C-STORE."""
+        """Where the box accepts exposures by C-STORE."""
         return Address(host="127.0.0.1", port=self._dicom_port)
 
     @property
@@ -106,24 +120,20 @@ class Site:
         """The administrators' pages."""
         return f"http://127.0.0.1:{self._web_port}/"
 
-    def kill_box(self) -> None:
-        """As when its power goes: `kill -9`, nothing is tidied up."""
-        self.box.kill()
-
     def start_box(self, *, wait: bool = True) -> None:
-        """As systemd would after it ended."""
+        """Start the box, as systemd does after it has ended."""
         self._box_ports.unlink(missing_ok=True)
         self.box.start()
         if wait:
             self.wait_for_box()
 
     def start_collector(self) -> None:
-        """Its pages and receipts come a moment later."""
+        """Start the collector; its pages and receipts come a moment later."""
         self._collector_ports.unlink(missing_ok=True)
         self.collector.start()
 
     def wait_for_box(self) -> None:
-        """Until it takes films."""
+        """Wait until the box accepts exposures."""
         self.box.wait_until(self._box_ports.exists, timeout_s=START_S, what="ports.json")
 
     @property
@@ -134,32 +144,32 @@ class Site:
     def _collector_ports(self) -> Path:
         return self._work / "collector" / "ports.json"
 
-    def exposure_ids(self, sent: Sent) -> frozenset[str]:
-        """The keyed identifiers under which the box may answer this film: by its UID, or by its content."""
+    def exposure_ids(self, sent: SentExposure) -> frozenset[str]:
+        """Return the keyed identifiers that the result of this exposure may carry: of its UID, or of its content."""
         by_uid = pseudonym(self._key, IdKind.EXPOSURE, sent.sop_instance_uid)
         by_content = content_id(self._key, sent.content_sha256)
         return frozenset({by_uid, by_content} if by_uid else {by_content})
 
     def stored(self) -> list[Stored]:
-        """What the collector has committed."""
+        """Return the results that the collector has committed."""
         rows = self._collector_rows("SELECT body, received_at FROM results ORDER BY received_at, seq")
         return [Stored(result=Result.from_json(body), received_at=at) for body, at in rows]
 
     def stored_ids(self) -> list[str]:
-        """The exposure of each result, quickly."""
+        """Return the exposure identifier of each committed result, without reading the results themselves."""
         return [row[0] for row in self._collector_rows("SELECT exposure_id FROM results")]
 
     def resends_absorbed(self) -> int:
-        """Results that came again under another number and were recognised."""
+        """Return how many results came again under another sequence number and were recognised."""
         return int(self._collector_rows("SELECT count(*) FROM repeated_seqs")[0][0])
 
     def _collector_rows(self, query: str) -> list[Any]:
         return _rows(self._work / "collector" / "collector.sqlite", query)
 
     def backlog(self) -> tuple[int, int]:
-        """Films in the box's spool, results in its outbox: what survives it when it is killed."""
-        films = list((self._work / "box" / "spool").glob("*.film"))
-        return len(films), int(_rows(self._work / "box" / "outbox.sqlite", "SELECT count(*) FROM outbox")[0][0])
+        """Return the number of files in the box's spool and of results in its outbox: both survive a kill."""
+        spooled = list((self._work / "box" / "spool").glob("*.film"))
+        return len(spooled), int(_rows(self._work / "box" / "outbox.sqlite", "SELECT count(*) FROM outbox")[0][0])
 
     def _collector_config(self) -> Path:
         folder = self._work / "collector"
@@ -193,7 +203,7 @@ class Site:
 
 
 def _rows(path: Path, query: str) -> list[Any]:
-    """Read a part's database. Not read-only: after a kill SQLite must first take in what the log holds."""
+    """Query a database of the site. Not read-only: after a kill SQLite must first replay its write-ahead log."""
     with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10)) as connection:
         return connection.execute(query).fetchall()
 
@@ -210,7 +220,7 @@ def _site_key(path: Path) -> Path:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Fixed for the run, for a modality keeps its settings while the box starts anew."""
+    """Return ports that stay fixed for the run: a modality keeps its settings while the box restarts."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

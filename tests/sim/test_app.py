@@ -1,4 +1,4 @@
-"""App: wrong wishes end with code 2 and a line that says what to do."""
+"""The command line: wrong usage ends with code 2 and one line that says what to do."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import pytest
 from pydicom import dcmread
 
 from sim import app
-from sim.demo.phantom_check import Judged, table
+from sim.demo.phantom_check import PhantomResults, format_table
 from sim.phantom import Finding
-from sim.site.bundles import NoBundle, newest_bundle
+from sim.site.site import NoBundle, newest_bundle
 
 
-def run(monkeypatch, *words):
-    monkeypatch.setattr("sys.argv", ["pneumoflag-sim", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["pneumoflag-sim", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit_info:
         app.main()
-    return ended.value.code
+    return exit_info.value.code
 
 
 def test_a_phantom_is_written_as_a_picture(monkeypatch, tmp_path):
@@ -27,26 +27,26 @@ def test_a_phantom_is_written_as_a_picture(monkeypatch, tmp_path):
 
 
 def test_a_phantom_is_written_as_dicom(monkeypatch, tmp_path):
-    words = ("--out", tmp_path, "--count", 1, "--form", "dicom", "--view", "hand")
-    assert run(monkeypatch, "phantom", *words) == 0
+    arguments = ("--out", tmp_path, "--count", 1, "--form", "dicom", "--view", "hand")
+    assert run(monkeypatch, "phantom", *arguments) == 0
     ds = dcmread(next(tmp_path.iterdir()))
     assert (ds.Rows, ds.Columns, ds.BitsStored, ds.BodyPartExamined) == (3072, 3072, 14, "HAND")
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "message"),
     [
         (("phantom", "--finding", "broken-leg"), "normal, lobar, patchy, mixed"),
         (("modality",), "--port, --folder or both"),
         (("vendors", "none.csv", "--out", "x"), "none.csv"),
-        (("demo", "--exposures", "/nowhere", "--bundle", "x", "--out", "new"), "/nowhere: no film"),
+        (("demo", "--exposures", "/nowhere", "--bundle", "x", "--out", "new"), "/nowhere: contains no image"),
     ],
 )
-def test_a_wrong_wish_is_answered_in_one_line(monkeypatch, capsys, tmp_path, words, expected):
+def test_wrong_usage_is_reported_in_one_line(monkeypatch, capsys, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert run(monkeypatch, *words) in {1, 2}
+    assert run(monkeypatch, *arguments) in {1, 2}
     error = capsys.readouterr().err.strip()
-    assert expected in error
+    assert message in error
     assert "\n" not in error
 
 
@@ -62,17 +62,17 @@ def test_help_names_every_command(monkeypatch, capsys):
     assert {"phantom", "phantom-check", "modality", "vendors", "demo"} <= set(capsys.readouterr().out.split())
 
 
-def test_the_newest_bundle_is_that_of_adults_with_the_highest_number(tmp_path):
+def test_the_newest_bundle_is_the_one_for_adults_with_the_highest_number(tmp_path):
     for name in ("edge-adult-2.bundle", "edge-adult-10.bundle", "edge-adult-9.bundle", "edge-paediatric-11.bundle"):
         (tmp_path / name).touch()
     assert newest_bundle(tmp_path).name == "edge-adult-10.bundle"
 
 
-def test_without_a_bundle_it_says_how_to_name_one(tmp_path):
+def test_without_a_bundle_the_message_says_how_to_name_one(tmp_path):
     with pytest.raises(NoBundle, match="--bundle"):
         newest_bundle(tmp_path)
 
 
 def test_the_phantom_table_counts_every_flag():
-    judged = {Finding.NORMAL: Judged(flags={"clear": 3, "review": 1}, probabilities=(0.1, 0.2, 0.3, 0.4))}
-    assert "| no consolidation | 4 | 0 | 1 | 3 | 0 | 0.100, 0.250, 0.400 |" in table(judged)
+    results = {Finding.NORMAL: PhantomResults(flags={"clear": 3, "review": 1}, probabilities=(0.1, 0.2, 0.3, 0.4))}
+    assert "| no consolidation | 4 | 0 | 1 | 3 | 0 | 0.100, 0.250, 0.400 |" in format_table(results)

@@ -1,4 +1,4 @@
-"""Cases: half of the phantoms are ill, odd films stand between them, identifiers repeat with the run."""
+"""Cases: half of the phantoms are positive, exposures to reject are among them, identifiers repeat with the run."""
 
 from __future__ import annotations
 
@@ -8,72 +8,74 @@ import pytest
 
 from sim.modality.cases import (
     Case,
-    Kind,
-    NoFilms,
-    Way,
-    film_cases,
-    ids_of,
+    CaseType,
+    NoImages,
+    Transport,
+    file_cases,
+    identifiers_of,
     label_in,
     phantom_cases,
 )
 
 
-def test_half_of_the_chest_films_show_pneumonia():
-    chests = [case for case in phantom_cases(24, seed=3, odd=True, files=True) if case.kind is Kind.CHEST]
+def test_half_of_the_chest_phantoms_show_pneumonia():
+    chests = [case for case in phantom_cases(24, seed=3, rejects=True, files=True) if case.case_type is CaseType.CHEST]
     assert len(chests) == 24
     assert sum(case.label or 0 for case in chests) == 12
 
 
-def test_every_kind_of_odd_film_is_there_once_and_has_no_label():
-    odd = [case for case in phantom_cases(24, seed=3, odd=True, files=True) if case.kind is not Kind.CHEST]
-    assert sorted(case.kind for case in odd) == sorted(set(Kind) - {Kind.CHEST})
-    assert {case.label for case in odd} == {None}
+def test_every_type_to_reject_occurs_once_and_has_no_label():
+    to_reject = [
+        case for case in phantom_cases(24, seed=3, rejects=True, files=True) if case.case_type is not CaseType.CHEST
+    ]
+    assert sorted(case.case_type for case in to_reject) == sorted(set(CaseType) - {CaseType.CHEST})
+    assert {case.label for case in to_reject} == {None}
 
 
-def test_most_films_go_by_c_store_and_some_by_each_kind_of_file():
-    ways = [case.way for case in phantom_cases(24, seed=1, odd=True, files=True)]
-    assert {Way.FOLDER_DICOM, Way.FOLDER_JPEG, Way.FOLDER_PNG} < set(ways)
-    assert ways.count(Way.C_STORE) > 0.7 * len(ways)
+def test_most_exposures_go_by_c_store_and_some_as_each_type_of_file():
+    transports = [case.transport for case in phantom_cases(24, seed=1, rejects=True, files=True)]
+    assert {Transport.FOLDER_DICOM, Transport.FOLDER_JPEG, Transport.FOLDER_PNG} < set(transports)
+    assert transports.count(Transport.C_STORE) > 0.7 * len(transports)
 
 
-def test_some_films_are_sent_twice():
-    assert sum(case.again for case in phantom_cases(24, seed=1, odd=True, files=True)) >= 2
+def test_some_exposures_are_sent_twice():
+    assert sum(case.send_twice for case in phantom_cases(24, seed=1, rejects=True, files=True)) >= 2
 
 
 def test_without_a_folder_everything_goes_by_c_store():
-    assert {case.way for case in phantom_cases(9, seed=1, odd=False, files=False)} == {Way.C_STORE}
+    assert {case.transport for case in phantom_cases(9, seed=1, rejects=False, files=False)} == {Transport.C_STORE}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_few_films_are_enough(count):
-    cases = phantom_cases(count, seed=1, odd=True, files=True)
+def test_a_few_phantoms_are_enough(count):
+    cases = phantom_cases(count, seed=1, rejects=True, files=True)
     assert [case.number for case in cases] == list(range(1, count + 5))
 
 
 def test_the_same_run_gives_the_same_identifiers_and_another_run_others():
-    case = Case(number=7, kind=Kind.CHEST, way=Way.C_STORE, seed=1)
-    assert ids_of(case, "a") == ids_of(case, "a")
-    assert ids_of(case, "a").sop_uid != ids_of(case, "b").sop_uid
+    case = Case(number=7, case_type=CaseType.CHEST, transport=Transport.C_STORE, seed=1)
+    assert identifiers_of(case, "a") == identifiers_of(case, "a")
+    assert identifiers_of(case, "a").sop_uid != identifiers_of(case, "b").sop_uid
 
 
 def test_identifiers_fit_their_dicom_types():
-    ids = ids_of(Case(number=9999, kind=Kind.CHEST, way=Way.C_STORE, seed=1), "run")
+    ids = identifiers_of(Case(number=9999, case_type=CaseType.CHEST, transport=Transport.C_STORE, seed=1), "run")
     assert len(ids.accession) <= 16
     assert all(uid.startswith("2.25.") and len(uid) <= 64 for uid in (ids.sop_uid, ids.study_uid, ids.series_uid))
 
 
-def test_own_films_are_found_in_subfolders_and_lists_are_left_out(tmp_path):
+def test_images_in_subfolders_are_included_and_lists_are_left_out(tmp_path):
     (tmp_path / "normal").mkdir()
     for name in ("normal/b.jpg", "a.dcm", "labels.csv", ".hidden", "c"):
         (tmp_path / name).write_bytes(b"x")
-    cases = film_cases(tmp_path, seed=1)
+    cases = file_cases(tmp_path, seed=1)
     assert [case.source.name for case in cases] == ["a.dcm", "c", "b.jpg"]
     assert [case.label for case in cases] == [None, None, 0]
 
 
-def test_an_empty_folder_is_named(tmp_path):
-    with pytest.raises(NoFilms, match=str(tmp_path)):
-        film_cases(tmp_path, seed=1)
+def test_an_empty_folder_is_named_in_the_message(tmp_path):
+    with pytest.raises(NoImages, match=str(tmp_path)):
+        file_cases(tmp_path, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -86,5 +88,5 @@ def test_an_empty_folder_is_named(tmp_path):
         ("1.jpg", None),
     ],
 )
-def test_a_path_says_what_its_film_shows(path, label):
+def test_a_path_gives_the_label_of_its_image(path, label):
     assert label_in(Path(path)) == label

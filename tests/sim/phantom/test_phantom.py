@@ -1,4 +1,4 @@
-"""Phantom: the physics points the right way, a seed gives the same film, disease stays where it is put."""
+"""The phantom: its physics has the right sign, a seed gives the same image, disease stays in its place."""
 
 from __future__ import annotations
 
@@ -93,26 +93,26 @@ def test_the_right_dome_stands_higher_and_the_heart_points_to_the_left(spec):
     assert at(torso.lung, 6, 4.5) < at(torso.lung, -6, 4.5)
 
 
-def test_the_same_seed_gives_the_same_film_and_another_seed_another():
+def test_the_same_seed_gives_the_same_image_and_another_seed_another():
     first, again, other = (render(draw_spec(seed, Finding.PATCHY), size=SIZE).pixels for seed in (5, 5, 6))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_with_and_without_disease_the_body_is_the_same():
-    well, ill = draw_spec(9), draw_spec(9, Finding.LOBAR)
-    assert dataclasses.replace(ill, finding=Finding.NORMAL) == well
+    normal, lobar = draw_spec(9), draw_spec(9, Finding.LOBAR)
+    assert dataclasses.replace(lobar, finding=Finding.NORMAL) == normal
 
 
 @pytest.mark.parametrize("lobe", list(Lobe))
 def test_a_lobar_consolidation_takes_signal_in_its_lobe_only(spec, anatomy, lobe):
-    ill = chest_anatomy(dataclasses.replace(spec, finding=Finding.LOBAR, lobe=lobe), SIZE)
-    share = np.exp(-(attenuation(ill) - attenuation(anatomy)))
-    inside = (ill.filled > 0.2) & (ill.lung > 4)
+    lobar = chest_anatomy(dataclasses.replace(spec, finding=Finding.LOBAR, lobe=lobe), SIZE)
+    share = np.exp(-(attenuation(lobar) - attenuation(anatomy)))
+    inside = (lobar.filled > 0.2) & (lobar.lung > 4)
     assert share[inside].mean() < 0.8
-    assert np.allclose(share[ill.filled == 0], 1, atol=1e-4)
-    healthy_side = 1 if lobe.value.startswith("right") else -1
-    assert at(ill.filled, healthy_side * 8, 0) == 0
+    assert np.allclose(share[lobar.filled == 0], 1, atol=1e-4)
+    other_side = 1 if lobe.value.startswith("right") else -1
+    assert at(lobar.filled, other_side * 8, 0) == 0
 
 
 def test_patches_lie_in_both_lungs():
@@ -129,25 +129,25 @@ def test_a_normal_lung_is_filled_nowhere(anatomy):
 
 def test_a_sixteenth_of_the_quanta_makes_four_times_the_noise():
     level, received = np.zeros((64, 64), np.float32), np.full((64, 64), 1e-3, np.float32)
-    films = [digitise(level, received, 256, exposure, np.random.default_rng(1)) for exposure in (0.25, 4.0)]
-    assert films[0].std() == pytest.approx(4 * films[1].std(), rel=0.1)
+    images = [digitise(level, received, 256, exposure, np.random.default_rng(1)) for exposure in (0.25, 4.0)]
+    assert images[0].std() == pytest.approx(4 * images[1].std(), rel=0.1)
 
 
 @pytest.mark.parametrize("view", list(View))
 def test_every_view_uses_the_14_bits(spec, view):
-    film = render(spec, view=view, size=SIZE)
-    assert film.pixels.dtype == np.uint16
-    assert film.pixels.max() <= FULL
-    assert np.percentile(film.pixels, 97) - np.percentile(film.pixels, 3) > 0.5 * FULL
+    image = render(spec, view=view, size=SIZE)
+    assert image.pixels.dtype == np.uint16
+    assert image.pixels.max() <= FULL
+    assert np.percentile(image.pixels, 97) - np.percentile(image.pixels, 3) > 0.5 * FULL
 
 
-def test_a_full_size_film_is_3072_pixels_of_014_mm():
-    film = render(draw_spec(1))
-    assert film.pixels.shape == (3072, 3072)
-    assert film.pixel_mm == pytest.approx(0.14)
+def test_a_full_size_image_is_3072_pixels_of_014_mm():
+    image = render(draw_spec(1))
+    assert image.pixels.shape == (3072, 3072)
+    assert image.pixel_mm == pytest.approx(0.14)
 
 
-def test_the_contact_sheet_shows_eight_films_and_is_small_enough_for_the_docs(tmp_path):
+def test_the_contact_sheet_shows_eight_images_and_is_small_enough_for_the_docs(tmp_path):
     write_sheet(tmp_path / "sheet.png", 7, render_size=256)
     assert (tmp_path / "sheet.png").stat().st_size < 600_000
     assert cv2.imread(str(tmp_path / "sheet.png"), cv2.IMREAD_GRAYSCALE).shape == (924, 1760)

@@ -1,4 +1,4 @@
-"""Process: nothing is left running, and a part that fails is named with its last words."""
+"""Processes of the site: nothing is left running, and a failure is reported with the end of the log."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from sim.site.process import Child, PartFailed, run_tool
+from sim.site.process import ProcessFailed, SiteProcess, run_tool
 
 SLEEP = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"]
-WITH_A_CHILD = """
+STARTS_ANOTHER = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print(child.pid, flush=True)
+process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(process.pid, flush=True)
 time.sleep(60)
 """
-PARENT = [sys.executable, "-c", WITH_A_CHILD]
+PARENT = [sys.executable, "-c", STARTS_ANOTHER]
 
 
-def runs(pid):
+def is_running(pid):
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -32,65 +32,65 @@ def runs(pid):
 
 
 def started(tmp_path, command, name="part"):
-    child = Child(name, command, tmp_path / f"{name}.log")
-    child.start()
-    child.wait_until(lambda: child.log.read_text() != "", timeout_s=20, what="a word")
-    return child
+    process = SiteProcess(name, command, tmp_path / f"{name}.log")
+    process.start()
+    process.wait_until(lambda: process.log.read_text() != "", timeout_s=20, what="output")
+    return process
 
 
 def gone(pid, within_s=5.0):
     end_s = time.monotonic() + within_s
-    while runs(pid) and time.monotonic() < end_s:
+    while is_running(pid) and time.monotonic() < end_s:
         time.sleep(0.02)
-    return not runs(pid)
+    return not is_running(pid)
 
 
-def test_a_killed_part_takes_its_children_with_it(tmp_path):
-    child = started(tmp_path, PARENT)
-    grandchild = int(child.log.read_text())
-    assert runs(grandchild)
-    child.kill()
-    assert gone(grandchild)
-    assert not child.alive
+def test_a_killed_process_takes_those_it_started_with_it(tmp_path):
+    process = started(tmp_path, PARENT)
+    inner_pid = int(process.log.read_text())
+    assert is_running(inner_pid)
+    process.kill()
+    assert gone(inner_pid)
+    assert not process.alive
 
 
-def test_a_stopped_part_leaves_nothing(tmp_path):
-    child = started(tmp_path, PARENT)
-    pid, grandchild = child.pid, int(child.log.read_text())
-    child.stop()
+def test_a_stopped_process_leaves_nothing_running(tmp_path):
+    process = started(tmp_path, PARENT)
+    pid, inner_pid = process.pid, int(process.log.read_text())
+    process.stop()
     assert gone(pid)
-    assert gone(grandchild)
+    assert gone(inner_pid)
 
 
-def test_a_part_that_ends_is_named_with_its_last_words(tmp_path):
-    child = started(tmp_path, [sys.executable, "-c", "import sys; print('no such port'); sys.exit(3)"], "collector")
-    with pytest.raises(PartFailed, match=r"(?s)collector ended with code 3.*no such port"):
-        child.wait_until(lambda: False, timeout_s=20, what="its port")
+def test_a_process_that_ends_is_reported_with_the_end_of_its_log(tmp_path):
+    process = started(tmp_path, [sys.executable, "-c", "import sys; print('no such port'); sys.exit(3)"], "collector")
+    with pytest.raises(ProcessFailed, match=r"(?s)collector ended with code 3.*no such port"):
+        process.wait_until(lambda: False, timeout_s=20, what="its port")
 
 
-def test_a_part_that_says_nothing_is_not_waited_for_for_ever(tmp_path):
-    child = started(tmp_path, SLEEP, "box")
+def test_a_process_that_never_gets_ready_is_reported_after_a_time_limit(tmp_path):
+    process = started(tmp_path, SLEEP, "box")
     try:
-        with pytest.raises(PartFailed, match=r"box: ports\.json did not come"):
-            child.wait_until(lambda: False, timeout_s=0.2, what="ports.json")
+        with pytest.raises(ProcessFailed, match=r"box: ports\.json did not appear"):
+            process.wait_until(lambda: False, timeout_s=0.2, what="ports.json")
     finally:
-        child.stop()
+        process.stop()
 
 
-def test_a_part_can_be_started_again_and_its_log_goes_on(tmp_path):
-    child = started(tmp_path, SLEEP)
-    child.kill()
-    child.check()
-    child.start()
-    child.wait_until(lambda: child.log.read_text().count("ready") == 2, timeout_s=20, what="a second word")
-    child.stop()
+def test_a_process_can_be_started_again_and_appends_to_its_log(tmp_path):
+    process = started(tmp_path, SLEEP)
+    process.kill()
+    process.check()
+    process.start()
+    process.wait_until(lambda: process.log.read_text().count("ready") == 2, timeout_s=20, what="output again")
+    process.stop()
 
 
-def test_even_kill_9_of_the_starter_leaves_nothing(tmp_path):
+def test_even_kill_9_of_the_starter_leaves_nothing_running(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from sim.site.process import Child\n"
-        f"child = Child('part', {SLEEP!r}, Path({str(tmp_path / 'part.log')!r}))\n"
-        "child.start(); print(child.pid, flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from sim.site.process import SiteProcess\n"
+        f"process = SiteProcess('part', {SLEEP!r}, Path({str(tmp_path / 'part.log')!r}))\n"
+        "process.start(); print(process.pid, flush=True); time.sleep(60)"
     )
     starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert starter.stdout
@@ -102,11 +102,11 @@ def test_even_kill_9_of_the_starter_leaves_nothing(tmp_path):
     assert gone(pid)
 
 
-def test_a_tool_that_fails_is_named_with_its_last_words(tmp_path):
+def test_a_tool_that_fails_is_reported_with_the_end_of_its_log(tmp_path):
     command = [sys.executable, "-c", "import sys; print('row 3 is wrong', file=sys.stderr); sys.exit(2)"]
-    with pytest.raises(PartFailed, match=r"(?s)import-reads ended with code 2.*row 3 is wrong"):
+    with pytest.raises(ProcessFailed, match=r"(?s)import-reads ended with code 2.*row 3 is wrong"):
         run_tool(command, tmp_path / "log", "import-reads")
 
 
-def test_a_tools_words_are_handed_on(tmp_path):
+def test_a_tools_output_is_returned(tmp_path):
     assert run_tool([sys.executable, "-c", "print('12 records')"], tmp_path / "log", "x") == "12 records\n"

@@ -1,0 +1,66 @@
+"""Interruption: a signal ends the demonstration soon, whenever it comes, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.sim.demo.interrupted_runs import AT_THREAD_START
+from tests.sim.modality.test_images import payload_of
+
+DELAYS_S = (0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01, 0.02, 0.04, 0.1, 0.2, 0.4)
+MARK = "PNEUMOFLAG_TEST_MARK"
+COMMAND = [sys.executable, "-c", "from sim.app import main; main()", "demo"]
+
+
+def interrupted_runs(project_root, folder, *arguments):
+    (folder / "image.dcm").write_bytes(payload_of().data)
+    command = [sys.executable, "-m", "tests.sim.demo.interrupted_runs", str(folder), *map(str, arguments)]
+    return subprocess.run(command, cwd=project_root, capture_output=True, text=True, check=False)
+
+
+def test_a_signal_at_any_time_ends_the_sending(project_root, tmp_path):
+    runs = interrupted_runs(project_root, tmp_path, AT_THREAD_START, *DELAYS_S)
+    assert runs.returncode == 0, runs.stdout + runs.stderr
+
+
+def test_a_handler_that_raises_would_leave_the_modality_sending(project_root, tmp_path):
+    """The control: the exception comes before anybody knows of the thread, so nobody stops it."""
+    runs = interrupted_runs(project_root, tmp_path, AT_THREAD_START, "--raise", "--limit-s", 2)
+    assert runs.returncode == 1, runs.stdout + runs.stderr
+    assert f"{AT_THREAD_START} inf" in runs.stdout
+
+
+def running_with(mark: str) -> list[int]:
+    """Return the processes that were started, directly or not, with this mark in their environment."""
+    pids = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            content = environment.read_bytes()
+        except OSError:
+            continue
+        if f"{MARK}={mark}".encode() in content.split(b"\0"):
+            pids.append(int(environment.parent.name))
+    return pids
+
+
+@pytest.mark.parametrize("delay_s", [0.4, 1.5, 3.0, None], ids=["0.4 s", "1.5 s", "3 s", "once it is sending"])
+def test_the_command_leaves_nothing_running_when_it_is_ended(tmp_path, tiny_bundle, delay_s):
+    bundle, key = tiny_bundle
+    options = ["--out", str(tmp_path / "out"), "--bundle", str(bundle), "--trust", str(key.where)]
+    environment = {**os.environ, MARK: str(tmp_path)}
+    demo = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True, env=environment)
+    assert demo.stdout
+    if delay_s is None:
+        assert any("sending exposures" in line for line in demo.stdout)
+    else:
+        time.sleep(delay_s)
+    demo.terminate()
+    demo.stdout.close()
+    assert demo.wait(60) != 0
+    assert running_with(str(tmp_path)) == []
