@@ -17,7 +17,7 @@ from collector.errors import ImportFault, StoreError
 from device.contract import ContractError
 
 if TYPE_CHECKING:
-    from collector.store.store import Imported, Store
+    from collector.store.store import ImportCounts, Store
     from collector.study.study import Study
 
 FAILED: Final = 1
@@ -94,7 +94,7 @@ def import_vendor(
     rows = vendor_rows(file, vendor.value, system or vendor.value, settings)
     store = _opened(settings)
     _summary(file, len(rows), store.put_imports(vendor_outputs, rows))
-    without = sum(row["positive"] is None for row in rows)
+    without = sum(row.positive is None for row in rows)
     if without:
         typer.echo(f"{without} without a score for the rule's findings: kept, and shown as no score.")
     store.close()
@@ -168,7 +168,7 @@ def _opened(settings: CollectorConfig) -> Store:
     return store
 
 
-def _summary(file: Path, rows: int, done: Imported) -> None:
+def _summary(file: Path, rows: int, done: ImportCounts) -> None:
     counts = f"{done.new} new, {done.changed} changed, {done.unchanged} already there"
     typer.echo(f"{file}: {rows} records: {counts}.")
 

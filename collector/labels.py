@@ -1,4 +1,4 @@
-"""Words: what the terminal and the pages call things. Imports nothing heavy, so that pages are up at once."""
+"""Labels: the names of figures and reasons, for terminal and pages. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ REASONS = {
     "missing_in_system": "no output of this system",
     "unclassified": "unclassified by the box",
     "no_score": "no score for the rule's findings",
-    "ambiguous": "matches several films",
-    "conflicting": "several outputs that differ",
-    "unmatched": "film unknown to the store",
+    "ambiguous": "matches several exposures",
+    "conflicting": "contradictory outputs",
+    "unmatched": "no such exposure in the store",
 }
 
 
 def p_text(p: float) -> str:
-    """`0.164`, or `<0.0001`."""
+    """Return `0.1640`, or `<0.0001`."""
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"

@@ -17,7 +17,7 @@ import uvicorn
 from sqlalchemy.engine import make_url
 
 from collector.config import CollectorConfig, ConfigError
-from collector.errors import StoreAway
+from collector.errors import StoreUnavailable
 from collector.ingest.subscriber import Subscriber
 from collector.store.store import Store
 from collector.web.app import make_app
@@ -52,8 +52,8 @@ def _opened(config: CollectorConfig, stop: threading.Event) -> Store:
     for wait_s in OPEN_TRIES_S:
         try:
             store.migrate()
-        except StoreAway as error:
-            log.warning("store_away", extra={"error": str(error), "retry_s": wait_s})
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", extra={"error": str(error), "retry_s": wait_s})
             stop.wait(wait_s)
         else:
             return store

@@ -1,4 +1,4 @@
-"""Table: a reference and systems' calls come in; figures of each system and of each pair go out."""
+"""Table: a reference and systems' calls come in; the figures of each system and each pair go out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import intervals, paired, roc
-from metrics.values import (
-    Difference,
-    Estimate,
-    Matrix,
-    System,
-)
+from metrics.values import Difference, Estimate, Matrix, System
 
 METRICS = (
     "accuracy",
@@ -47,15 +42,15 @@ class Outcome:
     excluded: Mapping[str, tuple[str, ...]]
 
     def to_dict(self) -> dict[str, Any]:
-        """`n`, the four counts and the metrics as JSON types."""
+        """Return `n`, the four counts and the metrics as JSON types."""
         m = self.matrix
-        found = {name: None if value is None else value.to_dict() for name, value in self.metrics.items()}
-        return {"n": m.n, "tn": m.tn, "fp": m.fp, "fn": m.fn, "tp": m.tp, **found}
+        metrics = {name: None if value is None else value.to_dict() for name, value in self.metrics.items()}
+        return {"n": m.n, "tn": m.tn, "fp": m.fp, "fn": m.fn, "tp": m.tp, **metrics}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two systems on the cases both called: differences are a minus b."""
+    """Two systems on the cases that both called. Differences are `a` minus `b`."""
 
     a: str
     b: str
@@ -64,14 +59,14 @@ class Pair:
     kappa: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
-        found = {name: None if value is None else value.to_dict() for name, value in self.differences.items()}
-        return {"a": self.a, "b": self.b, **found, "kappa": self.kappa}
+        """Return the pair as JSON types."""
+        differences = {name: None if value is None else value.to_dict() for name, value in self.differences.items()}
+        return {"a": self.a, "b": self.b, **differences, "kappa": self.kappa}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjusted:
-    """A pair's p after Holm's correction over all pairs of that figure."""
+    """A pair's p value after Holm's correction over all pairs, for one figure."""
 
     a: str
     b: str
@@ -87,16 +82,16 @@ class Comparison:
     pairs: tuple[Pair, ...]
 
     def adjusted(self) -> tuple[Adjusted, ...]:
-        """Holm within each figure: as many tests as there are pairs."""
-        found = []
+        """Return the p values of all pairs after Holm's correction within each figure."""
+        adjusted: list[Adjusted] = []
         for metric in TESTED:
             tested = [(pair, d) for pair in self.pairs if (d := pair.differences[metric]) is not None]
             values = paired.holm([d.p for _, d in tested])
-            found += [Adjusted(a=p.a, b=p.b, metric=metric, p=v) for (p, _), v in zip(tested, values, strict=True)]
-        return tuple(found)
+            adjusted += [Adjusted(a=p.a, b=p.b, metric=metric, p=v) for (p, _), v in zip(tested, values, strict=True)]
+        return tuple(adjusted)
 
     def to_dict(self) -> dict[str, Any]:
-        """`systems`, `pairs` and the adjusted p values as JSON types; undefined figures are null, never NaN."""
+        """Return systems, pairs and adjusted p values as JSON types. Undefined figures are null, never NaN."""
         return {
             "systems": {outcome.name: outcome.to_dict() for outcome in self.systems},
             "pairs": [pair.to_dict() for pair in self.pairs],
@@ -111,10 +106,10 @@ class Comparison:
 def compare(
     reference: Mapping[str, bool], systems: Sequence[System], *, resamples: int = 2000, seed: int = 20_240_417
 ) -> Comparison:
-    """Every system on the cases it called and the reference knows, every pair on the cases both called.
+    """Return the figures of every system on its cases with a reference, and of every pair on the cases both called.
 
-    `reference` maps a case to whether it has pneumonia. Scores need only rank within a system; Brier is None unless all
-    lie in 0-1, and ROC AUC and Brier are None when any counted case of the system has no score.
+    `reference` maps a case to whether it has pneumonia. Scores need only rank within a system. ROC AUC and Brier score
+    are None when any counted case of the system has no score; the Brier score also unless all scores lie in 0-1.
     """
     outcomes = tuple(_outcome(reference, system, resamples, seed) for system in systems)
     return Comparison(systems=outcomes, pairs=tuple(_pair(a, b) for a, b in combinations(outcomes, 2)))
@@ -125,8 +120,7 @@ def _outcome(reference: Mapping[str, bool], system: System, resamples: int, seed
     truth = np.array([reference[case] for case in cases], dtype=bool)
     called = np.array([system.calls[case].positive for case in cases], dtype=bool)
     scores = [system.calls[case].score for case in cases]
-    known = [score for score in scores if score is not None]
-    score = np.array(known, dtype=float) if cases and len(known) == len(cases) else None
+    score = np.array(scores, dtype=float) if cases and None not in scores else None
     matrix = Matrix(
         tn=int((~truth & ~called).sum()),
         fp=int((~truth & called).sum()),

@@ -1,4 +1,4 @@
-"""Imports: files of vendors' outputs, reads and case lists come in; checked rows for the store go out.
+"""Imports: files of vendor outputs, reads and case lists come in; checked rows for the store go out.
 
 Imported by app.
 """

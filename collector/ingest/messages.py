@@ -1,17 +1,16 @@
-"""Arrivals: a message from the broker comes in; rows for the store, or a rejection, go out. Pure."""
+"""Messages: a message from the broker comes in; rows for the store, or a rejection, go out. Pure."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
+from collector.store.rows import BoxUpdate, RejectedMessage, ResultRow
 from collector.store.store import Batch
-from device.contract import ContractError, Exposure, Result, Topics, iso_utc, parse
+from device.contract import ContractError, Exposure, Result, Topics, parse
 
 MAX_HEALTH_BYTES = 16_384
 MAX_HEALTH_DEPTH = 8
@@ -22,15 +21,11 @@ DICOM_TERMS = ("modality", "body_part", "view", "sex", "transfer_syntax")
 MAX_ERROR_CHARACTERS = 300
 MAX_TOPIC_CHARACTERS = 256
 STATUSES = ("online", "offline")
-AS_SENT = (
-    *("result_id", "site", "device", "seq", "boot_id", "exposure_id", "study_id", "accession_id", "patient_id"),
-    *("probability", "score"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What the broker handed over. `mid` and `session` are what an acknowledgement needs."""
+    """A message as the broker delivered it. `mid` and `session` are what an acknowledgement needs."""
 
     topic: str
     payload: bytes
@@ -41,101 +36,118 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A message, read. Exactly one of `result`, `box` alone, and `rejected` stands; `result` comes with a `box`."""
+class ParsedMessage:
+    """A message and its rows: `result` with `box`, `box` alone (status, health), or `rejected` alone."""
 
     message: Message
-    result: Mapping[str, Any] | None = None
-    box: Mapping[str, Any] | None = None
-    rejected: Mapping[str, Any] | None = None
-
-    @property
-    def owed(self) -> tuple[Topics, str] | None:
-        """The box and the result id that a receipt is owed for, once this is committed."""
-        if self.result is None:
-            return None
-        return Topics(site=self.result["site"], device=self.result["device"]), self.result["result_id"]
+    result: ResultRow | None = None
+    box: BoxUpdate | None = None
+    rejected: RejectedMessage | None = None
 
 
-def read(message: Message) -> Arrival:
-    """The message's meaning. A message outside the contract becomes a rejection, never an exception."""
+def parse_message(message: Message) -> ParsedMessage:
+    """Return the rows of a message. One outside the contract becomes a rejection, never an exception."""
     try:
-        return _understood(message, Topics.of(message.topic))
+        return _parse(message)
     except ContractError as error:
         return reject(message, str(error))
     except (ValueError, OverflowError, RecursionError) as error:
-        # Raised again it would come back with each start, for the broker keeps what is not acknowledged.
+        # Raised on, it would come back at every start: the broker keeps what is not acknowledged.
         return reject(message, f"message: cannot be read ({type(error).__name__})")
 
 
-def _understood(message: Message, topics: Topics) -> Arrival:
+def _parse(message: Message) -> ParsedMessage:
+    topics = Topics.of(message.topic)
+    box = BoxUpdate(site=topics.site, device=topics.device, last_seen_at=message.received_at)
     if message.topic == topics.result:
-        return _result(message, topics)
+        result = _result(message, topics)
+        box = replace(box, last_seq=result.seq, last_result_at=message.received_at)
+        return ParsedMessage(message=message, result=result, box=box)
     if message.topic == topics.status:
-        return _box(message, topics, status=_status(message.payload), status_at=iso_utc(message.received_at))
+        box = replace(box, status=_status(message.payload), status_at=message.received_at)
+        return ParsedMessage(message=message, box=box)
     if message.topic == topics.health:
-        return _box(message, topics, health=_health(message.payload), health_at=iso_utc(message.received_at))
-    raise ContractError("topic: result, status or health expected")
+        box = replace(box, health=_health(message.payload), health_at=message.received_at)
+        return ParsedMessage(message=message, box=box)
+    raise ContractError("topic: expected result, status or health")
 
 
-def reject(message: Message, error: str) -> Arrival:
-    """The rejection's row holds no part of the payload, which may be anything: its size and digest only."""
-    row = {
-        "received_at": iso_utc(message.received_at),
-        "topic": _storable(message.topic[:MAX_TOPIC_CHARACTERS]),
-        "error": _storable(error[:MAX_ERROR_CHARACTERS]),
-        "size_bytes": len(message.payload),
-        "sha256": hashlib.sha256(message.payload).hexdigest(),
-    }
-    return Arrival(message=message, rejected=row)
+def reject(message: Message, error: str) -> ParsedMessage:
+    """Return the message as rejected. The row holds no part of the payload, which may be anything."""
+    row = RejectedMessage(
+        received_at=message.received_at,
+        topic=_storable(message.topic[:MAX_TOPIC_CHARACTERS]),
+        error=_storable(error[:MAX_ERROR_CHARACTERS]),
+        size_bytes=len(message.payload),
+        sha256=hashlib.sha256(message.payload).hexdigest(),
+    )
+    return ParsedMessage(message=message, rejected=row)
 
 
 def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
-def batch(arrivals: Iterable[Arrival]) -> Batch:
-    """One group commit; of each box one row, the later message's word counting."""
-    arrivals = list(arrivals)
-    boxes: dict[tuple[str, str], dict[str, Any]] = {}
-    for arrival in arrivals:
-        if arrival.box is not None:
-            merged = boxes.setdefault((arrival.box["site"], arrival.box["device"]), {})
-            last = max(merged.get("last_seq") or 0, arrival.box.get("last_seq") or 0)
-            merged.update(arrival.box)
-            if last:
-                merged["last_seq"] = last
+def to_batch(messages: Iterable[ParsedMessage]) -> Batch:
+    """Return one group commit. The updates of each box are merged into one: a later message counts."""
+    messages = list(messages)
+    boxes: dict[tuple[str, str], BoxUpdate] = {}
+    for update in (parsed.box for parsed in messages if parsed.box is not None):
+        earlier = boxes.get((update.site, update.device))
+        boxes[update.site, update.device] = _merged(earlier, update) if earlier else update
     return Batch(
-        results=tuple(a.result for a in arrivals if a.result is not None),
+        results=tuple(parsed.result for parsed in messages if parsed.result is not None),
         boxes=tuple(boxes.values()),
-        rejected=tuple(a.rejected for a in arrivals if a.rejected is not None),
+        rejected=tuple(parsed.rejected for parsed in messages if parsed.rejected is not None),
     )
 
 
-def _result(message: Message, topics: Topics) -> Arrival:
+def _merged(earlier: BoxUpdate, later: BoxUpdate) -> BoxUpdate:
+    return BoxUpdate(
+        site=later.site,
+        device=later.device,
+        last_seen_at=later.last_seen_at,
+        last_seq=max((seq for seq in (earlier.last_seq, later.last_seq) if seq is not None), default=None),
+        last_result_at=later.last_result_at or earlier.last_result_at,
+        status=later.status or earlier.status,
+        status_at=later.status_at or earlier.status_at,
+        health=earlier.health if later.health is None else later.health,
+        health_at=later.health_at or earlier.health_at,
+    )
+
+
+def _result(message: Message, topics: Topics) -> ResultRow:
     result = Result.from_json(message.payload)
     _check_terms(result.exposure)
     if (result.site, result.device) != (topics.site, topics.device):
         raise ContractError("site, device: the result names another box than its topic")
-    received_at = iso_utc(message.received_at)
-    row = {name: getattr(result, name) for name in AS_SENT} | {
-        "acquired_at": None if result.exposure.acquired_at is None else iso_utc(result.exposure.acquired_at),
-        "decided_at": iso_utc(result.clock.at),
-        "received_at": received_at,
-        "gate_status": str(result.gate.status),
-        "reason": None if result.gate.reason is None else str(result.gate.reason),
-        "flag": str(result.flag),
-        "view": result.exposure.view,
-        "sex": result.exposure.sex,
-        "age_years": result.exposure.age_years,
-        "model_name": result.model.name,
-        "model_version": result.model.version,
-        "model_digest": result.model.digest,
-        "total_ms": result.timing_ms.total,
-        "body": message.payload.decode("utf-8", "strict"),
-    }
-    arrival = _box(message, topics, last_seq=result.seq, last_result_at=received_at)
-    return Arrival(message=message, result=row, box=arrival.box)
+    return ResultRow(
+        result_id=result.result_id,
+        site=result.site,
+        device=result.device,
+        seq=result.seq,
+        boot_id=result.boot_id,
+        exposure_id=result.exposure_id,
+        study_id=result.study_id,
+        accession_id=result.accession_id,
+        patient_id=result.patient_id,
+        acquired_at=result.exposure.acquired_at,
+        decided_at=result.clock.at,
+        received_at=message.received_at,
+        gate_status=str(result.gate.status),
+        reason=None if result.gate.reason is None else str(result.gate.reason),
+        flag=str(result.flag),
+        probability=result.probability,
+        score=result.score,
+        view=result.exposure.view,
+        sex=result.exposure.sex,
+        age_years=result.exposure.age_years,
+        model_name=result.model.name,
+        model_version=result.model.version,
+        model_digest=result.model.digest,
+        total_ms=result.timing_ms.total,
+        body=message.payload.decode("utf-8", "strict"),
+    )
 
 
 def _check_terms(exposure: Exposure) -> None:
@@ -148,11 +160,6 @@ def _check_terms(exposure: Exposure) -> None:
             )
 
 
-def _box(message: Message, topics: Topics, **columns: Any) -> Arrival:
-    seen = {"site": topics.site, "device": topics.device, "last_seen_at": iso_utc(message.received_at)}
-    return Arrival(message=message, box={**seen, **columns})
-
-
 def _status(payload: bytes) -> str:
     text = payload.decode("utf-8", "replace").strip()
     if text.startswith("{"):
@@ -162,15 +169,15 @@ def _status(payload: bytes) -> str:
     return text
 
 
-def _health(payload: bytes) -> str:
+def _health(payload: bytes) -> dict[str, object]:
     if len(payload) > MAX_HEALTH_BYTES:
         raise ContractError(f"health: expected at most {MAX_HEALTH_BYTES} bytes, got {len(payload)}")
-    report = _object(payload, "health")
-    _check_health(report, MAX_HEALTH_DEPTH)
-    return json.dumps(report, ensure_ascii=True)
+    health = _object(payload, "health")
+    _check_health(health, MAX_HEALTH_DEPTH)
+    return health
 
 
-def _check_health(value: Any, depth: int) -> None:
+def _check_health(value: object, depth: int) -> None:
     """Raise ContractError for numbers and texts that could not be shown, and for deep nesting."""
     if not depth:
         raise ContractError(f"health: expected at most {MAX_HEALTH_DEPTH} levels of nesting")
@@ -186,7 +193,7 @@ def _check_health(value: Any, depth: int) -> None:
             _check_health(part, depth - 1)
 
 
-def _object(payload: bytes, name: str) -> dict[str, Any]:
+def _object(payload: bytes, name: str) -> dict[str, object]:
     try:
         value = parse(payload)
     except ContractError:

@@ -1,7 +1,7 @@
-"""Subscribe: MQTT messages come in; group commits to the store, then acknowledgements and receipts, go out.
+"""Subscriber: MQTT messages come in; group commits to the store, then acknowledgements and receipts, go out.
 
-The order is the whole point: commit, PUBACK, receipt. Until the commit the broker keeps the message, and until the
-receipt the box keeps the result, so neither a crash here nor a broker that forgets loses one.
+The order matters: commit, PUBACK, receipt. Until the commit the broker keeps the message, and until the receipt the
+box keeps the result. So neither a crash here nor a broker that forgets loses a result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -23,14 +22,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from collector.config import BrokerConfig, CollectorConfig, ConfigError
-from collector.errors import StoreAway, Unstorable
-from collector.ingest.messages import (
-    Arrival,
-    Message,
-    batch,
-    read,
-    reject,
-)
+from collector.errors import InvalidValue, StoreUnavailable
+from collector.ingest.messages import Message, ParsedMessage, parse_message, reject, to_batch
 from collector.store.store import Store
 from device.contract import TOPIC_ROOT, Receipt, Topics
 
@@ -41,12 +34,11 @@ RECEIVE_MAXIMUM = 2_000
 MAX_PACKET_BYTES = 1024 * 1024
 FIRST_RETRY_S = 0.2
 LAST_RETRY_S = 10.0
-FAREWELL_S = 2.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Counters:
-    """What the subscriber did since it started; read by the pages."""
+    """What the subscriber did since it started. The pages and `/metrics` show it."""
 
     connected: bool = False
     stored: int = 0
@@ -67,8 +59,8 @@ class Subscriber:
         self._config = config
         self._store = store
         self._clock = clock
-        self._arrived: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._kept: list[Message] = []
+        self._incoming: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._uncommitted: list[Message] = []
         self._session = 0
         self._retry_s = FIRST_RETRY_S
         self._client = _client(config.broker)
@@ -81,85 +73,83 @@ class Subscriber:
     def start(self) -> None:
         """Connect in the background, and again with back-off for as long as it takes."""
         broker = self._config.broker
-        asked = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        asked.SessionExpiryInterval = broker.session_expiry_s
-        asked.ReceiveMaximum = RECEIVE_MAXIMUM
-        asked.MaximumPacketSize = MAX_PACKET_BYTES
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = broker.session_expiry_s
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
         self._client.connect_async(
-            broker.host, broker.port, keepalive=broker.keepalive_s, clean_start=False, properties=asked
+            broker.host, broker.port, keepalive=broker.keepalive_s, clean_start=False, properties=properties
         )
         self._client.loop_start()
 
     def stop(self) -> None:
-        """Say goodbye; what was not committed stays with the broker."""
+        """Disconnect; what was not committed stays with the broker."""
         self._client.disconnect()
         self._client.loop_stop()
 
     def step(self, stop: threading.Event, idle_s: float = 0.2) -> bool:
-        """Wait up to `idle_s` for a message, commit it with all that came meanwhile, answer. False: nothing came.
+        """Wait up to `idle_s` for a message, commit it with all that arrived meanwhile, then answer.
 
-        While the store is away the messages are kept, unacknowledged, and tried again with back-off.
+        Returns False when nothing arrived. While the store is unavailable the messages are kept, unacknowledged, and
+        tried again with back-off.
         """
-        messages = self._kept or self._gather(idle_s)
+        messages = self._uncommitted or self._next_messages(idle_s)
         if not messages:
             return False
-        self._kept = messages
+        self._uncommitted = messages
         try:
-            arrivals = self._stored([read(message) for message in messages])
-        except StoreAway as error:
+            committed = self._commit([parse_message(message) for message in messages])
+        except StoreUnavailable as error:
             self.counters.store_retries += 1
             alarm = {"error": str(error), "kept": len(messages), "retry_s": self._retry_s}
-            log.error("store_away", extra=alarm)  # noqa: TRY400  # expected, and a trace would repeat every few seconds
+            log.error("store_unavailable", extra=alarm)  # noqa: TRY400  # expected; no trace every few seconds
             stop.wait(self._retry_s)
             self._retry_s = min(LAST_RETRY_S, self._retry_s * 2)
             return True
-        self._kept, self._retry_s = [], FIRST_RETRY_S
-        self._answer(arrivals)
+        self._uncommitted, self._retry_s = [], FIRST_RETRY_S
+        self._answer(committed)
         return True
 
-    def _gather(self, idle_s: float) -> list[Message]:
-        """The first message, and what stands behind it: a burst shares a commit and a single one does not wait."""
+    def _next_messages(self, idle_s: float) -> list[Message]:
+        """The first message and those behind it: a burst shares a commit, and a single message does not wait."""
         try:
-            found = [self._arrived.get(timeout=idle_s)]
+            messages = [self._incoming.get(timeout=idle_s)]
         except queue.Empty:
             return []
-        while len(found) < self._config.store.batch:
-            try:
-                found.append(self._arrived.get_nowait())
-            except queue.Empty:
-                break
-        return found
+        while len(messages) < self._config.store.batch and not self._incoming.empty():
+            messages.append(self._incoming.get())  # only this thread takes from the queue
+        return messages
 
-    def _stored(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-        """The arrivals as committed; one that the store cannot hold is committed as a rejection instead."""
+    def _commit(self, messages: Sequence[ParsedMessage]) -> Sequence[ParsedMessage]:
+        """Return the messages as committed. One that does not fit the store is committed as rejected instead."""
         try:
-            new = self._store.commit(batch(arrivals))
-        except Unstorable as error:
-            if len(arrivals) > 1:
-                return [done for arrival in arrivals for done in self._stored([arrival])]
-            if arrivals[0].rejected is not None:
-                raise StoreAway(str(error)) from None
-            return self._stored([reject(arrivals[0].message, str(error))])
-        results = sum(arrival.result is not None for arrival in arrivals)
-        rejections = [arrival.rejected for arrival in arrivals if arrival.rejected is not None]
+            new = self._store.commit(to_batch(messages))
+        except InvalidValue as error:
+            if len(messages) > 1:
+                return [committed for message in messages for committed in self._commit([message])]
+            if messages[0].rejected is not None:
+                raise StoreUnavailable(str(error)) from None
+            return self._commit([reject(messages[0].message, str(error))])
+        rejected = [parsed.rejected for parsed in messages if parsed.rejected is not None]
         self.counters.commits += 1
         self.counters.stored += new
-        self.counters.duplicates += results - new
-        self.counters.rejected += len(rejections)
-        for row in rejections:
-            log.warning("message_rejected", extra={"topic": row["topic"], "error": row["error"]})
-        return arrivals
+        self.counters.duplicates += sum(parsed.result is not None for parsed in messages) - new
+        self.counters.rejected += len(rejected)
+        for row in rejected:
+            log.warning("message_rejected", extra={"topic": row.topic, "error": row.error})
+        return messages
 
-    def _answer(self, arrivals: Sequence[Arrival]) -> None:
-        owed: dict[Topics, list[str]] = {}
-        for arrival in arrivals:
-            # A number of an earlier connection may by now belong to another message.
-            if arrival.message.qos and arrival.message.session == self._session:
-                self._client.ack(arrival.message.mid, arrival.message.qos)
-            if arrival.owed is not None:
-                topics, result_id = arrival.owed
-                owed.setdefault(topics, []).append(result_id)
-        for topics, ids in owed.items():
+    def _answer(self, messages: Sequence[ParsedMessage]) -> None:
+        """Acknowledge committed messages to the broker, and send each box the receipts for its results."""
+        receipts: dict[Topics, list[str]] = {}
+        for parsed in messages:
+            # The mid of an earlier connection may by now belong to another message.
+            if parsed.message.qos and parsed.message.session == self._session:
+                self._client.ack(parsed.message.mid, parsed.message.qos)
+            if parsed.result is not None:
+                topics = Topics(site=parsed.result.site, device=parsed.result.device)
+                receipts.setdefault(topics, []).append(parsed.result.result_id)
+        for topics, ids in receipts.items():
             for start in range(0, len(ids), RECEIPT_IDS):
                 receipt = Receipt(result_ids=tuple(ids[start : start + RECEIPT_IDS]))
                 self._client.publish(topics.receipt, receipt.to_json(), qos=1)
@@ -175,7 +165,7 @@ class Subscriber:
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
         broker = self._config.broker
-        log.warning("broker_away", extra={"broker": f"{broker.host}:{broker.port}", "then": "trying again"})
+        log.warning("broker_away", extra={"broker": f"{broker.host}:{broker.port}"})
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self.counters.connected = False
@@ -187,7 +177,7 @@ class Subscriber:
             log.error("subscription_refused", extra={"reasons": refused, "remedy": "allow it in the broker's ACL"})
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._arrived.put(
+        self._incoming.put(
             Message(
                 topic=message.topic,
                 payload=bytes(message.payload),
@@ -222,14 +212,13 @@ def _client(broker: BrokerConfig) -> Client:
         client.username_pw_set(broker.username, _password(broker))
     if broker.tls:
         try:
-            client.tls_set(_text(broker.ca_file), _text(broker.cert_file), _text(broker.key_file))
+            ca, cert, key = (
+                None if path is None else str(path) for path in (broker.ca_file, broker.cert_file, broker.key_file)
+            )
+            client.tls_set(ca, cert, key)
         except (OSError, ssl.SSLError, ValueError) as error:
             raise ConfigError(f"broker: certificate files cannot be used ({error}); see ca_file, cert_file") from None
     return client
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 def _password(broker: BrokerConfig) -> str | None:

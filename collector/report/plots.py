@@ -1,7 +1,7 @@
 """Plots: a comparison comes in; SVG for the page goes out.
 
-Colours are written as the page's CSS variables, so one drawing serves light, dark and print; every system has its own
-marker too, so nothing is said by colour alone.
+Colours are the page's CSS variables, so one plot serves light, dark and print. Every system has its own marker, so
+nothing depends on colour alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from metrics.roc import curve
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 FOREST = ("sensitivity", "specificity", "precision", "npv", "accuracy", "balanced_accuracy", "f1", "mcc", "roc_auc")
-# Stand-ins that matplotlib can draw with; `_themed` turns them into variables of the page.
+# Colours that matplotlib can draw with; `_svg` replaces them by variables of the page.
 SERIES = ("#010101", "#010102", "#010103", "#010104", "#010105", "#010106")
 INK, FAINT, GRID = "#020201", "#020202", "#020203"
 _VARIABLES = {color: f"var(--s{i})" for i, color in enumerate(SERIES, 1)} | {
@@ -47,7 +47,7 @@ _SETTINGS: Any = {  # the stubs list every setting by name, which a merged dicti
 
 
 def forest(comparison: Comparison) -> str:
-    """Every system's figures with their intervals, on one scale from the lowest that occurs to 1."""
+    """Return an SVG of every system's figures with their intervals, on one axis from the lowest bound to 1."""
     systems = comparison.systems
     with mpl.rc_context(_SETTINGS | {"svg.hashsalt": "forest"}):
         height = max(5.0, 0.7 + len(FOREST) * (0.12 + 0.12 * len(systems)))
@@ -70,22 +70,22 @@ def forest(comparison: Comparison) -> str:
 
 
 def _whisker(axes: Axes, outcome: Outcome, metric: str, y: float, place: int) -> None:
-    found = outcome.metrics[metric]
-    if found is None:
-        axes.text(1.0, y, "not defined", ha="right", va="center", fontsize=8, color=FAINT)
+    estimate = outcome.metrics[metric]
+    if estimate is None:
+        axes.text(1.0, y, "undefined", ha="right", va="center", fontsize=8, color=FAINT)
         return
     color = SERIES[place % len(SERIES)]
-    axes.plot([found.low, found.high], [y, y], color=color, linewidth=1.8, solid_capstyle="round")
-    axes.plot([found.value], [y], marker=MARKERS[place % len(MARKERS)], color=color, markersize=6)
+    axes.plot([estimate.low, estimate.high], [y, y], color=color, linewidth=1.8, solid_capstyle="round")
+    axes.plot([estimate.value], [y], marker=MARKERS[place % len(MARKERS)], color=color, markersize=6)
 
 
 def _lowest(systems: Sequence[Outcome]) -> float:
-    lows = [found.low for outcome in systems for name in FOREST if (found := outcome.metrics[name]) is not None]
+    lows = [estimate.low for outcome in systems for name in FOREST if (estimate := outcome.metrics[name]) is not None]
     return float(np.floor((min(lows, default=0.0) - 0.02) * 10) / 10)
 
 
 def roc(comparison: Comparison) -> str:
-    """ROC curves of the systems with scores, and everyone's operating point with its interval both ways."""
+    """Return an SVG of the ROC curves of the systems with scores, and all operating points with both intervals."""
     with mpl.rc_context(_SETTINGS | {"svg.hashsalt": "roc"}):
         figure = Figure(figsize=(5.0, 5.0), layout="constrained")
         axes = figure.add_subplot()
@@ -120,7 +120,7 @@ def _curve(axes: Axes, outcome: Outcome, place: int) -> None:
     axes.plot([x], [y], marker=marker, color=color, markersize=8, linestyle="none", label=label)
 
 
-def _svg(figure: Figure, described: str) -> str:
+def _svg(figure: Figure, description: str) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
@@ -128,7 +128,7 @@ def _svg(figure: Figure, described: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = text.replace("<svg", f'<svg role="img" aria-label="{described}"', 1)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)
     return re.sub(r"'[^']*Sans[^']*'(, [^;\"]*)?", "system-ui, sans-serif", text)

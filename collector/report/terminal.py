@@ -1,4 +1,4 @@
-"""Report: a study and its comparison come in; text for a terminal goes out. Pages are made in `web`."""
+"""Terminal: a study and its comparison come in; tables for a terminal go out."""
 
 from __future__ import annotations
 
@@ -8,35 +8,30 @@ from rich.console import Console
 from rich.table import Table
 
 from collector.compare import Comparison, Difference, Estimate
-from collector.labels import (
-    NAMES,
-    NOT_FOR,
-    REASONS,
-    p_text,
-)
+from collector.labels import NAMES, NOT_FOR, REASONS, p_text
 from collector.study.study import Study
 
 
 def show(study: Study, comparison: Comparison, console: Console) -> None:
-    """Print matrices, figures with intervals, pairs, what was left out and why, and what it may not be used for."""
+    """Print matrices, figures with intervals, pairs, what was left out and why, and the intended use."""
     console.print(_matrices(comparison))
     console.print(_figures(comparison))
     if comparison.pairs:
         console.print(_pairs(comparison))
-    for line in [*_readers(study), *excluded_lines(study), *counting_lines(study), *study.notes]:
+    for line in [*_reader_lines(study), *excluded_lines(study), *counting_lines(study), *study.notes]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(NOT_FOR, style="bold", soft_wrap=True)
 
 
 def cell(estimate: Estimate | None) -> str:
-    """`0.8192 (0.7842-0.8496)`, or a dash."""
+    """Return `0.8192 (0.7842-0.8496)`, or a dash."""
     if estimate is None:
         return "\u2013"
     return f"{estimate.value:.4f} ({estimate.low:.4f}\u2013{estimate.high:.4f})"
 
 
 def difference_cell(difference: Difference | None) -> str:
-    """`+0.0533 (+0.0290 to +0.0853) p <0.0001`, or a dash."""
+    """Return `+0.0533 (+0.0290 to +0.0853) p <0.0001`, or a dash."""
     if difference is None:
         return "\u2013"
     d = difference
@@ -44,18 +39,18 @@ def difference_cell(difference: Difference | None) -> str:
 
 
 def excluded_lines(study: Study) -> list[str]:
-    """Per system, how many cases stand outside its figures and why."""
+    """Return a line per system: how many cases its figures leave out, and why."""
     lines = []
     for system in study.systems:
         counts = [f"{len(cases)} {REASONS.get(reason, reason)}" for reason, cases in system.excluded.items() if cases]
         lines.append(f"{system.name}: left out: {', '.join(counts) if counts else 'nothing'}.")
     if study.unread:
-        lines.append(f"{study.unread} films of the store have no read yet.")
+        lines.append(f"{study.unread} exposures in the store have no read yet.")
     return lines
 
 
 def counting_lines(study: Study) -> list[str]:
-    """How calls were made from flags and scores."""
+    """Return how calls were made from flags and scores, a line each."""
     return [f"{name}: {rule}." for name, rule in study.counting.items()]
 
 
@@ -96,14 +91,14 @@ def _pairs(comparison: Comparison) -> Table:
     return table
 
 
-def _readers(study: Study) -> Sequence[str]:
-    found = study.reference
-    line = f"Reference: majority of {len(found.readers)} reader(s), {len(found.labels)} cases"
-    line += f", {found.positives} with pneumonia"
-    if len(found.readers) < 2:
-        return [f"{line}."]
-    kappa = "undefined" if found.fleiss_kappa is None else f"{found.fleiss_kappa:.4f} over {found.fleiss_cases} cases"
+def _reader_lines(study: Study) -> Sequence[str]:
+    r = study.reference
+    readers = "1 reader" if len(r.readers) == 1 else f"{len(r.readers)} readers"
+    line = f"Reference: majority of {readers}, {len(r.labels)} cases, {r.positives} with pneumonia."
+    if len(r.readers) < 2:
+        return [line]
+    kappa = "undefined" if r.fleiss_kappa is None else f"{r.fleiss_kappa:.4f} over {r.fleiss_cases} cases"
     return [
-        f"{line}; readers differed on {len(found.disagreements)}, of which {len(found.ties)} tied (no reference).",
+        f"{line} Readers differed on {len(r.disagreements)} cases; {len(r.ties)} are ties and have no reference.",
         f"Readers' agreement (Fleiss' kappa): {kappa}.",
     ]

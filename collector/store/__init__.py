@@ -1,4 +1,5 @@
-"""Store: results, vendor outputs and reads come in and are kept, in SQLite or PostgreSQL, by way of SQLAlchemy.
+"""Store: results, vendor outputs and reads are kept in SQLite or PostgreSQL, by SQLAlchemy.
 
-Migrations (alembic) bring an older database up to date. Imported by ingest, imports, study, web and service.
+`rows` has its typed rows. Migrations (alembic) bring an older database up to date.
+Imported by ingest, imports, study, web and service.
 """

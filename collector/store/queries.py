@@ -1,36 +1,33 @@
-"""Queries: the store comes in; what the pages of boxes and results show goes out."""
+"""Queries: the store comes in; the rows of a comparison and of the pages of boxes and results go out."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, union_all
 
+from collector.store import tables
+from collector.store.rows import Read, RejectedMessage, StudyResult, VendorOutput
 from collector.store.store import Store
-from collector.store.tables import (
-    boxes,
-    rejected_messages,
-    repeated_seqs,
-    results,
-)
+from collector.store.tables import boxes, rejected_messages, repeated_seqs, results
 
 GAPS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Numbers `first` to `last` of a box have not come; they may still be on their way."""
+    """Sequence numbers `first` to `last` of a box have not arrived; they may still be on their way."""
 
     first: int
     last: int
 
     @property
     def count(self) -> int:
-        """How many."""
+        """How many numbers are missing."""
         return self.last - self.first + 1
 
     def __str__(self) -> str:
@@ -39,33 +36,49 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """One box as the collector knows it. Times are ISO 8601 in UTC. `health` is the box's last word on itself."""
+    """One box as the collector sees it. `health` is the box's latest health message."""
 
     site: str
     device: str
     status: str | None
-    last_seen_at: str
-    last_result_at: str | None
+    last_seen_at: datetime
+    last_result_at: datetime | None
     last_seq: int | None
     results: int
     missing: int
     gaps: tuple[Gap, ...]
-    health: Mapping[str, Any]
-    health_at: str | None
+    health: Mapping[str, object]
+    health_at: datetime | None
+
+
+def study_results(store: Store) -> list[StudyResult]:
+    """Return every result, in the order of result ids, with the columns that a comparison needs."""
+    return [StudyResult._make(row) for row in store.rows(tables.results, *StudyResult._fields)]
+
+
+def vendor_outputs(store: Store) -> list[VendorOutput]:
+    """Return every vendor output, in the order of output ids."""
+    names = [field.name for field in fields(VendorOutput)]
+    return [VendorOutput(**row._asdict()) for row in store.rows(tables.vendor_outputs, *names)]
+
+
+def reads(store: Store) -> list[Read]:
+    """Return every read, in the order of read ids."""
+    names = [field.name for field in fields(Read)]
+    return [Read(**row._asdict()) for row in store.rows(tables.reads, *names)]
 
 
 def all_boxes(store: Store) -> list[Box]:
-    """Every box ever heard, by name. `gaps` holds the first few, `missing` counts all."""
+    """Return every box ever seen, by name. `gaps` holds the first few gaps, `missing` counts all numbers."""
     with store.reading() as connection:
         rows = connection.execute(select(boxes).order_by(boxes.c.site, boxes.c.device)).all()
-        counted = select(results.c.site, results.c.device, func.count()).group_by(results.c.site, results.c.device)
-        counts = {(site, device): count for site, device, count in connection.execute(counted)}
+        per_box = select(results.c.site, results.c.device, func.count()).group_by(results.c.site, results.c.device)
+        counts = {(site, device): count for site, device, count in connection.execute(per_box)}
         gaps = _gaps(connection)
-    return [_box(row, counts, gaps) for row in rows]
+    return [_box(row, counts.get((row.site, row.device), 0), gaps.get((row.site, row.device), ())) for row in rows]
 
 
-def _box(row: Row[Any], counts: Mapping[tuple[str, str], int], gaps: Mapping[tuple[str, str], Sequence[Gap]]) -> Box:
-    own = gaps.get((row.site, row.device), ())
+def _box(row: Row[Any], results_stored: int, gaps: Sequence[Gap]) -> Box:
     return Box(
         site=row.site,
         device=row.device,
@@ -73,31 +86,31 @@ def _box(row: Row[Any], counts: Mapping[tuple[str, str], int], gaps: Mapping[tup
         last_seen_at=row.last_seen_at,
         last_result_at=row.last_result_at,
         last_seq=row.last_seq,
-        results=counts.get((row.site, row.device), 0),
-        missing=sum(gap.count for gap in own),
-        gaps=tuple(own[:GAPS_SHOWN]),
-        health=json.loads(row.health) if row.health else {},
+        results=results_stored,
+        missing=sum(gap.count for gap in gaps),
+        gaps=tuple(gaps[:GAPS_SHOWN]),
+        health=row.health or {},
         health_at=row.health_at,
     )
 
 
 def _gaps(connection: Connection) -> dict[tuple[str, str], list[Gap]]:
-    """Where a box's next number is not the next: from the first number ever seen to the last."""
+    """Return the gaps of each box between its first and its last sequence number."""
     seen = union_all(
         select(results.c.site, results.c.device, results.c.seq),
         select(repeated_seqs.c.site, repeated_seqs.c.device, repeated_seqs.c.seq),
     ).subquery()
     following = func.lead(seen.c.seq).over(partition_by=[seen.c.site, seen.c.device], order_by=seen.c.seq)
     steps = select(seen.c.site, seen.c.device, seen.c.seq, following.label("following")).subquery()
-    found: dict[tuple[str, str], list[Gap]] = defaultdict(list)
+    gaps: dict[tuple[str, str], list[Gap]] = defaultdict(list)
     wide = select(steps).where(steps.c.following > steps.c.seq + 1).order_by(steps.c.site, steps.c.device, steps.c.seq)
-    for site, device, seq, following in connection.execute(wide):
-        found[site, device].append(Gap(first=seq + 1, last=following - 1))
-    return found
+    for site, device, seq, next_seq in connection.execute(wide):
+        gaps[site, device].append(Gap(first=seq + 1, last=next_seq - 1))
+    return gaps
 
 
 def latest_results(store: Store, limit: int = 100) -> Sequence[Row[Any]]:
-    """The newest results first; no bodies."""
+    """Return the newest results first, without their bodies."""
     columns = [column for column in results.c if column.name != "body"]
     with store.reading() as connection:
         query = select(*columns).order_by(results.c.received_at.desc(), results.c.seq.desc()).limit(limit)
@@ -105,14 +118,15 @@ def latest_results(store: Store, limit: int = 100) -> Sequence[Row[Any]]:
 
 
 def flag_counts(store: Store) -> dict[str, int]:
-    """Results by flag."""
+    """Return the number of results of each flag."""
     with store.reading() as connection:
-        found = connection.execute(select(results.c.flag, func.count()).group_by(results.c.flag))
-        return {row.flag: row[1] for row in found}
+        query = select(results.c.flag, func.count()).group_by(results.c.flag)
+        return {row.flag: row[1] for row in connection.execute(query)}
 
 
-def rejections(store: Store, limit: int = 20) -> Sequence[Row[Any]]:
-    """The newest messages that were not the contract's."""
+def rejected(store: Store, limit: int = 20) -> list[RejectedMessage]:
+    """Return the newest rejected messages first."""
+    columns = [rejected_messages.c[field.name] for field in fields(RejectedMessage)]
     with store.reading() as connection:
-        query = select(rejected_messages).order_by(rejected_messages.c.id.desc()).limit(limit)
-        return connection.execute(query).all()
+        query = select(*columns).order_by(rejected_messages.c.id.desc()).limit(limit)
+        return [RejectedMessage(**row._asdict()) for row in connection.execute(query)]

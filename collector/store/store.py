@@ -1,43 +1,44 @@
-"""Store: batches of arrivals and imports come in, each one transaction; rows for matching and for the pages go out.
+"""The store: batches of messages and imports come in, each in one transaction; rows go out.
 
-SQLite by default (WAL, `synchronous=FULL`: what is committed survives a power cut), PostgreSQL by its URL.
+SQLite by default, PostgreSQL by its URL.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Table, case, create_engine, event, func, inspect, select, text
+from sqlalchemy import Connection, Row, Table, case, func, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from collector.errors import StoreAway, StoreError, Unstorable
 from collector.store import tables
+from collector.store.database import open_engine, store_errors
+from collector.store.rows import BoxUpdate, Read, RejectedMessage, ResultRow, VendorOutput
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
 REJECTED_KEPT = 10_000
-Rowish = Mapping[str, Any]
+"""Rejected messages that are kept; the oldest are deleted first."""
+
+State = tuple[int | datetime | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Rows of one group commit, by table; columns as in `collector.store.tables`."""
+    """Rows of one group commit."""
 
-    results: tuple[Rowish, ...] = ()
-    boxes: tuple[Rowish, ...] = ()
-    rejected: tuple[Rowish, ...] = ()
+    results: tuple[ResultRow, ...] = ()
+    boxes: tuple[BoxUpdate, ...] = ()
+    rejected: tuple[RejectedMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """What an import did."""
+class ImportCounts:
+    """How many records of an import were new, changed, and already there."""
 
     new: int
     changed: int
@@ -48,17 +49,17 @@ class Store:
     """One database. Safe to share between threads."""
 
     def __init__(self, url: str, *, busy_s: float = 5.0) -> None:
-        self.engine = _engine(url, busy_s)
+        self.engine = open_engine(url, busy_s)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.engine.dispose()
 
     def migrate(self) -> None:
-        """Bring the tables to this version's form. Raises StoreError when the database is not to be had."""
+        """Bring the tables to this version's schema. Raises StoreError when the database is unavailable."""
         if self._revision() == HEAD:
             return
-        from alembic import command  # noqa: PLC0415  # a second of imports that only a change of form needs
+        from alembic import command  # noqa: PLC0415  # a second of imports that only a migration needs
         from alembic.config import Config as AlembicConfig  # noqa: PLC0415
 
         config = AlembicConfig()
@@ -75,153 +76,105 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction that writes. Raises StoreAway or Unstorable; nothing of it is kept then."""
-        with _translated(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
+        """One transaction that writes. Raises StoreUnavailable or InvalidValue; nothing of it is kept then."""
+        with store_errors(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view. Raises StoreAway."""
-        with _translated(), self.engine.connect() as connection, connection.begin():
+        """One consistent view. Raises StoreUnavailable."""
+        with store_errors(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     def commit(self, batch: Batch) -> int:
-        """Store a batch in one transaction; a result already there is left as it is. How many results were new."""
+        """Store a batch in one transaction and return how many results were new. Stored results never change."""
         with self.writing() as connection:
-            new = _put_results(connection, batch.results)
-            for row in batch.boxes:
-                _put_box(connection, row)
+            new = _insert_results(connection, batch.results)
+            for update in batch.boxes:
+                _update_box(connection, update)
             if batch.rejected:
-                connection.execute(tables.rejected_messages.insert(), [dict(row) for row in batch.rejected])
+                rows = [_columns(message) for message in batch.rejected]
+                connection.execute(tables.rejected_messages.insert(), rows)
                 _trim_rejected(connection)
         return new
 
-    def put_imports(self, table: Table, rows: Sequence[Rowish]) -> Imported:
-        """Upsert vendor outputs or reads by their primary key; the time of import alone is no change."""
-        key = next(iter(table.primary_key.columns))
+    def put_imports(self, table: Table, records: Sequence[VendorOutput] | Sequence[Read]) -> ImportCounts:
+        """Upsert vendor outputs or reads by their primary key. Another time of import alone is no change."""
+        key = next(iter(table.primary_key.columns)).name
+        content = [column for column in table.c if column.name not in {key, "imported_at"}]
+        rows = [_columns(record) for record in records]
         with self.writing() as connection:
-            before = {row[0]: row for row in connection.execute(select(key, *_content(table)))}
-            changed = [r for r in rows if (was := before.get(r[key.name])) and tuple(was[1:]) != _values(table, r)]
-            new = {r[key.name]: r for r in rows if r[key.name] not in before}
+            stored = {row[0]: row[1:] for row in connection.execute(select(table.c[key], *content))}
+            new = {row[key]: row for row in rows if row[key] not in stored}
+            changed = [
+                row
+                for row in rows
+                if row[key] in stored and tuple(stored[row[key]]) != tuple(row[column.name] for column in content)
+            ]
             for row in [*new.values(), *changed]:
-                connection.execute(_upsert(connection, table, row))
-        return Imported(new=len(new), changed=len(changed), unchanged=len(rows) - len(new) - len(changed))
+                upsert = _insert(connection, table).values(**row)
+                values = {name: value for name, value in row.items() if name != key}
+                connection.execute(upsert.on_conflict_do_update(index_elements=[key], set_=values))
+        return ImportCounts(new=len(new), changed=len(changed), unchanged=len(rows) - len(new) - len(changed))
 
     def rows(self, table: Table, *columns: str) -> Sequence[Row[Any]]:
-        """All rows, in the order of the primary key; the named columns, or all."""
-        chosen = [table.c[name] for name in columns] or list(table.c)
+        """Return all rows in the order of the primary key, with the named columns or all."""
+        selected = [table.c[name] for name in columns] or list(table.c)
         with self.reading() as connection:
-            return connection.execute(select(*chosen).order_by(*table.primary_key.columns)).all()
+            return connection.execute(select(*selected).order_by(*table.primary_key.columns)).all()
 
-    def state(self) -> tuple[int | str | None, ...]:
-        """Changes whenever results, vendor outputs or reads do: what a cached comparison is keyed on."""
-        found: list[int | str | None] = []
+    def state(self) -> State:
+        """Return a value that changes whenever results, vendor outputs or reads do: the key of a cached comparison."""
+        times = (tables.results.c.received_at, tables.vendor_outputs.c.imported_at, tables.reads.c.imported_at)
+        state: list[int | datetime | None] = []
         with self.reading() as connection:
-            for table, column in (
-                ("results", "received_at"),
-                ("vendor_outputs", "imported_at"),
-                ("reads", "imported_at"),
-            ):
-                stored = tables.metadata.tables[table]
-                found += connection.execute(select(func.count(), func.max(stored.c[column])).select_from(stored)).one()
-        return tuple(found)
+            for time in times:
+                state += connection.execute(select(func.count(), func.max(time)).select_from(time.table)).one()
+        return tuple(state)
 
 
-def _engine(url: str, busy_s: float) -> Engine:
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, ImportError) as error:
-        raise StoreError(f"store.url: {url.partition(':')[0]}: {error}; install its driver or use sqlite") from None
-    except OSError as error:
-        raise StoreError(
-            f"{error.filename}: {error.strerror}; name a folder that can be written in store.url"
-        ) from None
-    if engine.dialect.name == "sqlite":
-        _durable_sqlite(engine, busy_s)
-    return engine
-
-
-def _durable_sqlite(engine: Engine, busy_s: float) -> None:
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver begins no transactions of its own
-        for pragma in (f"busy_timeout={int(busy_s * 1000)}", "journal_mode=WAL", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
-        # A reader that turns writer half-way is refused at once; whoever will write takes the lock at the start.
-        write = connection.get_execution_options().get("write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (DataError, IntegrityError) as error:
-        raise Unstorable(f"store: {type(error).__name__}") from None
-    except DBAPIError as error:  # locked, full, gone, damaged: the message is not to blame
-        raise StoreAway(f"store: {error.orig}") from None
-    except sqlite3.Error as error:  # from the settings of a new connection, which SQLAlchemy does not wrap
-        raise StoreAway(f"store: {error}") from None
-    except SQLAlchemyError as error:
-        raise Unstorable(f"store: {type(error).__name__}") from None
-    except (OverflowError, UnicodeEncodeError) as error:
-        raise Unstorable(f"store: value does not fit ({type(error).__name__})") from None
+def _columns(row: ResultRow | BoxUpdate | RejectedMessage | VendorOutput | Read) -> dict[str, object]:
+    return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def _upsert(connection: Connection, table: Table, row: Rowish) -> sqlite.Insert | postgresql.Insert:
-    insert = _insert(connection, table).values(**row)
-    keys = [column.name for column in table.primary_key.columns]
-    return insert.on_conflict_do_update(index_elements=keys, set_={n: v for n, v in row.items() if n not in keys})
-
-
-def _put_results(connection: Connection, rows: Sequence[Rowish]) -> int:
+def _insert_results(connection: Connection, rows: Sequence[ResultRow]) -> int:
+    """Insert results that are not stored yet; keep every further sequence number of those that are."""
     if not rows:
         return 0
-    first = {row["result_id"]: row for row in reversed(rows)}
+    first = {row.result_id: row for row in reversed(rows)}
     stored = tables.results.c
-    known = connection.execute(select(stored.result_id, stored.seq).where(stored.result_id.in_(list(first))))
-    before = {found.result_id: found.seq for found in known}
-    new = [dict(row) for id_, row in first.items() if id_ not in before]
+    query = select(stored.result_id, stored.seq).where(stored.result_id.in_(list(first)))
+    seq_of: dict[str, int] = {row.result_id: row.seq for row in connection.execute(query)}
+    new = [row for result_id, row in first.items() if result_id not in seq_of]
     if new:
-        connection.execute(_insert(connection, tables.results).on_conflict_do_nothing(), new)
-    seqs = before | {row["result_id"]: row["seq"] for row in new}
-    again = [row for row in rows if row["seq"] != seqs[row["result_id"]]]
-    if again:
-        names = ("site", "device", "seq", "result_id")
-        values = [{name: row[name] for name in names} for row in again]
-        connection.execute(_insert(connection, tables.repeated_seqs).on_conflict_do_nothing(), values)
+        insert = _insert(connection, tables.results).on_conflict_do_nothing()
+        connection.execute(insert, [_columns(row) for row in new])
+    seq_of |= {row.result_id: row.seq for row in new}
+    repeated = [
+        {"site": row.site, "device": row.device, "seq": row.seq, "result_id": row.result_id}
+        for row in rows
+        if row.seq != seq_of[row.result_id]
+    ]
+    if repeated:
+        connection.execute(_insert(connection, tables.repeated_seqs).on_conflict_do_nothing(), repeated)
     return len(new)
 
 
-def _put_box(connection: Connection, row: Rowish) -> None:
-    insert = _insert(connection, tables.boxes).values(**row)
-    columns: dict[str, Any] = {name: insert.excluded[name] for name in row if name not in {"site", "device"}}
-    if "last_seq" in columns:  # messages come in any order, and several collectors may share a box
-        newer = columns["last_seq"] > func.coalesce(tables.boxes.c.last_seq, -1)
-        columns["last_seq"] = case((newer, columns["last_seq"]), else_=tables.boxes.c.last_seq)
-    connection.execute(insert.on_conflict_do_update(index_elements=["site", "device"], set_=columns))
+def _update_box(connection: Connection, update: BoxUpdate) -> None:
+    insert = _insert(connection, tables.boxes).values(**_columns(update))
+    names = [name for name, value in _columns(update).items() if value is not None and name not in {"site", "device"}]
+    values: dict[str, Any] = {name: insert.excluded[name] for name in names}
+    if "last_seq" in values:  # messages come in any order, and several collectors may share a box
+        newer = values["last_seq"] > func.coalesce(tables.boxes.c.last_seq, -1)
+        values["last_seq"] = case((newer, values["last_seq"]), else_=tables.boxes.c.last_seq)
+    connection.execute(insert.on_conflict_do_update(index_elements=["site", "device"], set_=values))
 
 
 def _trim_rejected(connection: Connection) -> None:
     table = tables.rejected_messages
     newest = connection.execute(select(func.max(table.c.id))).scalar() or 0
     connection.execute(table.delete().where(table.c.id <= newest - REJECTED_KEPT))
-
-
-def _content(table: Table) -> list[Any]:
-    keys = {column.name for column in table.primary_key.columns} | {"imported_at"}
-    return [column for column in table.c if column.name not in keys]
-
-
-def _values(table: Table, row: Rowish) -> tuple[Any, ...]:
-    return tuple(row.get(column.name) for column in _content(table))

@@ -1,17 +1,79 @@
-"""Tables of the store. Times are ISO 8601 text in UTC, so they sort and read alike on SQLite and PostgreSQL.
+"""Tables of the store, and the types that convert its columns to Python values and back.
 
-Nothing here can name a patient: identifiers are keyed, and vendors' records keep their scores only.
+The same text stands on SQLite and PostgreSQL. Nothing here can name a patient: identifiers are keyed, and of vendors'
+records only the scores are kept.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+from device.contract import iso_utc
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as ISO 8601 text with milliseconds and a Z: the order of texts is that of times."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's
+        """Return the text to store."""
+        return None if value is None else iso_utc(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's
+        """Return the stored time."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class JsonText(TypeDecorator[Mapping[str, object]]):
+    """A JSON object as ASCII text: a lone surrogate, which no database takes, stays an escape."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, object] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return the text to store."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, object] | None:  # noqa: ARG002
+        """Return the stored object."""
+        return None if value is None else dict(json.loads(value))
+
+
+class ZeroOrOne(TypeDecorator[bool]):
+    """A bool as 0 or 1 in an integer column."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:  # noqa: ARG002, FBT001
+        """Return the number to store."""
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> bool | None:  # noqa: ARG002
+        """Return the stored value."""
+        return None if value is None else bool(value)
+
 
 metadata = MetaData()
 
-IDENTIFIERS = ("exposure_id", "study_id", "accession_id", "patient_id")
-ID = String(32)
-TIME = String(32)
 # SQLite numbers rows by itself only for a column of exactly this type.
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
@@ -27,9 +89,9 @@ results = Table(
     Column("study_id", Text, index=True),
     Column("accession_id", Text, index=True),
     Column("patient_id", Text),
-    Column("acquired_at", TIME),
-    Column("decided_at", TIME, nullable=False),
-    Column("received_at", TIME, nullable=False, index=True),
+    Column("acquired_at", UtcTime),
+    Column("decided_at", UtcTime, nullable=False),
+    Column("received_at", UtcTime, nullable=False, index=True),
     Column("gate_status", String(16), nullable=False),
     Column("reason", String(64)),
     Column("flag", String(16), nullable=False),
@@ -62,19 +124,19 @@ boxes = Table(
     Column("site", Text, primary_key=True),
     Column("device", Text, primary_key=True),
     Column("last_seq", BigInteger),
-    Column("last_result_at", TIME),
-    Column("last_seen_at", TIME, nullable=False),
+    Column("last_result_at", UtcTime),
+    Column("last_seen_at", UtcTime, nullable=False),
     Column("status", String(16)),
-    Column("status_at", TIME),
-    Column("health", Text),
-    Column("health_at", TIME),
+    Column("status_at", UtcTime),
+    Column("health", JsonText),
+    Column("health_at", UtcTime),
 )
 
 rejected_messages = Table(
     "rejected_messages",
     metadata,
     Column("id", SERIAL, primary_key=True),
-    Column("received_at", TIME, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
     Column("topic", String(256), nullable=False),
     Column("error", String(300), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
@@ -92,13 +154,13 @@ vendor_outputs = Table(
     Column("study_id", Text),
     Column("accession_id", Text),
     Column("patient_id", Text),
-    Column("positive", Integer),
+    Column("positive", ZeroOrOne),
     Column("score", Float(53)),
     Column("at_least", Float(53)),
     Column("score_scale", String(8)),
     Column("rule_version", Text, nullable=False),
-    Column("raw_scores", Text, nullable=False),
-    Column("imported_at", TIME, nullable=False),
+    Column("raw_scores", JsonText, nullable=False),
+    Column("imported_at", UtcTime, nullable=False),
 )
 
 reads = Table(
@@ -110,6 +172,6 @@ reads = Table(
     Column("study_id", Text),
     Column("accession_id", Text),
     Column("patient_id", Text),
-    Column("positive", Integer, nullable=False),
-    Column("imported_at", TIME, nullable=False),
+    Column("positive", ZeroOrOne, nullable=False),
+    Column("imported_at", UtcTime, nullable=False),
 )

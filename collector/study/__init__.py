@@ -1,4 +1,4 @@
 """Study: stored results, vendor outputs and reads come in; cases matched by keyed identifiers go out.
 
-What counts as positive is decided by its counting rules. Imported by report, imports, web and app.
+Its counting rules decide what counts as positive. Imported by report, imports, web and app.
 """

@@ -1,17 +1,17 @@
-"""Counted: settings and the store's rows come in; how calls were made, in sentences, and the subgroups go out."""
+"""Counting rules: settings and stored rows come in; how calls were made, in sentences, and subgroups go out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from collector.compare import Reference
 from collector.config import CompareConfig
-from collector.study.matching import Films
+from collector.store.rows import StudyResult, VendorOutput
+from collector.study.matching import ExposureIndex
 
 REVIEW_AT = 0.5
 AGE_STEPS = (20, 40, 60, 80)
-UNKNOWN = "not said"
+UNKNOWN = "unknown"
 REVIEW_RULES = {
     "probability": f"counted as pneumonia from probability {REVIEW_AT}, as normal below",
     "pneumonia": "counted as pneumonia",
@@ -23,45 +23,44 @@ UNCLASSIFIED_RULES = {
 }
 
 
-def counting(config: CompareConfig, results: Sequence[Any], outputs: Sequence[Any]) -> dict[str, str]:
-    """What stands behind the calls: flags, models of the boxes, and each vendor's version, rule and threshold."""
-    found = {
+def counting(config: CompareConfig, results: Sequence[StudyResult], outputs: Sequence[VendorOutput]) -> dict[str, str]:
+    """Return how flags became calls, the models of the boxes, and each vendor's version, rule and threshold."""
+    rules = {
         "review flags": REVIEW_RULES[config.review],
-        "unclassified films": UNCLASSIFIED_RULES[config.unclassified],
+        "unclassified exposures": UNCLASSIFIED_RULES[config.unclassified],
     }
     models = sorted({(row.model_name, row.model_version, row.model_digest[:12]) for row in results})
     if models:
-        found["model of the boxes"] = "; ".join(f"{name} v{version} ({digest})" for name, version, digest in models)
+        rules["model of the boxes"] = "; ".join(f"{name} v{version} ({digest})" for name, version, digest in models)
     called = [row for row in outputs if row.positive is not None]
     for system in sorted({row.system for row in called}):
-        found[f"{system} calls"] = "; ".join(sorted({_rule(row) for row in called if row.system == system}))
-    return found
+        rules[f"{system} calls"] = "; ".join(sorted({_rule(row) for row in called if row.system == system}))
+    return rules
 
 
-def _rule(row: Any) -> str:
-    threshold = "" if row.at_least is None else f", pneumonia from {row.at_least:g}"
-    scale = "" if row.score_scale is None else f", scores {row.score_scale}"
-    return (
-        f"version {row.version}, rule {row.rule_version}{threshold} (on 0-1){scale}"
-        if threshold
-        else (f"version {row.version}, its own labels")
-    )
+def _rule(output: VendorOutput) -> str:
+    if output.at_least is None:
+        return f"version {output.version}, its own labels"
+    scale = "" if output.score_scale is None else f", scores {output.score_scale}"
+    return f"version {output.version}, rule {output.rule_version}, pneumonia from {output.at_least:g} (on 0-1){scale}"
 
 
-def groups(reference: Reference, films: Films) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Cases by attribute and its value."""
+def groups(reference: Reference, exposures: ExposureIndex) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the cases by attribute (sex, age, view) and value."""
     attributes: dict[str, dict[str, list[str]]] = {"sex": {}, "age": {}, "view": {}}
     for case in sorted(reference.labels):
-        film = films.by_exposure[case]
-        for name, value in (("sex", film.sex), ("age", age_band(film.age_years)), ("view", film.view)):
+        exposure = exposures.by_id[case]
+        values = {"sex": exposure.sex, "age": age_band(exposure.age_years), "view": exposure.view}
+        for name, value in values.items():
             attributes[name].setdefault(value or UNKNOWN, []).append(case)
     return {
-        name: {value: tuple(cases) for value, cases in sorted(values.items())} for name, values in attributes.items()
+        name: {value: tuple(cases) for value, cases in sorted(by_value.items())}
+        for name, by_value in attributes.items()
     }
 
 
 def age_band(years: int | None) -> str | None:
-    """`under 20`, `20-39`, `40-59`, `60-79`, `80 and over`, or None."""
+    """Return `under 20`, `20-39`, `40-59`, `60-79`, `80 and over`, or None."""
     if years is None:
         return None
     if years < AGE_STEPS[0]:

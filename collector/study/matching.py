@@ -1,11 +1,11 @@
-"""Match: stored results, vendor outputs and reads come in; a study goes out. Pure.
+"""Matching: stored exposures and the identifiers of a record come in; the exposure that it means goes out. Pure.
 
 The rule, in this order, and nothing is guessed:
 1. A record that names an exposure belongs to that exposure or to none.
-2. A record that names only a study belongs to the study's film. Films the gate rejected (laterals, for instance) do not
-   count beside one that it accepted. Of several films of one view the last acquired is meant: a repeat is taken because
-   the first was not good enough (`repeats: ambiguous` takes none). Films of different views: ambiguous.
-3. A record that names only an accession number: as 2, but ambiguous when films of several studies bear it.
+2. A record that names only a study belongs to the study's exposure. Exposures that the gate rejected (laterals, for
+   instance) do not count beside one that it accepted. Of several exposures of one view the last acquired is meant: a
+   repeat is taken because the first was not good enough (`repeats: ambiguous` takes none). Different views: ambiguous.
+3. A record that names only an accession number: as 2, but ambiguous when exposures of several studies bear it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from collector.study.identifiers import Identifiers
+from collector.store.rows import Identifiers
 
 Repeats = Literal["last", "ambiguous"]
 
 
-class Miss(StrEnum):
-    """Why a record has no film."""
+class NoMatch(StrEnum):
+    """Why a record has no exposure."""
 
     UNMATCHED = "unmatched"
     AMBIGUOUS = "ambiguous"
 
 
 class Level(StrEnum):
-    """What matched, best first."""
+    """The identifier that matched, most exact first."""
 
     EXPOSURE = "exposure"
     STUDY = "study"
@@ -37,14 +38,14 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Film:
-    """One exposure of the store, whatever models judged it. `acquired_at` is ISO 8601 in UTC."""
+class StoredExposure:
+    """One exposure of the store, whichever models classified it. `accepted`: the gate of any of them accepted it."""
 
     exposure_id: str
     study_id: str | None
     accession_id: str | None
     patient_id: str | None = None
-    acquired_at: str | None
+    acquired_at: datetime | None
     view: str | None
     accepted: bool
     sex: str | None = None
@@ -52,66 +53,69 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """The film of a record, and by what."""
+class Match:
+    """The exposure of a record, and the identifier that matched."""
 
     exposure_id: str
     level: Level
 
 
-class Films:
-    """Films by their identifiers."""
+class ExposureIndex:
+    """Exposures by their identifiers."""
 
-    def __init__(self, films: Iterable[Film], *, repeats: Repeats = "last") -> None:
-        self.by_exposure: Mapping[str, Film] = {film.exposure_id: film for film in films}
+    def __init__(self, exposures: Iterable[StoredExposure], *, repeats: Repeats = "last") -> None:
+        self.by_id: Mapping[str, StoredExposure] = {exposure.exposure_id: exposure for exposure in exposures}
         self._repeats = repeats
-        self._by_study: dict[str, list[Film]] = defaultdict(list)
-        self._by_accession: dict[str, list[Film]] = defaultdict(list)
-        for film in self.by_exposure.values():
-            if film.study_id:
-                self._by_study[film.study_id].append(film)
-            if film.accession_id:
-                self._by_accession[film.accession_id].append(film)
+        self._by_study: dict[str, list[StoredExposure]] = defaultdict(list)
+        self._by_accession: dict[str, list[StoredExposure]] = defaultdict(list)
+        for exposure in self.by_id.values():
+            if exposure.study_id:
+                self._by_study[exposure.study_id].append(exposure)
+            if exposure.accession_id:
+                self._by_accession[exposure.accession_id].append(exposure)
 
-    def find(self, identifiers: Identifiers) -> Found | Miss:
-        """The film of a record by the rule above."""
-        if identifiers.exposure_id is not None:
-            known = identifiers.exposure_id in self.by_exposure
-            return Found(exposure_id=identifiers.exposure_id, level=Level.EXPOSURE) if known else Miss.UNMATCHED
-        if identifiers.study_id is not None and (films := self._by_study.get(identifiers.study_id)):
-            return self._one(films, Level.STUDY)
-        films = self._by_accession.get(identifiers.accession_id or "", [])
-        if identifiers.study_id is not None:
-            # The study named is not one of those here, whatever accession number they bear.
-            films = [film for film in films if film.study_id is None]
-        if len({film.study_id for film in films}) > 1:
-            return Miss.AMBIGUOUS
-        return self._one(films, Level.ACCESSION) if films else Miss.UNMATCHED
+    def match(self, record: Identifiers) -> Match | NoMatch:
+        """Return the exposure that a record means, by the rule above."""
+        if record.exposure_id is not None:
+            if record.exposure_id not in self.by_id:
+                return NoMatch.UNMATCHED
+            return Match(exposure_id=record.exposure_id, level=Level.EXPOSURE)
+        if record.study_id is not None and (exposures := self._by_study.get(record.study_id)):
+            return self._one_of(exposures, Level.STUDY)
+        exposures = self._by_accession.get(record.accession_id or "", [])
+        if record.study_id is not None:
+            # The record's study is none of those here, whatever accession number they bear.
+            exposures = [exposure for exposure in exposures if exposure.study_id is None]
+        if len({exposure.study_id for exposure in exposures}) > 1:
+            return NoMatch.AMBIGUOUS
+        return self._one_of(exposures, Level.ACCESSION) if exposures else NoMatch.UNMATCHED
 
-    def _one(self, films: Sequence[Film], level: Level) -> Found | Miss:
-        chosen = [film for film in films if film.accepted] or list(films)
-        if len(chosen) > 1:
-            times = [film.acquired_at for film in chosen]
-            if self._repeats == "ambiguous" or None in times or len(set(times)) < len(times):
-                return Miss.AMBIGUOUS
-            if len({film.view for film in chosen}) > 1:
-                return Miss.AMBIGUOUS
-        return Found(exposure_id=max(chosen, key=lambda film: film.acquired_at or "").exposure_id, level=level)
+    def _one_of(self, exposures: Sequence[StoredExposure], level: Level) -> Match | NoMatch:
+        candidates = [exposure for exposure in exposures if exposure.accepted] or list(exposures)
+        if len(candidates) == 1:
+            return Match(exposure_id=candidates[0].exposure_id, level=level)
+        at = {exposure.acquired_at: exposure for exposure in candidates if exposure.acquired_at is not None}
+        in_order = len(at) == len(candidates)
+        if self._repeats == "ambiguous" or not in_order or len({exposure.view for exposure in candidates}) > 1:
+            return NoMatch.AMBIGUOUS
+        return Match(exposure_id=at[max(at)].exposure_id, level=level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A record's content once its film is known. `record` names the record in lists of what was left out."""
+class MatchedRecord:
+    """The label of a record whose exposure is known, and how it was matched."""
 
-    record: str
     level: Level
     positive: bool | None
     score: float | None = None
 
 
-def settle(said: Sequence[Said]) -> Said | None:
-    """The one word of several of the same source about one film: the best level's; None when those differ."""
+def consistent_record(records: Sequence[MatchedRecord]) -> MatchedRecord | None:
+    """Return the record that counts of several of one source for one exposure, or None when they contradict.
+
+    The most exactly matched count; when those differ, none does.
+    """
     order = list(Level)
-    best = min(order.index(one.level) for one in said)
-    words = [one for one in said if order.index(one.level) == best]
-    return words[-1] if len({(word.positive, word.score) for word in words}) == 1 else None
+    best = min(order.index(record.level) for record in records)
+    counted = [record for record in records if order.index(record.level) == best]
+    return counted[-1] if len({(record.positive, record.score) for record in counted}) == 1 else None

@@ -1,4 +1,4 @@
-"""Study: what a comparison is made from (reference, systems, what was left out), and its figures as JSON types."""
+"""Study: a reference, systems and what was left out; its comparison, its subgroups and its JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUBGROUP_RESAMPLES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """Ready to compare. `unread` films had a result and no read; `counting` says how calls were made.
+    """Ready to compare. `unread` exposures have a result and no read; `counting` says how calls were made.
 
     `groups` divides the cases by an attribute (sex, age, view): attribute to value to cases.
     """
@@ -29,13 +29,13 @@ class Study:
     groups: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def comparison(self, *, resamples: int = 2000, seed: int = 20_240_417) -> Comparison:
-        """The figures."""
+        """Return the figures of every system and every pair."""
         return compare(self.reference.labels, self.systems, resamples=resamples, seed=seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subgroup:
-    """The figures over the cases that share an attribute's value."""
+    """The figures over the cases with one value of an attribute."""
 
     attribute: str
     value: str
@@ -43,7 +43,7 @@ class Subgroup:
 
 
 def subgroups(study: Study) -> tuple[Subgroup, ...]:
-    """Of attributes with more than one value, in the order of `groups`."""
+    """Return the subgroups of every attribute with more than one value, in the order of `groups`."""
     return tuple(
         Subgroup(
             attribute=attribute,
@@ -58,13 +58,13 @@ def subgroups(study: Study) -> tuple[Subgroup, ...]:
     )
 
 
-def excluded_beside(reference: Reference) -> dict[str, tuple[str, ...]]:
-    """What every system loses to the readers."""
+def ties_of(reference: Reference) -> dict[str, tuple[str, ...]]:
+    """Return the cases excluded from every system because the readers tied, by reason."""
     return {TIE: reference.ties}
 
 
 def to_json(study: Study, comparison: Comparison) -> dict[str, Any]:
-    """`systems` and `pairs` as the contract has them; beside them what they stand on and what was left out."""
+    """Return the JSON of docs/compare.md: systems, pairs, reference, what was left out and how calls were made."""
     return {
         **comparison.to_dict(),
         "reference": _reference(study.reference),

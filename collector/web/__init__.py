@@ -1,4 +1,4 @@
-"""Web: the store comes in; the administrator's pages and JSON go out, read-only.
+"""Web: the store comes in; the administrators' pages, their JSON and metrics go out, read-only.
 
 Imported by service and app.
 """

@@ -19,9 +19,9 @@ from collector.store.store import Store
 from collector.web.page import render
 
 if TYPE_CHECKING:
-    from collector.web.comparisons import Compared, Comparisons
+    from collector.web.comparisons import ComparisonPage
 
-SECURITY = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -29,49 +29,50 @@ SECURITY = {
 }
 
 
-class _Late:
-    """Comparisons from the first look on: what they import takes seconds, and results must not wait for it."""
+class ComparisonCache:
+    """The latest comparison, computed again only when the store has changed, by one thread at a time."""
 
     def __init__(self, config: CollectorConfig, store: Store) -> None:
-        self._make = (config, store)
+        self._settings = config.compare
+        self._store = store
         self._lock = threading.Lock()
-        self._comparisons: Comparisons | None = None
+        self._latest: ComparisonPage | None = None
 
-    def get(self) -> Compared:
-        """Raises StoreAway."""
+    def get(self) -> ComparisonPage:
+        """Return the comparison of the store as it is. Raises StoreUnavailable."""
+        from collector.web.comparisons import compare_store  # takes seconds, which ingest must not wait for
+
         with self._lock:
-            if self._comparisons is None:
-                from collector.web.comparisons import Comparisons  # see above
-
-                self._comparisons = Comparisons(*self._make)
-        return self._comparisons.get()
+            if self._latest is None or self._latest.state != self._store.state():
+                self._latest = compare_store(self._store, self._settings)
+            return self._latest
 
 
 class Pages:
-    """One handler per page. They run in threads, so a long comparison stops nobody."""
+    """One handler per page. Starlette runs them in threads, so a long comparison blocks nobody."""
 
     def __init__(self, config: CollectorConfig, store: Store, counters: Counters) -> None:
         self._store = store
         self._counters = counters
-        self._compared = _Late(config, store)
+        self._comparison = ComparisonCache(config, store)
 
     def comparison(self, _: Request) -> Response:
-        """Figures, drawings, what was left out."""
-        return HTMLResponse(render("comparison.html", nav="comparison", **self._compared.get().parts))
+        """Figures, plots, and what was left out."""
+        return HTMLResponse(self._comparison.get().render())
 
     def boxes(self, _: Request) -> Response:
-        """Each box, and the messages refused."""
-        found, rejected = queries.all_boxes(self._store), queries.rejections(self._store)
-        return HTMLResponse(render("boxes.html", nav="boxes", boxes=found, counters=self._counters, rejected=rejected))
+        """Each box, and the rejected messages."""
+        boxes, rejected = queries.all_boxes(self._store), queries.rejected(self._store)
+        return HTMLResponse(render("boxes.html", nav="boxes", boxes=boxes, counters=self._counters, rejected=rejected))
 
     def results(self, _: Request) -> Response:
-        """The latest."""
+        """The latest results."""
         rows, flags = queries.latest_results(self._store), queries.flag_counts(self._store)
         return HTMLResponse(render("results.html", nav="results", rows=rows, flags=flags))
 
-    def figures(self, _: Request) -> Response:
+    def comparison_json(self, _: Request) -> Response:
         """The same JSON as `compare --json`."""
-        return JSONResponse(self._compared.get().figures)
+        return JSONResponse(self._comparison.get().figures)
 
     def healthz(self, _: Request) -> Response:
         """200 while the store answers."""
@@ -79,34 +80,34 @@ class Pages:
         return JSONResponse({"store": "ok", "broker": "connected" if self._counters.connected else "away"})
 
     def metrics(self, _: Request) -> Response:
-        """Counters as Prometheus reads them."""
+        """Counters in the text format of Prometheus."""
         return PlainTextResponse(_metrics(self._counters))
 
 
 def make_app(config: CollectorConfig, store: Store, counters: Counters) -> Starlette:
-    """All pages, each with headers that let nothing in from elsewhere."""
+    """Return the application: all pages, each with headers that keep out what comes from elsewhere."""
     pages = Pages(config, store, counters)
     paths: dict[str, Callable[[Request], Response]] = {
         "/": pages.comparison,
         "/boxes": pages.boxes,
         "/results": pages.results,
-        "/api/comparison.json": pages.figures,
+        "/api/comparison.json": pages.comparison_json,
         "/healthz": pages.healthz,
         "/metrics": pages.metrics,
     }
-    return Starlette(routes=[Route(path, _shielded(handler)) for path, handler in paths.items()])
+    return Starlette(routes=[Route(path, _secured(handler)) for path, handler in paths.items()])
 
 
-def _shielded(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
-    def answer(request: Request) -> Response:
+def _secured(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    def respond(request: Request) -> Response:
         try:
             response = handler(request)
         except StoreError:
-            response = PlainTextResponse("The store is away; try again in a moment.\n", status_code=503)
-        response.headers.update(SECURITY)
+            response = PlainTextResponse("The store is unavailable; try again in a moment.\n", status_code=503)
+        response.headers.update(SECURITY_HEADERS)
         return response
 
-    return answer
+    return respond
 
 
 def _metrics(counters: Counters) -> str:

@@ -1,9 +1,10 @@
-"""Page: values come in; HTML goes out. The comparison's own, costly part is in `comparisons`."""
+"""Page: values come in; HTML goes out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from markupsafe import Markup
 from collector import labels
 
 FOLDER = Path(__file__).parent
-HEALTH = {
-    "spool_depth": "{} to judge",
+HEALTH_TEXTS = {
+    "spool_depth": "{} to classify",
     "outbox_depth": "{} to deliver",
     "dead_letters": "{} undeliverable",
     "free_disk_mib": "{} MiB free",
@@ -43,54 +44,53 @@ def _templates() -> Environment:
         signs=FLAG_SIGNS,
         not_for=labels.NOT_FOR,
     )
-    environment.filters.update(moment=moment, signed=signed, health=health)
+    environment.filters.update(utc=utc, signed=signed, health=health)
     return environment
 
 
-def moment(text: str | None) -> str:
-    """`2026-11-23 06:43:30` from ISO 8601, or a dash; times on the pages are UTC."""
-    return "\u2013" if not text else text[:19].replace("T", " ")
+def utc(time: datetime | None) -> str:
+    """Return `2026-11-23 06:43:30`, or a dash."""
+    return "\u2013" if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def signed(value: float) -> str:
-    """`+0.0533` or, with a true minus, `\u22120.0188`."""
+    """Return `+0.0533` or, with a true minus, `\u22120.0188`."""
     return f"{value:+.4f}".replace("-", "\u2212")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """A box's word on itself, in words."""
+    """What the page shows of a box's health message."""
 
     alarms: tuple[str, ...]
     facts: tuple[str, ...]
 
 
-def health(said: Mapping[str, Any]) -> Health:
-    """What the page shows of a health message; a box of another version may say less or more."""
-    alarms = said.get("alarms")
-    model = said.get("model")
-    shown = [(said.get(name), words) for name, words in HEALTH.items()]
-    facts = [words.format(value) for value, words in shown if _is_shown(value)]
+def health(message: Mapping[str, object]) -> Health:
+    """Return what the page shows of a health message. A box of another version may send other fields."""
+    alarms, model = message.get("alarms"), message.get("model")
+    facts = []
+    for name, text in HEALTH_TEXTS.items():
+        value = message.get(name)
+        if isinstance(value, (int, float)) and abs(value) <= MAX_SHOWN:  # NaN is not: it compares false
+            facts.append(text.format(value))
     if isinstance(model, dict):
-        facts.append(_written(f"{model.get('name')} v{model.get('version')}"))
-    if said.get("clock_trusted") is False:
+        facts.append(_printable(f"{model.get('name')} v{model.get('version')}"))
+    if message.get("clock_trusted") is False:
         facts.append("clock not trusted")
     return Health(
-        alarms=tuple(_written(f"{name}: {text}") for name, text in alarms.items()) if isinstance(alarms, dict) else (),
+        alarms=tuple(_printable(f"{name}: {text}") for name, text in alarms.items())
+        if isinstance(alarms, dict)
+        else (),
         facts=tuple(facts),
     )
 
 
-def _is_shown(value: Any) -> bool:
-    """Whether it is a number that every format can write; NaN is not, for it compares false."""
-    return isinstance(value, (int, float)) and abs(value) <= MAX_SHOWN
-
-
-def _written(text: str) -> str:
-    """Half a surrogate pair, which a former version stored, would break the whole page."""
+def _printable(text: str) -> str:
+    """Return text without half a surrogate pair, which an earlier version stored and no page could be encoded with."""
     return text[:MAX_SHOWN_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def render(name: str, **values: Any) -> str:
-    """A page of `templates/`."""
+    """Return a page of `templates/`."""
     return _templates().get_template(name).render(**values)

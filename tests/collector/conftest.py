@@ -52,7 +52,7 @@ def make_result(
     minutes: int | None = None,
     patient: str | None = None,
 ) -> Result:
-    """Film `number` as SOP Instance UID 1.2.<number>."""
+    """Exposure `number`, as SOP Instance UID 1.2.<number>."""
     exposure_id = pseudonym(KEY, IdKind.EXPOSURE, f"1.2.{number}")
     assert exposure_id is not None
     rejected = flag is Flag.UNCLASSIFIED

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.app import _guarded, app
-from collector.ingest.messages import batch, read
+from collector.ingest.messages import parse_message, to_batch
 from collector.store.store import Store
 
 
@@ -25,7 +25,7 @@ def config(tmp_path: Path, key_file: Path, a_result, a_message) -> Path:
     path.write_text(f"site_key_file: {key_file}\nstore: {{url: 'sqlite:///c.sqlite'}}\n")
     store = Store(f"sqlite:///{tmp_path}/c.sqlite")
     store.migrate()
-    store.commit(batch(read(a_message(a_result(n, probability=n / 10))) for n in range(1, 7)))
+    store.commit(to_batch(parse_message(a_message(a_result(n, probability=n / 10))) for n in range(1, 7)))
     store.close()
     return path
 
@@ -51,20 +51,20 @@ def test_import_and_compare_over_the_store(config, files, tmp_path, capsys):
     assert cli("import-vendor", "--vendor", "vuno", "--config", config, files["vuno"]) == 0
     assert cli("import-reads", "--config", config, files["reads"]) == 0
     assert cli("import-reads", "--config", config, files["reads"]) == 0
-    said = capsys.readouterr().out
-    assert "6 new, 0 changed, 0 already there" in said
-    assert "0 new, 0 changed, 6 already there" in said
-    assert "1 without a score" in said
+    printed = capsys.readouterr().out
+    assert "6 new, 0 changed, 0 already there" in printed
+    assert "0 new, 0 changed, 6 already there" in printed
+    assert "1 without a score" in printed
     out, page = tmp_path / "o.json", tmp_path / "o.html"
     assert cli("compare", "--config", config, "--json", out, "--html", page) == 0
     figures = json.loads(out.read_text())
     assert figures["systems"]["pneumoflag"]["n"] == 6
     assert figures["systems"]["vuno"]["n"] == 5
     assert figures["excluded"]["vuno"]["no_score"]["count"] == 1
-    assert "Comparison by the readers" in page.read_text()
+    assert "Comparison with the readers" in page.read_text()
 
 
-def test_compare_can_count_unclassified_films_as_wrong(config, files, capsys):
+def test_compare_can_count_unclassified_exposures_as_wrong(config, files, capsys):
     assert cli("import-reads", "--config", config, files["reads"]) == 0
     assert cli("compare", "--config", config, "--unclassified", "wrong") == 0
     assert "counted as errors" in capsys.readouterr().out
@@ -77,7 +77,7 @@ def test_migrate_and_config(config, capsys):
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "words"),
+    ("args", "code", "message"),
     [
         (["import-reads", "--config", "nowhere.yaml", "x.csv"], 2, "cannot be read"),
         (["compare"], 2, "--config"),
@@ -85,9 +85,9 @@ def test_migrate_and_config(config, capsys):
         (["import-vendor", "--vendor", "acme", "--config", "c", "f"], 2, "acme"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(args, code, words, capsys):
+def test_wrong_usage_is_exit_code_2(args, code, message, capsys):
     assert cli(*args) == code
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_written_is_exit_code_1(config, capsys, tmp_path):
@@ -98,6 +98,6 @@ def test_a_place_that_cannot_be_written_is_exit_code_1(config, capsys, tmp_path)
 def test_a_file_that_is_no_database_is_one_line(config, tmp_path, capsys):
     (tmp_path / "c.sqlite").write_bytes(b"this is not a database at all, not a bit of it" * 100)
     assert cli("compare", "--config", config) == 1
-    said = capsys.readouterr().err
-    assert "not a database" in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert "not a database" in error
+    assert error.count("\n") == 1

@@ -1,15 +1,20 @@
-"""Vendors: a vendor's file comes in; keyed outputs go out. One module per vendor."""
+"""Vendors: a vendor's file comes in; its outputs with keyed identifiers go out.
+
+A vendor that reports scores by finding is one more `FindingsFormat`. Imported by `collector.imports`.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from collector.imports.vendors import csv, lunit, vuno
-from collector.imports.vendors.base import Mapper, Output
+from collector.imports.vendors import csv
+from collector.imports.vendors.base import Mapper
+from collector.imports.vendors.findings import LUNIT, VUNO
+from collector.store.rows import VendorOutput
 
-READERS: Mapping[str, Callable[[Path, Mapper], Iterator[Output]]] = {
-    "lunit": lunit.read,
-    "vuno": vuno.read,
-    "csv": csv.read,
+READERS: Mapping[str, Callable[[Path, Mapper], Iterator[VendorOutput]]] = {
+    "lunit": LUNIT.read_outputs,
+    "vuno": VUNO.read_outputs,
+    "csv": csv.read_outputs,
 }
 
-__all__ = ["READERS", "Mapper", "Output"]
+__all__ = ["READERS", "Mapper"]

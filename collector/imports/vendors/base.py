@@ -1,113 +1,87 @@
-"""Base: a vendor's record comes in; keyed identifiers, raw scores and the call of the site's rule go out."""
+"""Base: a vendor's record comes in; the call of the site's rule, with keyed identifiers and raw scores, goes out."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 from collector.config import Rule, Scale, VendorConfig
 from collector.errors import ImportFault
 from collector.imports.files import Record
-from collector.study.identifiers import FIELDS, Identifiers, identify
+from collector.imports.identifiers import FIELDS, keyed_identifiers
+from collector.store.rows import VendorOutput
 
 SCALES: Mapping[str, float] = {"0-1": 1.0, "0-100": 100.0}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """One vendor's word on one film. `score` is on 0-1; `positive` is None when no finding of the rule has a score."""
-
-    system: str
-    vendor: str
-    version: str
-    identifiers: Identifiers
-    positive: bool | None
-    score: float | None
-    at_least: float | None
-    score_scale: str | None
-    rule_version: str
-    raw_scores: Mapping[str, float]
-
-    def to_row(self, imported_at: str) -> dict[str, Any]:
-        """Columns of the store."""
-        return {
-            "output_id": self.identifiers.key(self.system, self.vendor, self.version),
-            "system": self.system,
-            "vendor": self.vendor,
-            "version": self.version,
-            **self.identifiers.to_row(),
-            "positive": None if self.positive is None else int(self.positive),
-            "score": self.score,
-            "at_least": self.at_least,
-            "score_scale": self.score_scale,
-            "rule_version": self.rule_version,
-            "raw_scores": json.dumps(dict(sorted(self.raw_scores.items()))),
-            "imported_at": imported_at,
-        }
-
-
-def pick(values: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, or None."""
-    found: Any = values
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
-
-
-def number(value: Any, name: str, where: str) -> float | None:
-    """A finite number, or None for null and blank text. Raises ImportFault."""
+def number(value: object, name: str, where: str) -> float | None:
+    """Return a finite number, or None for null and blank text. Raises ImportFault."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise ImportFault(f"{where}: {name}: a number expected; leave it out where there is none")
-    return found
+        parsed = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        parsed = math.nan
+    if not math.isfinite(parsed):
+        raise ImportFault(f"{where}: {name}: expected a number; leave it out where there is none")
+    return parsed
 
 
 def finding_name(text: str) -> str:
-    """Names differ in case and joining only."""
+    """Return the name in lower case, with `_` and `-` as spaces."""
     return " ".join(text.lower().replace("_", " ").replace("-", " ").split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a record says by a rule. `score` is on 0-1; `positive` is None when the rule found no score."""
+
+    positive: bool | None
+    score: float | None
+    at_least: float | None
+    score_scale: Scale | None
+    rule_version: str
+    raw_scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mapper:
-    """What every vendor's import needs. `fields` maps our names to the file's."""
+    """The settings of one import. `config.fields` maps our field names to the file's."""
 
     system: str
     vendor: str
     config: VendorConfig
     key: bytes
+    imported_at: datetime
 
     def field(self, name: str) -> str:
-        """The file's name of our field."""
+        """Return the file's name of our field."""
         return self.config.fields.get(name, name)
 
-    def value(self, record: Record, name: str) -> Any:
-        """The record's value of our field, or None."""
-        return pick(record.values, self.field(name))
+    def value(self, record: Record, name: str) -> object:
+        """Return the record's value of our field, or None. A dotted path goes into nested objects."""
+        value: object = record.values
+        for part in self.field(name).split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
 
-    def output(self, record: Record, scores: Mapping[str, float | None]) -> Output:
-        """The record's output by the first rule for its version. Raises ImportFault."""
-        version = str(self.value(record, "version") or "").strip() or "unknown"
-        rule = self.rule(version, record.where)
-        present = {name: score for name, score in scores.items() if score is not None}
+    def version(self, record: Record) -> str:
+        """Return the vendor's version, or `unknown`."""
+        return str(self.value(record, "version") or "").strip() or "unknown"
+
+    def call(self, record: Record, scores: Mapping[str, float | None]) -> Call:
+        """Return the call of the first rule for the record's version on its scores by finding. Raises ImportFault."""
+        rule = self.rule(record)
+        present = {name: score for name, score in sorted(scores.items()) if score is not None}
         scale = self.scale(record, rule) if present else None
         full = SCALES[scale] if scale else 1.0
         if any(not 0 <= value <= full for value in present.values()):
             raise ImportFault(f"{record.where}: score: one outside of {scale}; is score_scale right?")
         deciding = [present[name] for name in map(finding_name, rule.findings) if name in present]
         score = max(deciding) / full if deciding else None
-        return Output(
-            system=self.system,
-            vendor=self.vendor,
-            version=version,
-            identifiers=self.identifiers(record),
+        return Call(
             positive=None if score is None else score >= rule.at_least,
             score=score,
             at_least=rule.at_least,
@@ -116,26 +90,46 @@ class Mapper:
             raw_scores=present,
         )
 
-    def identifiers(self, record: Record) -> Identifiers:
-        """Keyed at once; the raw values end here."""
-        return identify({name: self.value(record, name) for name in FIELDS}, self.key, record.where)
+    def output(self, record: Record, call: Call) -> VendorOutput:
+        """Return the row of a record. Raises ImportFault for its identifiers, which are keyed here."""
+        keyed = keyed_identifiers({name: self.value(record, name) for name in FIELDS}, self.key, record.where)
+        version = self.version(record)
+        return VendorOutput(
+            output_id=keyed.record_id(self.system, self.vendor, version),
+            system=self.system,
+            vendor=self.vendor,
+            version=version,
+            exposure_id=keyed.exposure_id,
+            study_id=keyed.study_id,
+            accession_id=keyed.accession_id,
+            patient_id=keyed.patient_id,
+            positive=call.positive,
+            score=call.score,
+            at_least=call.at_least,
+            score_scale=call.score_scale,
+            rule_version=call.rule_version,
+            raw_scores=call.raw_scores,
+            imported_at=self.imported_at,
+        )
 
-    def rule(self, version: str, where: str) -> Rule:
-        """The rule for a version. Raises ImportFault with the setting to mend."""
-        rule = self.config.rule_for(version)
+    def rule(self, record: Record) -> Rule:
+        """Return the rule for the record's version. Raises ImportFault with the setting to fix."""
+        rule = self.config.rule_for(self.version(record))
         if rule is None:
-            raise ImportFault(f"{where}: version: no rule's pattern fits it; add one to vendors.{self.vendor}.rules")
+            raise ImportFault(
+                f"{record.where}: version: no rule's pattern matches it; add one to vendors.{self.vendor}.rules"
+            )
         return rule
 
     def scale(self, record: Record, rule: Rule) -> Scale:
-        """The declared scale, or the rule's. Raises ImportFault: a scale is never guessed from the scores."""
+        """Return the declared scale, or the rule's. Raises ImportFault: a scale is never guessed from the scores."""
         declared = str(self.value(record, "score_scale") or rule.default_scale or "").strip().replace("\u2013", "-")
         if declared == "0-1":
             return "0-1"
         if declared == "0-100":
             return "0-100"
-        got = "it is another" if declared else "it is missing"
+        got = "another" if declared else "nothing"
         raise ImportFault(
-            f"{record.where}: score_scale: 0-1 or 0-100 expected, {got}; "
+            f"{record.where}: score_scale: expected 0-1 or 0-100, got {got}; "
             f"declare it in the file or set default_scale in vendors.{self.vendor}.rules"
         )

@@ -38,7 +38,7 @@ def run(tmp_path: Path):
     return go
 
 
-def test_it_prints_the_studys_table_3_and_what_it_is_not_for(tmp_path, capsys):
+def test_it_prints_the_studys_table_3_and_that_it_is_not_for_diagnosis(tmp_path, capsys):
     matrices = {"cnn": (138, 93, 3, 297), "vuno": (164, 67, 19, 281), "lunit": (121, 110, 11, 289)}
     reads = tmp_path / "reads.csv"
     reads.write_text("case_id,label\n" + "".join(f"c{i},{int(i >= 231)}\n" for i in range(531)))
@@ -101,12 +101,12 @@ def test_several_readers_make_a_majority_and_a_tie_is_listed(run):
 
 
 @pytest.mark.parametrize(
-    ("reads", "calls", "words"),
+    ("reads", "calls", "message"),
     [
         ("", GOOD_CALLS, "reads.csv: empty"),
         ("case_id,label\n", GOOD_CALLS, "no case"),
         ("case,label\na,1\n", GOOD_CALLS, "no column case_id"),
-        ("case_id,label\na,2\n", GOOD_CALLS, "line 2: label: 0 or 1"),
+        ("case_id,label\na,2\n", GOOD_CALLS, "line 2: label: expected 0 or 1"),
         ("case_id,label\na,1\n\na,1\n", GOOD_CALLS, "line 4: the same case as in line 2"),
         ("case_id,reader,label\na,r1,1\na,,0\n", GOOD_CALLS, "line 3: reader"),
         (GOOD_READS, "case_id,label\na,\n", "line 2: label"),
@@ -120,12 +120,12 @@ def test_several_readers_make_a_majority_and_a_tie_is_listed(run):
         (GOOD_READS, "case_id,label\nM\xfcller,1\n".encode("latin-1"), "not UTF-8"),
     ],
 )
-def test_a_bad_file_is_one_clear_line_and_exit_code_2(run, capsys, reads, calls, words):
+def test_a_bad_file_is_one_clear_line_and_exit_code_2(run, capsys, reads, calls, message):
     code, figures = run(reads, calls)
-    said = capsys.readouterr().err
+    error = capsys.readouterr().err
     assert code == 2
-    assert words in said
-    assert said.count("\n") == 1
+    assert message in error
+    assert error.count("\n") == 1
     assert not figures
 
 
@@ -136,7 +136,7 @@ def test_a_system_without_name_or_file_is_a_usage_error(tmp_path, capsys, system
     assert "NAME=FILE" in capsys.readouterr().err
 
 
-def test_a_system_none_of_whose_cases_was_read_is_said(run, capsys):
+def test_a_system_without_any_read_case_is_noted(run, capsys):
     code, figures = run(GOOD_READS, "case_id,label\nq1,1\n")
     assert code == 0
     assert "do the case_id columns match" in capsys.readouterr().out

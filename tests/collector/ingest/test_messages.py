@@ -1,4 +1,4 @@
-"""Arrivals: whatever a message holds, it is read or set aside, and never raises."""
+"""Messages: whatever a message holds, it is parsed or rejected, and never raises."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from collector.ingest import messages
-from collector.ingest.messages import read
+from collector.ingest.messages import parse_message
 
 
-def outcome(arrival) -> str:
-    return "rejected" if arrival.rejected is not None else "read"
+def outcome(parsed) -> str:
+    return "rejected" if parsed.rejected is not None else "parsed"
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ def outcome(arrival) -> str:
     ],
     ids=["before the first year", "after the last year", "half a surrogate pair"],
 )
-def test_values_that_cannot_be_written_are_set_aside(a_result, a_message, change):
-    arrival = read(a_message(json.dumps(a_result(1).to_dict() | change)))
-    assert outcome(arrival) == "rejected"
-    assert arrival.rejected["error"].startswith("result.")
+def test_values_that_cannot_be_written_are_rejected(a_result, a_message, change):
+    parsed = parse_message(a_message(json.dumps(a_result(1).to_dict() | change)))
+    assert outcome(parsed) == "rejected"
+    assert parsed.rejected.error.startswith("result.")
 
 
 @pytest.mark.parametrize("leaf", ["result", "status", "health"])
@@ -36,28 +36,28 @@ def test_values_that_cannot_be_written_are_set_aside(a_result, a_message, change
     ["{}".encode("utf-16"), "{}".encode("utf-32"), b'{"a": "\xed\xa0\x80"}', b"\xff\xfe", b"[" * 16_000],
     ids=["utf-16", "utf-32", "raw surrogate", "binary", "deep"],
 )
-def test_text_that_is_no_utf_8_is_set_aside(a_message, leaf, payload):
-    assert outcome(read(a_message(payload, leaf=leaf))) == "rejected"
+def test_text_that_is_not_utf_8_is_rejected(a_message, leaf, payload):
+    assert outcome(parse_message(a_message(payload, leaf=leaf))) == "rejected"
 
 
-def test_a_whole_result_in_utf_16_is_set_aside(a_result, a_message):
-    assert outcome(read(a_message(a_result(1).to_json().encode("utf-16")))) == "rejected"
+def test_a_whole_result_in_utf_16_is_rejected(a_result, a_message):
+    assert outcome(parse_message(a_message(a_result(1).to_json().encode("utf-16")))) == "rejected"
 
 
 @pytest.mark.parametrize("error", [OverflowError("x"), UnicodeDecodeError("utf-8", b"x", 0, 1, "x"), RecursionError()])
-def test_a_fault_nobody_thought_of_is_set_aside_too_and_repeats_nothing(a_result, a_message, monkeypatch, error):
+def test_an_unexpected_error_is_rejected_too_and_quotes_nothing(a_result, a_message, monkeypatch, error):
     def fails(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(messages, "_result", fails)
-    arrival = read(a_message(a_result(1)))
-    assert arrival.rejected is not None
-    assert arrival.rejected["error"] == f"message: cannot be read ({type(error).__name__})"
-    assert arrival.owed is None
+    parsed = parse_message(a_message(a_result(1)))
+    assert parsed.rejected is not None
+    assert parsed.rejected.error == f"message: cannot be read ({type(error).__name__})"
+    assert parsed.result is None
 
 
 @pytest.mark.parametrize(
-    "said",
+    "health",
     [
         '{"temperature_c": 1' + "0" * 400 + "}",
         '{"temperature_c": 1e999}',
@@ -69,15 +69,20 @@ def test_a_fault_nobody_thought_of_is_set_aside_too_and_repeats_nothing(a_result
     ],
     ids=["huge", "infinite", "not a number", "surrogate", "surrogate name", "nested number", "deep"],
 )
-def test_a_health_message_that_no_page_could_show_is_set_aside(a_message, said):
-    assert outcome(read(a_message(said, leaf="health"))) == "rejected"
+def test_a_health_message_that_no_page_could_show_is_rejected(a_message, health):
+    assert outcome(parse_message(a_message(health, leaf="health"))) == "rejected"
 
 
 def test_a_usual_health_message_is_kept(a_message):
-    said = {"last_seq": 2**40, "temperature_c": 51.5, "model": {"name": "net", "version": 1}, "alarms": {"disk": "low"}}
-    arrival = read(a_message(json.dumps(said), leaf="health"))
-    assert arrival.box is not None
-    assert json.loads(arrival.box["health"]) == said
+    health = {
+        "last_seq": 2**40,
+        "temperature_c": 51.5,
+        "model": {"name": "net", "version": 1},
+        "alarms": {"disk": "low"},
+    }
+    parsed = parse_message(a_message(json.dumps(health), leaf="health"))
+    assert parsed.box is not None
+    assert parsed.box.health == health
 
 
 def changed(value: dict[str, Any], dotted: str, to: object) -> dict[str, Any]:
@@ -117,10 +122,10 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize(("name", "to"), OUTSIDE, ids=[f"{name} {str(to)[:12]!r}" for name, to in OUTSIDE])
-def test_a_result_outside_the_contracts_bounds_is_set_aside_and_not_receipted(a_result, a_message, name, to):
-    arrival = read(a_message(json.dumps(changed(a_result(1).to_dict(), name, to))))
-    assert outcome(arrival) == "rejected"
-    assert arrival.owed is None
+def test_a_result_outside_the_contracts_bounds_is_rejected_and_gets_no_receipt(a_result, a_message, name, to):
+    parsed = parse_message(a_message(json.dumps(changed(a_result(1).to_dict(), name, to))))
+    assert outcome(parsed) == "rejected"
+    assert parsed.result is None
 
 
 @pytest.mark.parametrize(
@@ -138,5 +143,5 @@ def test_a_result_outside_the_contracts_bounds_is_set_aside_and_not_receipted(a_
         ("model.name", "n" * 256),
     ],
 )
-def test_a_result_at_the_bounds_is_read(a_result, a_message, name, to):
-    assert outcome(read(a_message(json.dumps(changed(a_result(1).to_dict(), name, to))))) == "read"
+def test_a_result_at_the_bounds_is_parsed(a_result, a_message, name, to):
+    assert outcome(parse_message(a_message(json.dumps(changed(a_result(1).to_dict(), name, to))))) == "parsed"

@@ -16,8 +16,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from collector.config import BrokerConfig, CollectorConfig, ConfigError
-from collector.errors import Unstorable
-from collector.ingest.messages import read
+from collector.errors import InvalidValue
+from collector.ingest.messages import parse_message
 from collector.ingest.subscriber import Subscriber, subscriptions
 from collector.store import tables
 from collector.store.store import Store
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.mosquitto
 
 
 class Box:
-    """The other side of the contract: sends results, hears receipts."""
+    """The other side of the contract: sends results and receives receipts."""
 
     def __init__(self, port: int, device: str = "box") -> None:
         self.receipts: queue.Queue[Receipt] = queue.Queue()
@@ -47,7 +47,7 @@ class Box:
         topic = f"pneumoflag/v1/site/{self.device}/{leaf}"
         self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
 
-    def heard(self, count: int, timeout_s: float = 15) -> list[str]:
+    def receipted_ids(self, count: int, timeout_s: float = 15) -> list[str]:
         """Result ids of receipts until `count` have come."""
         ids: list[str] = []
         until = time.monotonic() + timeout_s
@@ -103,24 +103,24 @@ def box(broker) -> Iterator[Box]:
     opened.close()
 
 
-def test_a_result_is_stored_before_its_receipt_is_heard(running, box, store, a_result):
+def test_a_result_is_stored_before_its_receipt_is_sent(running, box, store, a_result):
     box.send(a_result(1).to_json())
-    assert box.heard(1) == [a_result(1).result_id]
+    assert box.receipted_ids(1) == [a_result(1).result_id]
     assert [row.result_id for row in store.rows(tables.results)] == [a_result(1).result_id]
 
 
 def test_a_burst_shares_commits_and_each_receipt_names_at_most_a_hundred(running, box, store, a_result):
     for n in range(1, 251):
         box.client.publish("pneumoflag/v1/site/box/result", a_result(n).to_json(), qos=1)
-    assert len(set(box.heard(250))) == 250
+    assert len(set(box.receipted_ids(250))) == 250
     assert running.subscriber.counters.stored == 250
     assert running.subscriber.counters.commits < 250
 
 
-def test_a_duplicate_gets_a_receipt_too_or_the_box_would_send_for_ever(running, box, store, a_result):
+def test_a_duplicate_gets_a_receipt_too_or_the_box_would_send_without_end(running, box, store, a_result):
     for _ in range(3):
         box.send(a_result(1).to_json())
-        assert box.heard(1) == [a_result(1).result_id]
+        assert box.receipted_ids(1) == [a_result(1).result_id]
     assert len(store.rows(tables.results)) == 1
     assert running.subscriber.counters.duplicates == 2
 
@@ -129,8 +129,8 @@ def test_two_boxes_get_their_own_receipts(running, box, broker, a_result):
     other = Box(broker.port, "other")
     box.send(a_result(1, device="box").to_json())
     other.send(a_result(2, device="other").to_json())
-    assert box.heard(1) == [a_result(1).result_id]
-    assert other.heard(1) == [a_result(2).result_id]
+    assert box.receipted_ids(1) == [a_result(1).result_id]
+    assert other.receipted_ids(1) == [a_result(2).result_id]
     assert box.receipts.empty()
     other.close()
 
@@ -140,10 +140,10 @@ def test_two_boxes_get_their_own_receipts(running, box, broker, a_result):
     [b"", b"\xff\xfe", b"[]", b"{}", b"null", b"[" * 100_000, b'{"schema": 2}', b"x" * 200_000],
     ids=["empty", "binary", "list", "object", "null", "deep", "schema", "long"],
 )
-def test_a_message_outside_the_contract_is_set_aside_and_the_next_one_flows(running, box, store, a_result, payload):
+def test_a_message_outside_the_contract_is_rejected_and_the_next_one_is_stored(running, box, store, a_result, payload):
     box.send(payload)
     box.send(a_result(1).to_json())
-    assert box.heard(1) == [a_result(1).result_id]
+    assert box.receipted_ids(1) == [a_result(1).result_id]
     (row,) = store.rows(tables.rejected_messages)
     assert (row.size_bytes, row.topic) == (len(payload), "pneumoflag/v1/site/box/result")
 
@@ -151,16 +151,16 @@ def test_a_message_outside_the_contract_is_set_aside_and_the_next_one_flows(runn
 def test_a_result_under_another_boxs_topic_is_refused_and_not_receipted(running, box, store, a_result):
     box.send(a_result(1, device="impostor").to_json())
     box.send(a_result(2).to_json())
-    assert box.heard(1) == [a_result(2).result_id]
+    assert box.receipted_ids(1) == [a_result(2).result_id]
     assert "another box" in store.rows(tables.rejected_messages)[0].error
 
 
 @pytest.mark.parametrize("change", [{"seq": 2**70}, {"boot_id": "\ud800"}], ids=["number", "surrogate"])
-def test_one_that_the_store_cannot_hold_does_not_hold_up_the_others(running, box, store, a_result, change):
+def test_a_result_that_the_store_cannot_hold_does_not_hold_up_the_others(running, box, store, a_result, change):
     value = a_result(1).to_dict() | change
     for payload in (json.dumps(value), a_result(2).to_json(), a_result(3).to_json()):
         box.client.publish("pneumoflag/v1/site/box/result", payload, qos=1)
-    assert set(box.heard(2)) == {a_result(2).result_id, a_result(3).result_id}
+    assert set(box.receipted_ids(2)) == {a_result(2).result_id, a_result(3).result_id}
     assert len(store.rows(tables.rejected_messages)) == 1
 
 
@@ -171,26 +171,26 @@ def test_a_locked_store_keeps_the_messages_unacknowledged_and_stores_them_later(
     holder.execute("BEGIN IMMEDIATE")
     box.send(a_result(1).to_json())
     with pytest.raises(queue.Empty):
-        box.heard(1, timeout_s=1.5)
+        box.receipted_ids(1, timeout_s=1.5)
     assert running.subscriber.counters.store_retries > 0
     holder.execute("ROLLBACK")
     holder.close()
-    assert box.heard(1) == [a_result(1).result_id]
+    assert box.receipted_ids(1) == [a_result(1).result_id]
 
 
-def test_it_waits_for_a_broker_that_is_away_and_goes_on_after_a_kill(running, box, broker, a_result):
+def test_it_waits_for_an_unreachable_broker_and_goes_on_after_a_kill(running, box, broker, a_result):
     broker.kill()
     time.sleep(0.2)
     broker.start()
     until = time.monotonic() + 15
-    heard: list[str] = []
-    while not heard and time.monotonic() < until:  # the box's outbox: again until the receipt
+    received: list[str] = []
+    while not received and time.monotonic() < until:  # the box's outbox: again until the receipt
         box.client.publish("pneumoflag/v1/site/box/result", a_result(1).to_json(), qos=1)
         try:
-            heard = box.heard(1, timeout_s=0.5)
+            received = box.receipted_ids(1, timeout_s=0.5)
         except queue.Empty:
             continue
-    assert set(heard) == {a_result(1).result_id}
+    assert set(received) == {a_result(1).result_id}
 
 
 def test_status_and_health_reach_the_table_of_boxes_retained_ones_too(box, config, store):
@@ -203,16 +203,16 @@ def test_status_and_health_reach_the_table_of_boxes_retained_ones_too(box, confi
         time.sleep(0.05)
         rows = store.rows(tables.boxes)
     started.close()
-    assert (rows[0].status, json.loads(rows[0].health)) == ("online", {"outbox_depth": 2})
+    assert (rows[0].status, rows[0].health) == ("online", {"outbox_depth": 2})
 
 
 def receipt_first(subscriber: Subscriber) -> None:
     """The broken variant: it answers what it has not stored."""
 
     def step(stop: threading.Event, idle_s: float = 0.2) -> bool:
-        messages = subscriber._gather(idle_s)
+        messages = subscriber._next_messages(idle_s)
         if messages:
-            subscriber._answer([read(message) for message in messages])
+            subscriber._answer([parse_message(message) for message in messages])
         return bool(messages)
 
     subscriber.step = step  # type: ignore[method-assign]
@@ -222,7 +222,7 @@ def receipt_first(subscriber: Subscriber) -> None:
 def test_a_collector_killed_between_receiving_and_committing_loses_nothing_unless_it_answers_first(  # noqa: PLR0917  # fixtures
     config, store, box, broker, a_result, broken, tmp_path
 ):
-    """The store is held shut, so nothing can be committed; then this collector is gone without a goodbye."""
+    """The store is held shut, so nothing can be committed; then this collector is gone without a disconnect."""
     holder = sqlite3.connect(tmp_path / "collector.sqlite", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     first = Subscriber(config, store)
@@ -259,18 +259,18 @@ def test_a_collector_killed_between_receiving_and_committing_loses_nothing_unles
 
 def test_a_rejection_that_cannot_be_stored_is_kept_and_not_tried_without_end(config, store, a_message, monkeypatch):
     def never(_self: Store, _batch: object) -> int:
-        raise Unstorable("no value fits")
+        raise InvalidValue("no value fits")
 
     monkeypatch.setattr(Store, "commit", never)
     subscriber, stop = Subscriber(config, store), threading.Event()
     stop.set()
-    subscriber._arrived.put(a_message(b"x"))
+    subscriber._incoming.put(a_message(b"x"))
     assert subscriber.step(stop)
-    assert subscriber._kept
+    assert subscriber._uncommitted
     assert subscriber.counters.store_retries == 1
 
 
-def test_a_password_is_sent_and_a_wrong_one_is_said(tmp_path, key_file, store, caplog):
+def test_a_password_is_sent_and_a_wrong_one_is_logged(tmp_path, key_file, store, caplog):
     users = tmp_path / "users"
     users.write_text("")
     users.chmod(0o700)
@@ -279,8 +279,8 @@ def test_a_password_is_sent_and_a_wrong_one_is_said(tmp_path, key_file, store, c
     guarded.start()
     secret = tmp_path / "secret"
     settings = BrokerConfig(port=guarded.port, username="collector", password_file=secret)
-    for word, lets_in in (("wrong", False), ("right\n", True)):
-        secret.write_text(word)
+    for password, lets_in in (("wrong", False), ("right\n", True)):
+        secret.write_text(password)
         subscriber = Subscriber(CollectorConfig(site_key_file=key_file, broker=settings), store)
         subscriber.start()
         until = time.monotonic() + 10
@@ -292,7 +292,7 @@ def test_a_password_is_sent_and_a_wrong_one_is_said(tmp_path, key_file, store, c
     guarded.kill()
 
 
-def test_a_certificate_that_is_not_there_is_a_wrong_setting(tmp_path, key_file, store):
+def test_a_missing_certificate_is_a_configuration_error(tmp_path, key_file, store):
     for settings in ({"tls": True, "ca_file": tmp_path / "no"}, {"username": "u", "password_file": tmp_path / "no"}):
         with pytest.raises(ConfigError, match="broker"):
             Subscriber(CollectorConfig(site_key_file=key_file, broker=BrokerConfig(**settings)), store)

@@ -1,4 +1,4 @@
-"""From the store's rows to a study: reads, boxes and vendors matched, and nothing dropped in silence."""
+"""From the store's rows to a study: reads, boxes and vendors are matched, and what is left out is counted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from collector.config import CollectorConfig, CompareConfig
 from collector.imports.rows import read_rows, vendor_rows
-from collector.ingest.messages import batch, read
+from collector.ingest.messages import parse_message, to_batch
 from collector.store import tables
 from collector.study.counting_rules import age_band
 from collector.study.from_store import stored_study
@@ -20,8 +20,8 @@ from device.contract import Flag
 def put(store, tmp_path: Path, key_file: Path, a_message):
     settings = CollectorConfig(site_key_file=key_file)
 
-    def go(*, results=(), reads: str = "", lunit: str = "", csv: str = "", system: str = "csv") -> None:
-        store.commit(batch(read(a_message(result)) for result in results))
+    def fill(*, results=(), reads: str = "", lunit: str = "", csv: str = "", system: str = "csv") -> None:
+        store.commit(to_batch(parse_message(a_message(result)) for result in results))
         path = tmp_path / "import.csv"
         for text, table, rows in (
             (reads, tables.reads, lambda: read_rows(path, settings)),
@@ -32,7 +32,7 @@ def put(store, tmp_path: Path, key_file: Path, a_message):
                 path.write_text(text)
                 store.put_imports(table, rows())
 
-    return go
+    return fill
 
 
 def figures(store, **options):
@@ -47,7 +47,7 @@ def matrix(found, name: str) -> tuple[int, int, int, int]:
 READS = "reader,label,sop_instance_uid\n" + "".join(f"R1,{int(n > 2)},1.2.{n}\n" for n in range(1, 5))
 
 
-def test_an_empty_store_has_figures_of_nothing(store):
+def test_an_empty_store_gives_an_empty_comparison(store):
     found = figures(store)
     assert found["systems"] == {}
     assert found["pairs"] == []
@@ -70,7 +70,7 @@ def test_box_and_vendor_are_compared_on_the_reads(store, put, a_result):
 
 
 @pytest.mark.parametrize(("review", "expected"), [("probability", (0, 1)), ("pneumonia", (0, 2)), ("normal", (2, 0))])
-def test_review_flags_count_as_the_site_says(store, put, a_result, review, expected):
+def test_review_flags_count_as_configured(store, put, a_result, review, expected):
     put(
         results=[a_result(3, flag=Flag.REVIEW, probability=0.55), a_result(4, flag=Flag.REVIEW, probability=0.45)],
         reads=READS,
@@ -82,7 +82,7 @@ def test_review_flags_count_as_the_site_says(store, put, a_result, review, expec
     assert found["counting"]["model of the boxes"] == f"net v1 ({'d' * 12})"
 
 
-def test_unclassified_films_are_left_out_and_listed_or_counted_as_wrong(store, put, a_result):
+def test_unclassified_exposures_are_left_out_and_listed_or_counted_as_wrong(store, put, a_result):
     put(results=[a_result(n, flag=Flag.UNCLASSIFIED) for n in (1, 3)] + [a_result(2), a_result(4)], reads=READS)
     left_out = figures(store)
     assert matrix(left_out, "pneumoflag") == (1, 0, 1, 0)
@@ -92,7 +92,7 @@ def test_unclassified_films_are_left_out_and_listed_or_counted_as_wrong(store, p
     assert wrong["systems"]["pneumoflag"]["roc_auc"] is None
 
 
-def test_two_models_on_the_same_films_are_two_systems(store, put, a_result):
+def test_two_models_on_the_same_exposures_are_two_systems(store, put, a_result):
     put(results=[a_result(n, digest=d * 64, version=v) for n in (1, 3) for d, v in (("a", 1), ("b", 2))], reads=READS)
     assert list(figures(store)["systems"]) == ["pneumoflag v1", "pneumoflag v2"]
 
@@ -110,7 +110,7 @@ def test_two_versions_of_a_vendor_are_two_systems(store, put, a_result):
     assert found["counting"]["lunit calls"] == f"version 3.1, {rule}; version 3.9, {rule}"
 
 
-def test_everything_left_out_is_counted_by_why(store, put, a_result):
+def test_everything_left_out_is_counted_by_reason(store, put, a_result):
     put(
         results=[
             a_result(1),
@@ -137,7 +137,7 @@ def test_a_tie_is_no_reference_and_is_listed_for_every_system(store, put, a_resu
     assert found["systems"]["pneumoflag"]["n"] == 1
 
 
-def test_a_repeat_in_a_study_is_matched_to_the_last_film(store, put, a_result):
+def test_a_repeat_in_a_study_is_matched_to_the_last_exposure(store, put, a_result):
     put(
         results=[a_result(1, study="s", minutes=1), a_result(3, study="s", minutes=9)],
         reads=READS,
@@ -147,12 +147,12 @@ def test_a_repeat_in_a_study_is_matched_to_the_last_film(store, put, a_result):
     assert figures(store, repeats="ambiguous")["systems"]["csv"]["n"] == 0
 
 
-def test_films_of_one_patient_are_said(store, put, a_result):
+def test_several_exposures_of_one_patient_are_noted(store, put, a_result):
     put(results=[a_result(n, patient="p") for n in (1, 2, 3)], reads=READS)
-    assert any("3 films of 1 patients" in note for note in figures(store)["notes"])
+    assert any("Exposures: 3, patients: 1." in note for note in figures(store)["notes"])
 
 
-def test_subgroups_divide_the_cases_by_what_the_films_say(store, put, a_result):
+def test_subgroups_divide_the_cases_by_the_exposures_attributes(store, put, a_result):
     put(results=[a_result(n, view="PA" if n < 3 else "AP") for n in range(1, 5)], reads=READS)
     groups = {(g["attribute"], g["value"]): g["systems"]["pneumoflag"] for g in figures(store)["subgroups"]}
     assert {key: system["n"] for key, system in groups.items()} == {("view", "AP"): 2, ("view", "PA"): 2}

@@ -1,25 +1,27 @@
-"""The pages: what administrators see, and what nobody may."""
+"""The pages: what administrators see, and that no patient is identified."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from collector.config import CollectorConfig
-from collector.errors import StoreAway
+from collector.errors import StoreUnavailable
 from collector.imports.rows import read_rows
-from collector.ingest.messages import batch, read
+from collector.ingest.messages import parse_message, to_batch
 from collector.ingest.subscriber import Counters
 from collector.store import tables
+from collector.store.rows import BoxUpdate
 from collector.store.store import Batch, Store
 from collector.web.app import make_app
 from collector.web.page import health
 from device.contract import Flag
+from tests.collector.conftest import NOON
 
 
 class Browser:
@@ -52,7 +54,7 @@ def filled(store, config, a_result, a_message, tmp_path):
     messages = [a_message(result) for result in [*results, a_result(40, flag=Flag.UNCLASSIFIED)]]
     messages += [a_message("online", leaf="status"), a_message('{"alarms": {"disk": "low"}}', leaf="health")]
     messages += [a_message('{"no": 1}')]
-    store.commit(batch(read(message) for message in messages))
+    store.commit(to_batch(parse_message(message) for message in messages))
     path = tmp_path / "reads.csv"
     lines = [f"{reader},{int(n > 12)},1.2.{n}" for n in range(1, 31) for reader in ("R1", "R2")]
     path.write_text("\n".join(["reader,label,sop_instance_uid", *lines, "R1,1,1.2.40"]))
@@ -60,13 +62,13 @@ def filled(store, config, a_result, a_message, tmp_path):
     return store
 
 
-def test_an_empty_collector_says_what_to_do_next(page):
+def test_an_empty_collector_shows_what_to_do_next(page):
     assert "import-reads" in page.get("/").text
-    assert "No box has been heard yet" in page.get("/boxes").text
+    assert "No box has connected yet" in page.get("/boxes").text
     assert "No result has arrived yet" in page.get("/results").text
 
 
-def test_the_comparison_page_and_its_json_say_the_same(page, filled):
+def test_the_comparison_page_and_its_json_have_the_same_figures(page, filled):
     figures = page.get("/api/comparison.json").json()
     text = page.get("/").text
     for metric in ("sensitivity", "specificity", "roc_auc", "mcc"):
@@ -75,7 +77,7 @@ def test_the_comparison_page_and_its_json_say_the_same(page, filled):
     assert "unclassified by the box" in text
 
 
-def test_the_page_works_without_scripts_and_from_no_other_place(page, filled):
+def test_the_pages_need_no_script_and_nothing_from_elsewhere(page, filled):
     for path in ("/", "/boxes", "/results"):
         answer = page.get(path)
         assert answer.status_code == 200
@@ -85,19 +87,19 @@ def test_the_page_works_without_scripts_and_from_no_other_place(page, filled):
         assert not re.search(r'(src|href)="(https?:)?//', answer.text)
 
 
-def test_the_purpose_stands_once_on_every_page(page, filled):
+def test_every_page_states_the_intended_use_once(page, filled):
     for path in ("/", "/boxes", "/results"):
         assert page.get(path).text.count("not for diagnosis") == 1
 
 
-def test_no_whole_identifier_stands_on_the_page_of_results(page, filled, a_result):
+def test_the_page_of_results_shows_no_whole_identifier(page, filled, a_result):
     text = page.get("/results").text
     assert a_result(1).exposure_id[:8] in text
     assert a_result(1).exposure_id not in text
     assert "lateral view" in text
 
 
-def test_boxes_show_gaps_alarms_and_refused_messages(page, filled):
+def test_boxes_show_gaps_alarms_and_rejected_messages(page, filled):
     text = page.get("/boxes").text
     assert "31\u201339" in text
     assert "disk: low" in text
@@ -106,10 +108,10 @@ def test_boxes_show_gaps_alarms_and_refused_messages(page, filled):
 
 
 def test_hostile_names_are_shown_and_not_run(page, store, a_result, a_message):
-    came = read(a_message(a_result(1)))
-    device = {"device": "<script>alert(1)"}  # as a former version stored it
-    row = {**came.result, **device, "view": "<img src=x onerror=alert(1)>"}
-    store.commit(Batch(results=(row,), boxes=({**came.box, **device},)))
+    parsed = parse_message(a_message(a_result(1)))
+    device = "<script>alert(1)"  # as an earlier version stored it
+    row = replace(parsed.result, device=device, view="<img src=x onerror=alert(1)>")
+    store.commit(Batch(results=(row,), boxes=(replace(parsed.box, device=device),)))
     for path in ("/results", "/boxes"):
         text = page.get(path).text
         assert "<script>" not in text
@@ -117,7 +119,9 @@ def test_hostile_names_are_shown_and_not_run(page, store, a_result, a_message):
         assert "&lt;script&gt;" in text
 
 
-def test_the_drawings_are_made_anew_only_when_the_store_has_changed(page, filled, a_result, a_message, monkeypatch):
+def test_the_comparison_is_computed_again_only_when_the_store_has_changed(
+    page, filled, a_result, a_message, monkeypatch
+):
     calls = []
     real = Store.rows
     monkeypatch.setattr(Store, "rows", lambda *args: calls.append(1) or real(*args))
@@ -126,16 +130,16 @@ def test_the_drawings_are_made_anew_only_when_the_store_has_changed(page, filled
     page.get("/")
     page.get("/api/comparison.json")
     assert len(calls) == once
-    filled.commit(batch([read(a_message(a_result(99)))]))
+    filled.commit(to_batch([parse_message(a_message(a_result(99)))]))
     page.get("/")
     assert len(calls) == 2 * once
 
 
-def test_a_store_that_is_away_is_said_and_health_says_so(page, store, monkeypatch):
-    def away(_self: Store) -> tuple:
-        raise StoreAway("locked")
+def test_pages_and_healthz_answer_503_while_the_store_is_unavailable(page, store, monkeypatch):
+    def unavailable(_self: Store) -> tuple:
+        raise StoreUnavailable("locked")
 
-    monkeypatch.setattr(Store, "state", away)
+    monkeypatch.setattr(Store, "state", unavailable)
     assert page.get("/").status_code == 503
     assert page.get("/healthz").status_code == 503
 
@@ -145,17 +149,16 @@ def test_health_and_metrics(page):
     assert "pneumoflag_collector_broker_connected 1" in page.get("/metrics").text
 
 
-@pytest.mark.parametrize("said", [{}, {"alarms": "x", "model": 3, "temperature_c": "hot"}, {"free_disk_mib": None}])
-def test_a_health_message_of_another_version_does_not_break_the_page(said):
-    assert health(said).facts == ()
+@pytest.mark.parametrize("message", [{}, {"alarms": "x", "model": 3, "temperature_c": "hot"}, {"free_disk_mib": None}])
+def test_a_health_message_of_another_version_does_not_break_the_page(message):
+    assert health(message).facts == ()
 
 
-def test_stored_health_that_cannot_be_written_does_not_break_the_page(page, store):
-    said = {"temperature_c": 10**400, "spool_depth": 3, "alarms": {"disk": "\ud800"}, "model": {"name": "\udfff"}}
-    seen = {"site": "s", "device": "d", "last_seen_at": "2026-11-23T12:00:00.000Z"}
-    store.commit(Batch(boxes=({**seen, "health": json.dumps(said)},)))
+def test_stored_health_that_cannot_be_encoded_does_not_break_the_page(page, store):
+    message = {"temperature_c": 10**400, "spool_depth": 3, "alarms": {"disk": "\ud800"}, "model": {"name": "\udfff"}}
+    store.commit(Batch(boxes=(BoxUpdate(site="s", device="d", last_seen_at=NOON, health=message),)))
     answer = page.get("/boxes")
     assert answer.status_code == 200
     assert "disk: ?" in answer.text
-    assert "3 to judge" in answer.text
+    assert "3 to classify" in answer.text
     assert "\u00b0C" not in answer.text

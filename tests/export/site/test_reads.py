@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_films_that_a_box_keyed_are_found_by_a_file_that_the_collector_takes_too
     site.reads.write_text("Reader,Label,SOP_Instance_UID\nR1,normal,1.2.3.0\nR1,1,1.2.3.1\nR2,1,1.2.3.1\n")
     found = site_reads(site.results, site.reads, digest=digest, site_key=site.key)
     assert (code, sorted(found.labels)) == (0, [0, 1])
-    theirs = {read.identifiers.exposure_id: read.positive for read in reads.read(site.reads, KEY)}
+    theirs = {read.exposure_id: read.positive for read in reads.read_reads(site.reads, KEY, datetime.now(UTC))}
     exposures = [json.loads(line)["exposure_id"] for line in site.results.read_text().splitlines()]
     assert theirs == dict(zip(exposures, (False, True), strict=True))
 

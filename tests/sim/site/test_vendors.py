@@ -127,8 +127,8 @@ def test_the_collector_reads_the_outputs_and_derives_the_same_calls(tmp_path, ve
     files = write_outputs([sent_exposure(n, n % 2) for n in range(300)], tmp_path, seed=3)
     rows = vendor_rows(getattr(files, vendor), vendor, vendor, config)
     accuracy = LUNIT if vendor == "lunit" else VUNO
-    positives = [row["positive"] for number, row in enumerate(rows) if number % 2]
-    negatives = [row["positive"] for number, row in enumerate(rows) if not number % 2]
+    positives = [row.positive for number, row in enumerate(rows) if number % 2]
+    negatives = [row.positive for number, row in enumerate(rows) if not number % 2]
     assert np.mean(positives) == pytest.approx(accuracy.sensitivity, abs=0.06)
     assert 1 - np.mean(negatives) == pytest.approx(accuracy.specificity, abs=0.12)
     assert len(read_rows(files.reads, config)) == 900
