@@ -16,6 +16,7 @@ from collector.errors import StoreError
 from collector.ingest.subscriber import Counters
 from collector.store import queries
 from collector.store.store import Store
+from collector.web.metrics import CONTENT_TYPE, metrics_text
 from collector.web.page import render
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Pages:
 
     def metrics(self, _: Request) -> Response:
         """Counters in the text format of Prometheus."""
-        return PlainTextResponse(_metrics(self._counters))
+        return Response(metrics_text(self._counters), media_type=CONTENT_TYPE)
 
 
 def make_app(config: CollectorConfig, store: Store, counters: Counters) -> Starlette:
@@ -108,15 +109,3 @@ def _secured(handler: Callable[[Request], Response]) -> Callable[[Request], Resp
         return response
 
     return respond
-
-
-def _metrics(counters: Counters) -> str:
-    values = {
-        "pneumoflag_collector_broker_connected": int(counters.connected),
-        "pneumoflag_collector_results_stored_total": counters.stored,
-        "pneumoflag_collector_results_duplicate_total": counters.duplicates,
-        "pneumoflag_collector_messages_rejected_total": counters.rejected,
-        "pneumoflag_collector_commits_total": counters.commits,
-        "pneumoflag_collector_store_retries_total": counters.store_retries,
-    }
-    return "".join(f"{name} {value}\n" for name, value in values.items())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from collector.config import CollectorConfig
 from collector.errors import StoreUnavailable
@@ -144,9 +145,23 @@ def test_pages_and_healthz_answer_503_while_the_store_is_unavailable(page, store
     assert page.get("/healthz").status_code == 503
 
 
-def test_health_and_metrics(page):
+def test_healthz_says_whether_store_and_broker_are_there(page):
     assert page.get("/healthz").json() == {"store": "ok", "broker": "connected"}
-    assert "pneumoflag_collector_broker_connected 1" in page.get("/metrics").text
+
+
+def test_metrics_are_those_of_prometheus_under_their_names(config, store):
+    counters = Counters(connected=True, stored=5, duplicates=4, rejected=3, commits=2, store_retries=1)
+    answer = Browser(make_app(config, store, counters)).get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    samples = {s.name: s.value for family in text_string_to_metric_families(answer.text) for s in family.samples}
+    assert samples == {
+        "pneumoflag_collector_broker_connected": 1,
+        "pneumoflag_collector_results_stored_total": 5,
+        "pneumoflag_collector_results_duplicate_total": 4,
+        "pneumoflag_collector_messages_rejected_total": 3,
+        "pneumoflag_collector_commits_total": 2,
+        "pneumoflag_collector_store_retries_total": 1,
+    }
 
 
 @pytest.mark.parametrize("message", [{}, {"alarms": "x", "model": 3, "temperature_c": "hot"}, {"free_disk_mib": None}])
