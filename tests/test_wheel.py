@@ -48,4 +48,9 @@ def test_the_wheel_holds_every_file_of_its_packages(wheel: Path, sources: list[s
     with zipfile.ZipFile(wheel) as content:
         held = set(content.namelist())
     assert sorted(name for name in sources if name.startswith(roots) and name not in held) == []
-    assert {"train/weights/lite0-imagenet.npz", "train/templates/dataset_card.html", "train/recipes/edge.yaml"} <= held
+    assert {
+        "train/weights/lite0-imagenet.npz",
+        "train/data/templates/dataset_card.html",
+        "train/recipes/edge.yaml",
+    } <= held
+    assert {f"collector/store/migrations/{name}" for name in ("env.py", "versions/v0001_first.py")} <= held
