@@ -105,7 +105,7 @@ def test_boxes_show_gaps_alarms_and_rejected_messages(page, filled):
     assert "31\u201339" in text
     assert "disk: low" in text
     assert "online" in text
-    assert "result.no: no such field" in text
+    assert "result.schema: missing" in text
 
 
 def test_hostile_names_are_shown_and_not_run(page, store, a_result, a_message):
