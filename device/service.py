@@ -90,7 +90,7 @@ class Box:
             alarms=self._alarms,
             model=self._classifier.model,
         )
-        judge = FilmJudge(sandbox, self._classifier, identity, clock=clock.reading)
+        judge = FilmJudge(sandbox, self._classifier, identity, clock=clock.read_clock)
         self._pipeline = Pipeline(self._spool, self.outbox, judge, self._alarms, on_put=self.publisher.wake)
 
     def start(self) -> dict[str, str | int | None]:
@@ -171,7 +171,7 @@ class Box:
     def _health(self) -> Health:
         return Health(
             counters=self._counters,
-            say=lambda body: self.publisher.say(self.topics.health, body),
+            publish=lambda body: self.publisher.publish_latest(self.topics.health, body),
             housekeeping=self._housekeeping,
             heartbeats=self._beats,
             alarms=self._alarms,

@@ -136,7 +136,7 @@ def _judge(classifier: Classifier, site_key: Path | None) -> Iterator[Judge]:
     with contextlib.closing(Sandbox(GateConfig(), classifier.ages, LimitsConfig())) as sandbox:
 
         def judge(path: Path) -> Judged:
-            return judge_film(path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.reading)
+            return judge_film(path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.read_clock)
 
         yield judge
 

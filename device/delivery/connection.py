@@ -1,7 +1,7 @@
-"""Broker: settings come in; one MQTT 5 connection goes out, and what it hears goes into a queue.
+"""One MQTT 5 connection to the broker; what happens on it is passed on as events.
 
-A connection is never mended: when it is lost, the next one is made anew, so the only memory of what was sent is the
-outbox. Callbacks of paho only enqueue, because a lock taken in one while another thread publishes would hang both.
+A lost connection is never repaired but replaced by a new one, so the only memory of what was sent is the outbox.
+Callbacks of paho only enqueue, because a lock taken in one while another thread publishes would hang both.
 """
 
 from __future__ import annotations
@@ -19,28 +19,25 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from device.config import BrokerConfig
 from device.contract import Topics
 from device.delivery.events import (
-    Acked,
+    Acknowledged,
     BrokerEvent,
     Connected,
-    Heard,
-    Lost,
+    Disconnected,
+    MessageReceived,
     Subscribed,
 )
 
 
 class BrokerAway(Exception):
-    """No connection now; everything is kept and sent later."""
+    """There is no connection now; everything is kept and sent later."""
 
 
-Tell = Callable[[BrokerEvent], None]
-
-
-class BrokerLink:
+class BrokerConnection:
     """One connection, with the box's last will."""
 
-    def __init__(self, broker: BrokerConfig, topics: Topics, tell: Tell) -> None:
+    def __init__(self, broker: BrokerConfig, topics: Topics, on_event: Callable[[BrokerEvent], None]) -> None:
         self._broker = broker
-        self._tell = tell
+        self._on_event = on_event
         name = f"pneumoflag-{topics.site}-{topics.device}"
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5)
         self._client.will_set(topics.status, "offline", qos=1, retain=True)
@@ -52,31 +49,33 @@ class BrokerLink:
         self._client.on_message = self._on_message
 
     def open(self) -> None:
-        """Begin to connect; Connected or Lost is told later. Raises BrokerAway when nobody is there."""
+        """Begin to connect; Connected or Disconnected follows. Raises BrokerAway when there is no broker."""
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 0
         try:
-            self._secure()
+            self._set_credentials()
             self._client.connect(
-                self._broker.host, self._broker.port, self._broker.keepalive_s, clean_start=True, properties=_session()
+                self._broker.host, self._broker.port, self._broker.keepalive_s, clean_start=True, properties=properties
             )
         except (OSError, ValueError) as error:
             raise BrokerAway(f"{self._broker.host}:{self._broker.port}: {error}") from error
         self._client.loop_start()
 
     def publish(self, topic: str, body: str, *, retain: bool = False) -> int:
-        """Hand one message over, QoS 1; returns the number under which Acked speaks of it."""
+        """Send one message with QoS 1 and return its packet identifier, which Acknowledged repeats."""
         return self._client.publish(topic, body, qos=1, retain=retain).mid
 
     def subscribe(self, topic: str) -> None:
-        """Ask for a topic, QoS 1; Subscribed is told later."""
+        """Subscribe to a topic with QoS 1; Subscribed follows."""
         self._client.subscribe(topic, options=SubscribeOptions(qos=1))
 
     def close(self) -> None:
-        """End it, whatever its state. The last will is not sent when the broker hears us."""
+        """End the connection, whatever its state; the broker does not publish the last will then."""
         self._client.on_disconnect = None
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _secure(self) -> None:
+    def _set_credentials(self) -> None:
         broker = self._broker
         if broker.username is not None:
             password = broker.password_file.read_text(encoding="utf-8") if broker.password_file else ""
@@ -89,25 +88,19 @@ class BrokerLink:
 
     def _on_connect(self, _c: mqtt.Client, _u: Any, _f: Any, code: ReasonCode, props: Properties | None) -> None:
         if code.is_failure:
-            self._tell(Lost(code=code.value, words=str(code), refused=True))
+            self._on_event(Disconnected(code=code.value, reason=str(code)))
             return
-        self._tell(Connected(max_packet_bytes=getattr(props, "MaximumPacketSize", None)))
+        self._on_event(Connected(max_packet_bytes=getattr(props, "MaximumPacketSize", None)))
 
     def _on_disconnect(self, _c: mqtt.Client, _u: Any, _f: Any, code: ReasonCode, _p: Properties | None) -> None:
-        self._tell(Lost(code=code.value, words=str(code), refused=False))
+        self._on_event(Disconnected(code=code.value, reason=str(code)))
 
     def _on_publish(self, _c: mqtt.Client, _u: Any, mid: int, code: ReasonCode, _p: Properties) -> None:
-        self._tell(Acked(mid=mid, code=code.value, words=str(code)))
+        self._on_event(Acknowledged(mid=mid, code=code.value, reason=str(code)))
 
     def _on_subscribe(self, _c: mqtt.Client, _u: Any, _m: int, codes: list[ReasonCode], _p: Properties | None) -> None:
         for code in codes:
-            self._tell(Subscribed(code=code.value, words=str(code)))
+            self._on_event(Subscribed(code=code.value, reason=str(code)))
 
     def _on_message(self, _c: mqtt.Client, _u: Any, message: mqtt.MQTTMessage) -> None:
-        self._tell(Heard(topic=message.topic, payload=bytes(message.payload)))
-
-
-def _session() -> Properties:
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = 0
-    return properties
+        self._on_event(MessageReceived(topic=message.topic, payload=bytes(message.payload)))

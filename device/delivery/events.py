@@ -1,68 +1,55 @@
-"""MQTT events: what a broker does and says comes in as these values; the publisher reads them one by one."""
+"""What happens on an MQTT connection, as values: the publisher takes them from a queue one by one."""
 
 from __future__ import annotations
 
-import queue
 from dataclasses import dataclass
-from typing import Any
 
-NO_SUBSCRIBER, NOT_AUTHORIZED, TAKEN_OVER = 0x10, 0x87, 0x8E
+# MQTT 5 reason codes.
+NO_SUBSCRIBER, NOT_AUTHORIZED, SESSION_TAKEN_OVER = 0x10, 0x87, 0x8E
 PACKET_TOO_LARGE, QUOTA_EXCEEDED, PAYLOAD_INVALID = 0x95, 0x97, 0x99
 FAILURE = 0x80
-BLAMES_THE_MESSAGE = {PACKET_TOO_LARGE, PAYLOAD_INVALID}
-"""Every other refusal concerns the box or the broker: the row is kept for ever."""
+MESSAGE_ERRORS = {PACKET_TOO_LARGE, PAYLOAD_INVALID}
+"""Every other refusal concerns the box or the broker: the row is kept until it can be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """The broker took us. `max_packet_bytes` is the largest packet it accepts, if it told one."""
+    """The broker accepted the connection. `max_packet_bytes` is the largest packet it takes, if it stated one."""
 
     max_packet_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
+class Disconnected:
     """The connection ended or was refused; `code` is the MQTT 5 reason code."""
 
     code: int
-    words: str
-    refused: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acked:
-    """The broker's word about one PUBLISH (below 0x80 accepted)."""
+class Acknowledged:
+    """The broker's answer to one PUBLISH; a code below 0x80 means accepted."""
 
     mid: int
     code: int
-    words: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribed:
-    """The broker's word about the subscription to receipts."""
+    """The broker's answer to the subscription to receipts."""
 
     code: int
-    words: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """A message for us."""
+class MessageReceived:
+    """A message on a subscribed topic."""
 
     topic: str
     payload: bytes
 
 
-BrokerEvent = Connected | Lost | Acked | Subscribed | Heard
-
-
-def take(events: queue.SimpleQueue[Any], wait_s: float) -> list[Any]:
-    """Everything in the queue, waiting at most `wait_s` for the first; None merely ends the wait."""
-    found = []
-    try:
-        found.append(events.get(timeout=wait_s))
-        while True:
-            found.append(events.get_nowait())
-    except queue.Empty:
-        return [event for event in found if event is not None]
+BrokerEvent = Connected | Disconnected | Acknowledged | Subscribed | MessageReceived

@@ -1,4 +1,4 @@
-"""History: rows of the outbox file come in; what the flag board shows goes out. It never leaves the box."""
+"""The flag history: what the flag board shows. It is kept in the outbox file and never leaves the box."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS history (
 ) STRICT
 """
 _LATER_COLUMNS = {"evidence": "BLOB"}
-"""Not in files of earlier versions."""
+"""Columns that files of earlier versions do not have."""
 _COLUMNS = (
     "body, patient_name, patient_id, accession, acquired_at, received_at, decided_at, thumbnail, evidence, "
     "fingerprint, resends, resent_at"
@@ -37,8 +37,8 @@ class BoardEntry:
     """One flag as the technologist sees it, with the identity that stays on the box. Times are UTC.
 
     `result` is the published object as JSON types. `thumbnail` is a JPEG; so is `evidence`, where the score came from,
-    or None. `resends` counts how often the same film came again, last at `resent_at`; a resend changes neither the flag
-    nor its place. `fingerprint` tells a film from another one that bears the same SOP Instance UID.
+    or None. `resends` counts how often the same image came again, last at `resent_at`; a resend changes neither the
+    flag nor its place. `fingerprint` distinguishes images that have the same SOP Instance UID.
     """
 
     result: dict[str, Any]
@@ -56,66 +56,66 @@ class BoardEntry:
 
 
 class History:
-    """The flags as another reader of the same file sees them: read only, safe beside the running box and in threads."""
+    """Read-only access to the flags, safe beside the running box and from several threads."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False, timeout=5)
 
     def recent(self, limit: int) -> list[BoardEntry]:
-        """The newest `limit` flags, newest first."""
+        """Return the newest `limit` flags, newest first."""
         with self._lock:
             return recent(self._db, limit)
 
     def thumbnail(self, result_id: str) -> bytes | None:
-        """The JPEG of one film."""
-        return self._picture("SELECT thumbnail FROM history WHERE result_id = ?", result_id)
+        """Return the JPEG of one image."""
+        return self._image("SELECT thumbnail FROM history WHERE result_id = ?", result_id)
 
     def evidence(self, result_id: str) -> bytes | None:
-        """The JPEG of where one film's score came from."""
-        return self._picture("SELECT evidence FROM history WHERE result_id = ?", result_id)
+        """Return the JPEG of the evidence map of one image."""
+        return self._image("SELECT evidence FROM history WHERE result_id = ?", result_id)
 
-    def _picture(self, query: str, result_id: str) -> bytes | None:
+    def _image(self, query: str, result_id: str) -> bytes | None:
         with self._lock:
             row = self._db.execute(query, (result_id,)).fetchone()
         return row[0] if row else None
 
     def version(self) -> int:
-        """A number that changes whenever the box has committed something."""
+        """Return a number that changes whenever the box has committed something."""
         with self._lock:
             version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         return version
 
     def depths(self) -> tuple[int, int]:
-        """Results that wait for a receipt, and results that could not be sent."""
+        """Return the numbers of results that wait for a receipt and of results that could not be sent."""
         counts = "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM dead_letter)"
         with self._lock:
             waiting, dead = self._db.execute(counts).fetchone()
         return int(waiting), int(dead)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._db.close()
 
 
-def make_history(db: sqlite3.Connection) -> None:
-    """The table of an outbox file, made, or brought to this version with every flag kept."""
+def create_history(db: sqlite3.Connection) -> None:
+    """Create the table of the flags, or bring that of an earlier version up to date with every flag kept."""
     db.execute(_TABLE)
-    known = {row[1] for row in db.execute("PRAGMA table_info(history)")}
-    for name, kind in _LATER_COLUMNS.items():
-        if name not in known:
-            db.execute(f"ALTER TABLE history ADD COLUMN {name} {kind}")
+    columns = {row[1] for row in db.execute("PRAGMA table_info(history)")}
+    for name, sql_type in _LATER_COLUMNS.items():
+        if name not in columns:
+            db.execute(f"ALTER TABLE history ADD COLUMN {name} {sql_type}")
     db.execute("CREATE INDEX IF NOT EXISTS history_received ON history (received_at)")
 
 
 def recent(db: sqlite3.Connection, limit: int) -> list[BoardEntry]:
-    """The newest `limit` flags of an open outbox file, newest first."""
+    """Return the newest `limit` flags of an open outbox file, newest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM history ORDER BY seq DESC LIMIT ?", (limit,))  # noqa: S608 - constant
     return [_entry(row) for row in rows.fetchall()]
 
 
 def insert(db: sqlite3.Connection, entry: BoardEntry) -> None:
-    """Add a flag; part of the outbox's transaction."""
+    """Add a flag, as part of the outbox's transaction."""
     db.execute(
         f"INSERT INTO history (result_id, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, NULL)",  # noqa: S608
         (
@@ -125,9 +125,9 @@ def insert(db: sqlite3.Connection, entry: BoardEntry) -> None:
             entry.patient_name,
             entry.patient_id,
             entry.accession,
-            _text(entry.acquired_at),
-            _text(entry.received_at),
-            _text(entry.decided_at),
+            entry.acquired_at and entry.acquired_at.isoformat(),
+            entry.received_at.isoformat(),
+            entry.decided_at.isoformat(),
             entry.thumbnail,
             entry.evidence,
             entry.fingerprint,
@@ -135,28 +135,20 @@ def insert(db: sqlite3.Connection, entry: BoardEntry) -> None:
     )
 
 
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
 def _entry(row: tuple[Any, ...]) -> BoardEntry:
-    body, name, patient_id, accession, acquired_at, received_at, decided_at, *pictures_and_more = row
-    thumbnail, evidence, fingerprint, resends, resent_at = pictures_and_more
+    body, name, patient_id, accession, acquired_at, received_at, decided_at, *others = row
+    thumbnail, evidence, fingerprint, resends, resent_at = others
     return BoardEntry(
         result=json.loads(body),
         patient_name=name,
         patient_id=patient_id,
         accession=accession,
-        acquired_at=_moment(acquired_at),
+        acquired_at=datetime.fromisoformat(acquired_at) if acquired_at else None,
         received_at=datetime.fromisoformat(received_at),
         decided_at=datetime.fromisoformat(decided_at),
         thumbnail=thumbnail,
         evidence=evidence,
         fingerprint=fingerprint,
         resends=resends,
-        resent_at=_moment(resent_at),
+        resent_at=datetime.fromisoformat(resent_at) if resent_at else None,
     )

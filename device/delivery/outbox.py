@@ -1,6 +1,6 @@
-"""Outbox: a judged film comes in; rows that wait for the collector's receipt go out. Only the receipt deletes them.
+"""The outbox: results wait here for the collector's receipt, which alone deletes them.
 
-SQLite with WAL and synchronous=FULL: what `put` returned survives a power cut. The flag history lives in the same file,
+SQLite with WAL and synchronous=FULL: what `put` returned survives a power cut. The flag history is in the same file,
 so that a flag and its message are one commit.
 """
 
@@ -19,15 +19,15 @@ from typing import TypeVar
 from device.contract import Result, result_id
 from device.delivery.flag_history import (
     BoardEntry,
+    create_history,
     insert,
-    make_history,
     recent,
 )
 from device.host.disk import FULL_ERRNOS, Ballast
 
 log = logging.getLogger(__name__)
 
-Done = TypeVar("Done")
+T = TypeVar("T")
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS outbox (
         seq INTEGER PRIMARY KEY, result_id TEXT NOT NULL UNIQUE, body TEXT NOT NULL, refusals INTEGER NOT NULL DEFAULT 0
@@ -42,16 +42,16 @@ _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_S
 
 
 class OutboxFull(Exception):
-    """No room for another result: the film stays in the spool and is judged again later."""
+    """There is no room for another result; the exposure stays in the spool and is classified again later."""
 
 
 class OutboxBroken(Exception):
-    """The file cannot be used; the words say what to do."""
+    """The file cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """A row on its way: the JSON text as published, and how often it was refused."""
+class PendingMessage:
+    """A result without a receipt: its JSON text as published, and how often it was refused."""
 
     seq: int
     result_id: str
@@ -67,21 +67,23 @@ class Outbox:
         self._ballast = Ballast(path.with_name("ballast"), ballast_bytes)
         self._lock = threading.RLock()
         try:
-            self._db = self._shrinking(lambda: _opened(path, synchronous))
+            self._db = self._without_ballast_if_full(lambda: _open_database(path, synchronous))
         except OutboxFull as error:
-            raise OutboxBroken(f"{error}; free some room there and start again, the file itself is good") from error
+            raise OutboxBroken(f"{error}; free some space and start again; the file itself is intact") from error
         except (sqlite3.DatabaseError, OSError) as error:
-            raise OutboxBroken(f"{path}: {error}; move the file away to start anew, and keep it for support") from error
-        self._ballast.lay()
+            raise OutboxBroken(
+                f"{path}: {error}; move the file away to start with a new one, and keep it for support"
+            ) from error
+        self._ballast.create()
 
     def put(self, draft: Result, entry: BoardEntry) -> Result | None:
-        """Keep a result and its flag in one commit and give it the next `seq`; None for one that was put before.
+        """Store a result and its flag in one commit under the next `seq`; return None if it was put before.
 
-        Raises OutboxFull; nothing is kept then and no number is used up.
+        Raises OutboxFull; nothing is stored then and no number is used up.
         """
         with self._transaction():
-            draft = self._told_apart(draft, entry.fingerprint)
-            if self._knows(draft.result_id):
+            draft = self._with_own_identifiers(draft, entry.fingerprint)
+            if self._contains(draft.result_id):
                 self._note_resend(draft.result_id, entry.received_at)
                 return None
             seq = self._next_seq()
@@ -89,72 +91,74 @@ class Outbox:
             self._db.execute(
                 "INSERT INTO outbox (seq, result_id, body) VALUES (?, ?, ?)", (seq, result.result_id, result.to_json())
             )
-            # Past `history_days` a film may come again as new, while its old flag is gone.
+            # After `history_days` an exposure may come again as new, when its old flag is gone.
             insert(self._db, replace(entry, result=result.to_dict()))
         return result
 
-    def waiting(self, *, after_seq: int = 0, limit: int = 200) -> list[Letter]:
-        """Rows without a receipt, lowest `seq` first, beginning behind `after_seq`."""
+    def waiting(self, *, after_seq: int = 0, limit: int = 200) -> list[PendingMessage]:
+        """Return results without a receipt, lowest `seq` first, beginning after `after_seq`."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT seq, result_id, body, refusals FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after_seq, limit),
             ).fetchall()
-        return [Letter(seq=seq, result_id=rid, body=body, refusals=refusals) for seq, rid, body, refusals in rows]
+        return [
+            PendingMessage(seq=seq, result_id=rid, body=body, refusals=refusals) for seq, rid, body, refusals in rows
+        ]
 
-    def letter(self, seq: int) -> Letter | None:
-        """One row, while it waits."""
-        return next((found for found in self.waiting(after_seq=seq - 1, limit=1) if found.seq == seq), None)
+    def pending(self, seq: int) -> PendingMessage | None:
+        """Return one result, or None when it does not wait any more."""
+        return next((message for message in self.waiting(after_seq=seq - 1, limit=1) if message.seq == seq), None)
 
-    def done(self, result_ids: Iterable[str]) -> int:
-        """Forget what the collector has committed, and only that. Returns how many rows went."""
+    def confirm(self, result_ids: Iterable[str]) -> int:
+        """Delete what the collector has committed, and only that; return the number of rows."""
         ids = [(result_id,) for result_id in result_ids]
-        return self._shrinking(lambda: self._delete(ids))
+        return self._without_ballast_if_full(lambda: self._delete(ids))
 
-    def refused(self, seq: int) -> int:
-        """Count a refusal that names this very message; returns how many it has."""
+    def count_refusal(self, seq: int) -> int:
+        """Count a refusal of this message and return how many it has."""
         with self._transaction():
             row = self._db.execute(
                 "UPDATE outbox SET refusals = refusals + 1 WHERE seq = ? RETURNING refusals", (seq,)
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def bury(self, seq: int, why: str) -> None:
-        """Move a message that can never be sent aside, so that those behind it flow."""
+    def move_to_dead_letters(self, seq: int, reason: str) -> None:
+        """Move a message that can never be sent out of the way of those behind it."""
         with self._transaction():
             self._db.execute(
                 "INSERT OR REPLACE INTO dead_letter SELECT seq, result_id, body, ? FROM outbox WHERE seq = ?",
-                (why, seq),
+                (reason, seq),
             )
             self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
 
     def history(self, limit: int) -> list[BoardEntry]:
-        """The newest flags, newest first."""
+        """Return the newest `limit` flags, newest first."""
         with self._lock:
             return recent(self._db, limit)
 
     def prune(self, *, now: datetime, keep_days: int) -> int:
-        """Let old flags leave the board; messages that wait for a receipt stay. Raises OutboxFull."""
+        """Remove old flags from the board; messages that wait for a receipt stay. Raises OutboxFull."""
         oldest = (now - timedelta(days=keep_days)).isoformat()
-        gone = self._shrinking(lambda: self._forget_flags(oldest))
-        self._ballast.lay()
-        return gone
+        removed = self._without_ballast_if_full(lambda: self._delete_flags(oldest))
+        self._ballast.create()
+        return removed
 
     def depth(self) -> int:
-        """Results that wait for a receipt."""
+        """Return the number of results that wait for a receipt."""
         return self._count("outbox")
 
     def dead_letters(self) -> int:
-        """Results that could not be sent."""
+        """Return the number of results that could not be sent."""
         return self._count("dead_letter")
 
     def last_seq(self) -> int:
-        """The number given last."""
+        """Return the last `seq` that was given."""
         with self._lock:
             return int(self._db.execute("SELECT value FROM counter WHERE name = 'seq'").fetchone()[0])
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 
@@ -162,23 +166,23 @@ class Outbox:
         with self._lock:
             return int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - own names
 
-    def _knows(self, result_id: str) -> bool:
-        known = "SELECT 1 FROM {} WHERE result_id = ?"
+    def _contains(self, result_id: str) -> bool:
+        query = "SELECT 1 FROM {} WHERE result_id = ?"
         tables = ("history", "outbox", "dead_letter")
-        return any(self._db.execute(known.format(table), (result_id,)).fetchone() for table in tables)
+        return any(self._db.execute(query.format(table), (result_id,)).fetchone() for table in tables)
 
-    def _told_apart(self, draft: Result, fingerprint: str) -> Result:
-        """Another film under a UID that was seen before gets identifiers of its own.
+    def _with_own_identifiers(self, draft: Result, fingerprint: str) -> Result:
+        """Return the draft, with new identifiers if its UID was seen before with another image.
 
-        A modality that reuses UIDs, or sends a half film first, must not have the second film taken for a resend: the
+        A modality may reuse UIDs, or send an incomplete image first. Were the second image taken for a resend, the
         board would show the first patient's flag as current.
         """
-        found = self._db.execute("SELECT fingerprint FROM history WHERE result_id = ?", (draft.result_id,)).fetchone()
-        if found is None or found[0] == fingerprint:
+        row = self._db.execute("SELECT fingerprint FROM history WHERE result_id = ?", (draft.result_id,)).fetchone()
+        if row is None or row[0] == fingerprint:
             return draft
         log.warning("uid_reused", extra={"result": draft.result_id})
-        apart = result_id(draft.exposure_id, fingerprint)
-        return replace(draft, exposure_id=apart, result_id=result_id(apart, draft.model.digest))
+        exposure_id = result_id(draft.exposure_id, fingerprint)
+        return replace(draft, exposure_id=exposure_id, result_id=result_id(exposure_id, draft.model.digest))
 
     def _note_resend(self, result_id: str, received_at: datetime) -> None:
         self._db.execute(
@@ -190,25 +194,25 @@ class Outbox:
         row = self._db.execute("UPDATE counter SET value = value + 1 WHERE name = 'seq' RETURNING value").fetchone()
         return int(row[0])
 
-    def _shrinking(self, change: Callable[[], Done]) -> Done:
-        """`change`, and on a full disk once more without the ballast: even DELETE needs room for its pages."""
+    def _without_ballast_if_full(self, change: Callable[[], T]) -> T:
+        """Run `change`, on a full disk once more without the ballast: even DELETE needs space for its pages."""
         try:
             return change()
         except OutboxFull:
-            self._ballast.free()
+            self._ballast.delete()
             return change()
 
     def _delete(self, ids: list[tuple[str]]) -> int:
         with self._transaction():
             return self._db.executemany("DELETE FROM outbox WHERE result_id = ?", ids).rowcount
 
-    def _forget_flags(self, oldest: str) -> int:
+    def _delete_flags(self, oldest: str) -> int:
         with self._transaction():
             return self._db.execute("DELETE FROM history WHERE received_at < ?", (oldest,)).rowcount
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock, _full_is_told(self._path):
+        with self._lock, _full_disk_as_outbox_full(self._path):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
@@ -219,10 +223,10 @@ class Outbox:
                 raise
 
 
-def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
-    """Raises OutboxFull, sqlite3.DatabaseError, OSError; nothing is left open then."""
+def _open_database(path: Path, synchronous: str) -> sqlite3.Connection:
+    """Open or create the file. Raises OutboxFull, sqlite3.DatabaseError, OSError; nothing is left open then."""
     with ExitStack() as stack:
-        stack.enter_context(_full_is_told(path))
+        stack.enter_context(_full_disk_as_outbox_full(path))
         path.touch(mode=0o600, exist_ok=True)
         db = sqlite3.connect(path, check_same_thread=False, timeout=10, isolation_level=None)
         stack.callback(db.close)
@@ -231,14 +235,14 @@ def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
         db.execute("PRAGMA journal_size_limit=16777216")
         for statement in _TABLES:
             db.execute(statement)
-        make_history(db)
+        create_history(db)
         stack.pop_all()
     return db
 
 
 @contextmanager
-def _full_is_told(path: Path) -> Iterator[None]:
-    """A full disk, however SQLite or the system words it, becomes OutboxFull."""
+def _full_disk_as_outbox_full(path: Path) -> Iterator[None]:
+    """Raise OutboxFull for every form in which SQLite or the system reports a full disk."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -1,4 +1,4 @@
-"""Alarms: a room's trouble comes in, by name; what stands at this moment goes out."""
+"""Alarms: problems that last, by name, until the part of the box that raised them clears them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ log = logging.getLogger(__name__)
 
 
 class Alarms:
-    """What an administrator should know, one text per name. Logged when it begins and when it ends."""
+    """What an administrator should know, one text per name. Logged when an alarm begins and when it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._standing: dict[str, str] = {}
+        self._active: dict[str, str] = {}
 
     def set(self, name: str, text: str) -> None:
         """Raise an alarm, or change its text."""
         with self._lock:
-            before = self._standing.get(name)
-            self._standing[name] = text
-        if before != text:
+            previous = self._active.get(name)
+            self._active[name] = text
+        if previous != text:
             log.warning("alarm", extra={"alarm": name, "text": text})
 
     def clear(self, name: str) -> None:
-        """The trouble is over."""
+        """End an alarm; nothing happens if there is none of this name."""
         with self._lock:
-            stood = self._standing.pop(name, None)
-        if stood is not None:
+            text = self._active.pop(name, None)
+        if text is not None:
             log.info("alarm_over", extra={"alarm": name})
 
-    def standing(self) -> dict[str, str]:
-        """Name and text of each."""
+    def active(self) -> dict[str, str]:
+        """Return the name and text of each active alarm."""
         with self._lock:
-            return dict(self._standing)
+            return dict(self._active)

@@ -1,4 +1,4 @@
-"""Clock: nothing comes in; the wall time in UTC, and whether NTP vouches for it, goes out."""
+"""The box's clock: the time in UTC, and whether it is synchronized by NTP."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from pathlib import Path
 
 from device.contract import Clock
 
-TIMESYNC_MARK = Path("/run/systemd/timesync/synchronized")
+TIMESYNC_FILE = Path("/run/systemd/timesync/synchronized")
 _TIMEX_BYTES = 512
 """More than `struct timex` has on any Linux; its first field, `modes`, stays 0: read only."""
-_UNSYNCHRONISED = 5
+_UNSYNCHRONIZED = 5
 """TIME_ERROR, see adjtimex(2)."""
 
 
 def utc_now() -> datetime:
-    """The box's wall clock."""
+    """Return the time of the box's wall clock."""
     return datetime.now(UTC)
 
 
-def reading() -> Clock:
-    """The time as it stands in a result."""
-    return Clock(at=utc_now(), trusted=trusted())
+def read_clock() -> Clock:
+    """Return the time in the form that results have."""
+    return Clock(at=utc_now(), trusted=is_trusted())
 
 
-def trusted() -> bool:
-    """Whether the kernel's clock is disciplined by NTP, or systemd-timesyncd has set it since the start."""
-    return _kernel_says() or TIMESYNC_MARK.exists()
+def is_trusted() -> bool:
+    """Return whether NTP disciplines the kernel's clock, or systemd-timesyncd has set it since the start."""
+    return _kernel_is_synchronized() or TIMESYNC_FILE.exists()
 
 
-def _kernel_says() -> bool:
+def _kernel_is_synchronized() -> bool:
     try:
         adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
     except (OSError, AttributeError):
         return False
     state: int = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
-    return 0 <= state != _UNSYNCHRONISED
+    return 0 <= state != _UNSYNCHRONIZED
 
 
 def boot_id() -> str:
-    """Which start of the machine this is, 32 hex digits; a random one where the kernel tells none."""
+    """Return the identifier of this start of the machine, 32 hex digits; a random one where the kernel has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
     except OSError:

@@ -1,4 +1,4 @@
-"""Disk: an error comes in; whether the disk is full goes out. And the ballast, which a full disk is given back."""
+"""Disk space: which errors mean a full disk, and a ballast file that can be deleted then."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Ballast:
     def __init__(self, path: Path, size_bytes: int) -> None:
         self._path, self._size_bytes = path, size_bytes
 
-    def lay(self) -> None:
-        """Put it there while there is room; without room it stays away."""
+    def create(self) -> None:
+        """Create the file if there is ample space for it."""
         if not self._size_bytes or self._path.exists():
             return
         disk = os.statvfs(self._path.parent)
@@ -26,8 +26,8 @@ class Ballast:
             with self._path.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, self._size_bytes)
         except OSError:
-            self.free()
+            self.delete()
 
-    def free(self) -> None:
-        """Give its room back."""
+    def delete(self) -> None:
+        """Free the space."""
         self._path.unlink(missing_ok=True)

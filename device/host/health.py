@@ -1,4 +1,4 @@
-"""Health: counters of the rooms come in; one health message a minute, systemd's watchdog and the alarms go out."""
+"""Health: one message a minute about the whole box, and systemd's watchdog while every loop runs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from threading import Event
 from device.contract import Model, iso_utc
 from device.host import systemd
 from device.host.alarms import Alarms
-from device.host.clock import trusted, utc_now
+from device.host.clock import is_trusted, utc_now
 
 log = logging.getLogger(__name__)
 
 THERMAL = Path("/sys/class/thermal")
 IDLE_S = 20.0
 STALLED_S = 120.0
-"""A room whose loop has not turned for so long is stuck: the watchdog is not fed and systemd starts the box anew."""
+"""A loop without a turn for so long is stuck: the watchdog is no longer notified and systemd restarts the box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """What the rooms say of themselves at one moment. Ages in seconds."""
+    """The counters of the box's parts at one time. Ages in seconds."""
 
     spool_depth: int
     outbox_depth: int
@@ -38,7 +38,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
-    """The health message. Sizes in MiB, temperature in degrees Celsius (null where the board tells none)."""
+    """The health message. Sizes in MiB, temperature in degrees Celsius (null where the board has no sensor)."""
 
     at: str
     clock_trusted: bool
@@ -55,40 +55,40 @@ class HealthReport:
     alarms: dict[str, str]
 
     def to_json(self) -> str:
-        """One line."""
+        """Return one line of JSON."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
 class Heartbeats:
-    """When each room's loop turned last."""
+    """When each loop last turned."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
         self._last_s: dict[str, float] = {}
 
-    def of(self, room: str) -> Callable[[], None]:
-        """The function that a room calls at each turn."""
+    def of(self, loop: str) -> Callable[[], None]:
+        """Return the function that this loop calls at each turn."""
 
         def beat() -> None:
-            self._last_s[room] = self._clock_s()
+            self._last_s[loop] = self._clock_s()
 
         beat()
         return beat
 
     def stalled(self) -> list[str]:
-        """Rooms whose loop stands."""
+        """Return the loops that are stuck."""
         oldest_s = self._clock_s() - STALLED_S
-        return [room for room, last_s in self._last_s.items() if last_s < oldest_s]
+        return [loop for loop, last_s in self._last_s.items() if last_s < oldest_s]
 
 
 class Health:
-    """Reports every `period_s`; feeds systemd's watchdog in between while all rooms turn."""
+    """Reports every `period_s`; notifies systemd's watchdog in between while every loop runs."""
 
     def __init__(
         self,
         *,
         counters: Callable[[], Counters],
-        say: Callable[[str], None],
+        publish: Callable[[str], None],
         housekeeping: Callable[[], None],
         heartbeats: Heartbeats,
         alarms: Alarms,
@@ -96,17 +96,17 @@ class Health:
         folder: Path,
         period_s: float,
     ) -> None:
-        self._counters, self._say, self._housekeeping = counters, say, housekeeping
+        self._counters, self._publish, self._housekeeping = counters, publish, housekeeping
         self._heartbeats, self._alarms, self._model = heartbeats, alarms, model
         self._folder, self._period_s = folder, period_s
         self._started_s = time.monotonic()
         self._next_s = self._started_s
 
     def step(self) -> None:
-        """Feed the watchdog; report when it is time."""
+        """Notify the watchdog; report when it is time."""
         stalled = self._heartbeats.stalled()
         if stalled:
-            self._alarms.set("stalled", f"no turn for {STALLED_S:.0f} s: {', '.join(stalled)}")
+            self._alarms.set("stalled", f"no sign of life for {STALLED_S:.0f} s: {', '.join(stalled)}")
         else:
             self._alarms.clear("stalled")
             systemd.notify("WATCHDOG=1")
@@ -114,11 +114,13 @@ class Health:
             self._next_s = time.monotonic() + self._period_s
             self._housekeeping()
             report = self.report()
-            self._say(report.to_json())
-            systemd.notify(f"STATUS={_status(report)}")
+            self._publish(report.to_json())
+            alarms = ", ".join(report.alarms) or "none"
+            waiting = f"{report.spool_depth} to classify, {report.outbox_depth} to deliver"
+            systemd.notify(f"STATUS={waiting}; alarms: {alarms}")
 
     def run(self, stop: Event, beat: Callable[[], None]) -> None:
-        """Until `stop` is set."""
+        """Run until `stop` is set."""
         systemd.notify("READY=1")
         while not stop.is_set():
             beat()
@@ -127,31 +129,26 @@ class Health:
         systemd.notify("STOPPING=1")
 
     def report(self) -> HealthReport:
-        """How the box is now."""
+        """Return the state of the box now."""
         disk = os.statvfs(self._folder)
         return HealthReport(
             **asdict(self._counters()),
             at=iso_utc(utc_now()),
-            clock_trusted=trusted(),
+            clock_trusted=is_trusted(),
             uptime_s=round(time.monotonic() - self._started_s, 1),
             free_disk_mib=disk.f_bavail * disk.f_frsize >> 20,
             temperature_c=temperature_c(),
             model=self._model,
-            alarms=self._alarms.standing(),
+            alarms=self._alarms.active(),
         )
 
 
 def temperature_c(thermal: Path = THERMAL) -> float | None:
-    """The hottest of the board's thermal zones."""
-    found = []
+    """Return the temperature of the board's hottest thermal zone, or None without one."""
+    temperatures = []
     for zone in thermal.glob("thermal_zone*/temp"):
         try:
-            found.append(int(zone.read_text(encoding="ascii")) / 1000)
+            temperatures.append(int(zone.read_text(encoding="ascii")) / 1000)
         except (OSError, ValueError):
             continue
-    return max(found, default=None)
-
-
-def _status(report: HealthReport) -> str:
-    waits = f"{report.spool_depth} to judge, {report.outbox_depth} to deliver"
-    return f"{waits}; alarms: {', '.join(report.alarms) or 'none'}"
+    return max(temperatures, default=None)

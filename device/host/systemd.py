@@ -1,4 +1,4 @@
-"""systemd: a word about our state comes in; it goes out to the service manager, if one asked to hear (sd_notify(3))."""
+"""Notify the service manager, if there is one, of the state of the box (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import socket
 
 
-def notify(word: str) -> None:
-    """Say READY=1, WATCHDOG=1, STATUS=… or STOPPING=1. Without a service manager nothing happens."""
+def notify(state: str) -> None:
+    """Send READY=1, WATCHDOG=1, STATUS=… or STOPPING=1. Without a service manager nothing happens."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -16,12 +16,12 @@ def notify(word: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
         try:
             manager.connect(address)
-            manager.send(word.encode())
+            manager.send(state.encode())
         except OSError:
-            return  # it will miss us by its own watchdog
+            return  # its watchdog will notice
 
 
 def watchdog_s() -> float | None:
-    """How long systemd waits for a sign of life, in seconds; None where it does not ask for one."""
+    """Return the watchdog period of systemd in seconds, or None where it has none."""
     text = os.environ.get("WATCHDOG_USEC", "")
     return int(text) / 1e6 if text.isdigit() and int(text) else None

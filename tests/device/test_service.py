@@ -161,7 +161,7 @@ def test_systemd_hears_ready_watchdog_status_and_stopping(
             heard.append(systemd.recv(1000).decode())
     assert heard[0] == "READY=1"
     assert heard.count("WATCHDOG=1") >= 2
-    assert any(line.startswith("STATUS=0 to judge") for line in heard)
+    assert any(line.startswith("STATUS=0 to classify") for line in heard)
     assert box.process.wait(20) == 0
 
 

@@ -44,4 +44,4 @@ def test_a_ports_file_that_cannot_be_written_is_an_alarm_and_no_end(box: Box, mo
     monkeypatch.setattr(box_module, "_write_whole", refuse)
     ports = box.start()
     assert ports["dicom"] == box.config.dicom.port
-    assert "No space left" in box._alarms.standing()["ports_file"]
+    assert "No space left" in box._alarms.active()["ports_file"]

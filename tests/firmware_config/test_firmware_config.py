@@ -107,7 +107,7 @@ def test_the_access_list_lets_a_box_deliver_and_the_collector_answer(broker: Mos
     login = BrokerConfig(port=broker.port, username="site/box", password_file=tmp_path / "password")
     publisher = Publisher(outbox, topics=topics, broker=login, limits=QUICK, alarms=alarms)
     until(lambda: (publisher.step(0.05), [body for topic, body in collector.heard if topic == topics.result])[1])
-    assert alarms.standing() == {}
+    assert alarms.active() == {}
     collector._client.publish(topics.receipt, f'{{"schema":1,"result_ids":["{result.result_id}"]}}', qos=1)
     until(lambda: (publisher.step(0.05), outbox.depth() == 0)[1])
     publisher.close()

@@ -1,4 +1,4 @@
-"""The negative control of the kill campaign: a box that takes the broker's PUBACK for delivery."""
+"""The negative control of the kill campaign: a box that takes the broker's PUBACK as delivery."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from device.app import run_box
 from device.config import load_config
-from device.delivery.events import FAILURE, Acked
+from device.delivery.events import FAILURE, Acknowledged
 from device.delivery.publisher import Publisher
 from device.host import logs
 from device.service import Box
@@ -16,13 +16,13 @@ from device.service import Box
 class PubackPublisher(Publisher):
     """Forgets a row as soon as the broker has acknowledged it, as many programs do."""
 
-    def _on_acked(self, event: Acked) -> None:
-        seq = self._flights.acked(event.mid)
-        letter = None if seq is None else self._outbox.letter(seq)
-        if letter is None or event.code >= FAILURE:
+    def _on_acknowledged(self, event: Acknowledged) -> None:
+        seq = self._in_flight.acknowledge(event.mid)
+        message = None if seq is None else self._outbox.pending(seq)
+        if message is None or event.code >= FAILURE:
             return
-        self._outbox.done([letter.result_id])
-        self._flights.drop(letter.seq)
+        self._outbox.confirm([message.result_id])
+        self._in_flight.drop(message.seq)
 
 
 def main() -> None:

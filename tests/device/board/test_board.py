@@ -252,7 +252,7 @@ def test_delivery_is_told_and_does_not_matter(site: Site) -> None:
     listener = site.listen()
     results = [add(site.box, str(n)) for n in range(12)]
     listener.wait_for_text("12 results wait for the collector")
-    site.box.done(result.result_id for result in results)
+    site.box.confirm(result.result_id for result in results)
     listener.wait_for_text("All results delivered")
 
 

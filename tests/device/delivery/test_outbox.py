@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,44 +24,44 @@ def test_it_numbers_results_one_by_one_and_keeps_them_until_the_receipt(tmp_path
     box = Outbox(tmp_path / "outbox.sqlite")
     results = [put(box, name) for name in "abc"]
     assert [r.seq for r in results if r] == [1, 2, 3]
-    assert box.done([results[1].result_id]) == 1
-    assert [letter.seq for letter in box.waiting()] == [1, 3]
+    assert box.confirm([results[1].result_id]) == 1
+    assert [message.seq for message in box.waiting()] == [1, 3]
     assert Result.from_json(box.waiting()[0].body) == results[0]
 
 
-def test_a_resend_of_the_same_film_gives_no_new_result_and_keeps_its_place_on_the_board(tmp_path: Path) -> None:
+def test_a_resend_of_the_same_image_gives_no_new_result_and_keeps_its_place_on_the_board(tmp_path: Path) -> None:
     box = Outbox(tmp_path / "outbox.sqlite")
     first = put(box, "a")
     put(box, "b")
     assert put(box, "a") is None
-    box.done([first.result_id])
+    box.confirm([first.result_id])
     assert put(box, "a") is None
     assert box.depth() == 1
     assert [(e.result["seq"], e.resends) for e in box.history(10)] == [(2, 0), (1, 2)]
 
 
-def test_the_number_goes_on_after_everything_was_receipted_and_the_box_restarted(tmp_path: Path) -> None:
+def test_the_number_continues_after_every_receipt_came_and_the_box_restarted(tmp_path: Path) -> None:
     box = Outbox(tmp_path / "outbox.sqlite")
-    box.done([put(box, "a").result_id])
+    box.confirm([put(box, "a").result_id])
     box.close()
     assert put(Outbox(tmp_path / "outbox.sqlite"), "b").seq == 2
 
 
-def test_a_receipt_for_a_result_of_someone_else_changes_nothing(tmp_path: Path) -> None:
+def test_a_receipt_for_a_result_of_another_box_changes_nothing(tmp_path: Path) -> None:
     box = Outbox(tmp_path / "outbox.sqlite")
     put(box, "a")
-    assert box.done(["f" * 32]) == 0
+    assert box.confirm(["f" * 32]) == 0
     assert box.depth() == 1
 
 
-def test_a_message_that_can_never_be_sent_goes_to_the_dead_letters_and_its_film_is_not_judged_anew(
+def test_a_message_that_can_never_be_sent_goes_to_the_dead_letters_and_is_not_put_again(
     tmp_path: Path,
 ) -> None:
     box = Outbox(tmp_path / "outbox.sqlite")
     bad, good = put(box, "bad"), put(box, "good")
-    assert [box.refused(bad.seq) for _ in range(3)] == [1, 2, 3]
-    box.bury(bad.seq, "packet too large")
-    assert [letter.seq for letter in box.waiting()] == [good.seq]
+    assert [box.count_refusal(bad.seq) for _ in range(3)] == [1, 2, 3]
+    box.move_to_dead_letters(bad.seq, "packet too large")
+    assert [message.seq for message in box.waiting()] == [good.seq]
     assert (box.dead_letters(), put(box, "bad")) == (1, None)
 
 
@@ -106,8 +107,8 @@ def test_on_a_full_disk_it_refuses_a_new_result_but_can_still_shrink(small_disk:
     with pytest.raises(OutboxFull):
         for n in range(500):
             ids.append(put(box, f"more {n}").result_id)  # noqa: PERF401 - those before the refusal count
-    assert box.done(ids) == len(ids)
-    assert (box.depth(), box.last_seq()) == (0, len(ids)), "the refused film used up no number"
+    assert box.confirm(ids) == len(ids)
+    assert (box.depth(), box.last_seq()) == (0, len(ids)), "the refused result used up no number"
 
 
 def test_without_ballast_a_full_disk_keeps_the_outbox_from_shrinking(small_disk: Path) -> None:
@@ -119,7 +120,7 @@ def test_without_ballast_a_full_disk_keeps_the_outbox_from_shrinking(small_disk:
             put(box, f"more {n}")
     with pytest.raises(OutboxFull):
         for chunk in range(0, len(ids), 5):
-            box.done(ids[chunk : chunk + 5])
+            box.confirm(ids[chunk : chunk + 5])
 
 
 @pytest.mark.parametrize("ballast_bytes", [256 * 1024, 0])
@@ -149,9 +150,36 @@ def test_on_a_full_disk_a_file_of_an_earlier_version_opens_by_the_ballast(small_
     assert [flag.evidence for flag in box.history(5)] == [None]
 
 
-def test_a_disk_too_full_to_open_is_told_with_its_remedy_and_not_as_a_broken_file(small_disk: Path) -> None:
+def test_a_file_of_version_0_1_0_opens_with_every_row_kept(tmp_path: Path) -> None:
+    """The file is a dump of what that version wrote: four flags, two pending results, one dead letter, one resend."""
+    dump = Path(__file__).with_name("outbox_of_version_0_1_0.sql").read_text(encoding="utf-8")
+    path = tmp_path / "outbox.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(dump)
+    box = Outbox(path)
+    pending = box.waiting()
+    assert [(message.seq, message.refusals) for message in pending] == [(1, 0), (2, 1)]
+    assert [Result.from_json(message.body).result_id for message in pending] == [m.result_id for m in pending]
+    assert (box.dead_letters(), box.last_seq()) == (1, 4)
+    flags = box.history(10)
+    assert [flag.result["seq"] for flag in flags] == [4, 3, 2, 1]
+    assert all(Result.from_dict(flag.result).to_dict() == flag.result for flag in flags)
+    assert [(flag.patient_name, flag.acquired_at, flag.thumbnail) for flag in flags] == [
+        (None, None, None),
+        ("Doe^Jane", NOW, b"\xff\xd8jpeg"),
+        ("Doe^Jane", NOW + timedelta(minutes=1), b"\xff\xd8jpeg"),
+        ("Doe^Jane", NOW, b"\xff\xd8jpeg"),
+    ]
+    assert (flags[3].resends, flags[3].resent_at, flags[3].fingerprint) == (1, NOW, "fa")
+    assert flags[3].evidence == b"\xff\xd8evidence"
+    new = put(box, "e")
+    assert new is not None
+    assert new.seq == 5
+
+
+def test_a_disk_too_full_to_open_is_reported_with_a_remedy_and_not_as_a_broken_file(small_disk: Path) -> None:
     fill(small_disk)
-    with pytest.raises(OutboxBroken, match="the disk is full; free some room"):
+    with pytest.raises(OutboxBroken, match="the disk is full; free some space"):
         Outbox(small_disk / "outbox.sqlite")
 
 
@@ -165,7 +193,7 @@ def fill(folder: Path) -> None:
             os.fsync(file.fileno())
 
 
-def test_another_film_under_a_uid_seen_before_is_not_taken_for_a_resend(tmp_path: Path) -> None:
+def test_another_image_under_a_uid_seen_before_is_not_taken_for_a_resend(tmp_path: Path) -> None:
     box = Outbox(tmp_path / "outbox.sqlite")
     first = box.put(draft("a"), replace(entry(draft("a")), patient_name="DOE^JANE", fingerprint="a"))
     other = box.put(draft("a"), replace(entry(draft("a")), patient_name="SMITH^BOB", fingerprint="b"))

@@ -18,7 +18,7 @@ TRIES = 3
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """`waiting` and `buried` hold what must be there: result id to sequence number."""
+    """`waiting` and `dead_letters` hold what must be there: result id to sequence number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,24 +27,24 @@ class OutboxMachine(RuleBasedStateMachine):
         self.home.mkdir()
         self.box = Outbox(self.home / "outbox.sqlite")
         self.waiting: dict[str, int] = {}
-        self.buried: dict[str, int] = {}
-        self.known: dict[str, int] = {}
+        self.dead_letters: dict[str, int] = {}
+        self.results: dict[str, int] = {}
         self.refusals: dict[int, int] = {}
         self.starts = 0
 
     @rule(name=NAMES)
     def put(self, name: str) -> None:
         result = self.box.put(draft(name), entry(draft(name)))
-        known = draft(name).result_id in self.known
-        assert (result is None) == known
+        repeated = draft(name).result_id in self.results
+        assert (result is None) == repeated
         if result:
-            assert result.seq == len(self.known) + 1, "numbers rise by one, without a gap"
-            self.known[result.result_id] = self.waiting[result.result_id] = result.seq
+            assert result.seq == len(self.results) + 1, "numbers rise by one, without a gap"
+            self.results[result.result_id] = self.waiting[result.result_id] = result.seq
 
     @rule(names=st.lists(NAMES, max_size=5))
     def receipt(self, names: list[str]) -> None:
         ids = [draft(name).result_id for name in names]
-        assert self.box.done(ids) == len(self.waiting.keys() & set(ids))
+        assert self.box.confirm(ids) == len(self.waiting.keys() & set(ids))
         for result_id in ids:
             self.waiting.pop(result_id, None)
 
@@ -53,10 +53,10 @@ class OutboxMachine(RuleBasedStateMachine):
     def refuse(self, pick) -> None:
         result_id, seq = pick.choice(sorted(self.waiting.items()))
         self.refusals[seq] = self.refusals.get(seq, 0) + 1
-        assert self.box.refused(seq) == self.refusals[seq]
+        assert self.box.count_refusal(seq) == self.refusals[seq]
         if self.refusals[seq] >= TRIES:
-            self.box.bury(seq, "too large")
-            self.buried[result_id] = self.waiting.pop(result_id)
+            self.box.move_to_dead_letters(seq, "too large")
+            self.dead_letters[result_id] = self.waiting.pop(result_id)
 
     @rule()
     def restart(self) -> None:
@@ -78,14 +78,14 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def everything_without_a_receipt_is_there_in_order(self) -> None:
-        letters = self.box.waiting(limit=1000)
-        assert [(letter.result_id, letter.seq) for letter in letters] == sorted(
+        messages = self.box.waiting(limit=1000)
+        assert [(message.result_id, message.seq) for message in messages] == sorted(
             self.waiting.items(), key=lambda item: item[1]
         )
-        assert all(letter.refusals == self.refusals.get(letter.seq, 0) for letter in letters)
-        assert (self.box.depth(), self.box.dead_letters()) == (len(self.waiting), len(self.buried))
-        assert self.box.last_seq() == len(self.known)
-        assert [flag.result["seq"] for flag in self.box.history(100)] == sorted(self.known.values(), reverse=True)
+        assert all(message.refusals == self.refusals.get(message.seq, 0) for message in messages)
+        assert (self.box.depth(), self.box.dead_letters()) == (len(self.waiting), len(self.dead_letters))
+        assert self.box.last_seq() == len(self.results)
+        assert [flag.result["seq"] for flag in self.box.history(100)] == sorted(self.results.values(), reverse=True)
 
     def teardown(self) -> None:
         self.box.close()

@@ -126,7 +126,7 @@ def test_it_keeps_the_result_when_the_broker_is_away(tmp_path: Path) -> None:
     outbox, alarms = Outbox(tmp_path / "o.sqlite"), Alarms()
     put(outbox, "a")
     with publishing(outbox, free_port(), alarms=alarms):
-        until(lambda: "broker_away" in alarms.standing())
+        until(lambda: "broker_away" in alarms.active())
         assert outbox.depth() == 1
 
 
@@ -147,14 +147,14 @@ def test_it_sends_everything_again_after_the_broker_was_killed(tmp_path: Path, m
     with publishing(outbox, mosquitto.port, limits=patient, alarms=alarms) as publisher:
         put(outbox, "a", "b")
         publisher.wake()
-        until(lambda: "no_subscriber" in alarms.standing())
+        until(lambda: "no_subscriber" in alarms.active())
         mosquitto.kill()
         until(lambda: not publisher.online)
         mosquitto.start()
         collector = Collector(mosquitto.port, receipts=True)
         assert [r.seq for r in collector.results(2)] == [1, 2]
         until(lambda: outbox.depth() == 0)
-        assert "no_subscriber" not in alarms.standing()
+        assert "no_subscriber" not in alarms.active()
     collector.close()
 
 
@@ -180,7 +180,7 @@ def test_everyone_sees_whether_it_is_online_and_which_model_it_runs(tmp_path: Pa
         assert collector.bodies(TOPICS.status, 1) == [b"online"]
         (model,) = collector.bodies(TOPICS.model_reported, 1)
         assert json.loads(model)["digest"] == MODEL.digest
-        publisher.say(TOPICS.health, "{}")
+        publisher.publish_latest(TOPICS.health, "{}")
         assert collector.bodies(TOPICS.health, 1) == [b"{}"]
     assert collector.bodies(TOPICS.status, 1) == [b"offline"]
     late = Collector(mosquitto.port, receipts=False)
@@ -193,7 +193,7 @@ def test_a_lost_connection_shows_as_offline_by_the_last_will(tmp_path: Path, mos
     collector = Collector(mosquitto.port, receipts=True)
     with publishing(Outbox(tmp_path / "o.sqlite"), mosquitto.port) as publisher:
         assert collector.bodies(TOPICS.status, 1) == [b"online"]
-        publisher._link._client.socket().shutdown(2)
+        publisher._connection._client.socket().shutdown(2)
         assert collector.bodies(TOPICS.status, 2) == [b"offline", b"online"]
     collector.close()
 
@@ -229,7 +229,7 @@ def test_a_refusal_by_the_access_list_keeps_the_row_and_raises_an_alarm(tmp_path
     put(outbox, "a")
     try:
         with publishing(outbox, broker.port, alarms=alarms):
-            until(lambda: "not_authorized" in alarms.standing())
+            until(lambda: "not_authorized" in alarms.active())
             time.sleep(1.5)
             assert (outbox.depth(), outbox.dead_letters()) == (1, 0), "it is the box's trouble, not the message's"
     finally:
@@ -253,7 +253,7 @@ def test_an_oversize_message_goes_to_the_dead_letters_after_three_tries_and_thos
             assert [r.seq for r in collector.results(2)] == [1, 3]
             until(lambda: outbox.dead_letters() == 1)
             until(lambda: outbox.depth() == 0)
-            assert "message_refused" in alarms.standing()
+            assert "message_refused" in alarms.active()
     finally:
         collector.close()
         broker.close()
@@ -267,7 +267,7 @@ def test_a_wrong_password_is_named_and_everything_kept(tmp_path: Path) -> None:
     put(outbox, "a")
     try:
         with publishing(outbox, broker.port, alarms=alarms, username="box", password_file=tmp_path / "password"):
-            until(lambda: "not_authorized" in alarms.standing())
+            until(lambda: "not_authorized" in alarms.active())
             assert outbox.depth() == 1
     finally:
         broker.close()

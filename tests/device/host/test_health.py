@@ -26,9 +26,9 @@ COUNTERS = Counters(
 )  # fmt: skip
 
 
-def health(folder: Path, *, beats: Heartbeats, alarms: Alarms, said: list[str]) -> Health:
+def health(folder: Path, *, beats: Heartbeats, alarms: Alarms, published: list[str]) -> Health:
     return Health(
-        counters=lambda: COUNTERS, say=said.append, housekeeping=lambda: None, heartbeats=beats, alarms=alarms,
+        counters=lambda: COUNTERS, publish=published.append, housekeeping=lambda: None, heartbeats=beats, alarms=alarms,
         model=MODEL, folder=folder, period_s=60,
     )  # fmt: skip
 
@@ -41,15 +41,15 @@ def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_it_reports_once_a_period_and_feeds_the_watchdog_in_between(tmp_path: Path, notified: list[str]) -> None:
-    said: list[str] = []
-    room = health(tmp_path, beats=Heartbeats(), alarms=Alarms(), said=said)
+    published: list[str] = []
+    monitor = health(tmp_path, beats=Heartbeats(), alarms=Alarms(), published=published)
     for _ in range(3):
-        room.step()
-    assert len(said) == 1
-    report = json.loads(said[0])
+        monitor.step()
+    assert len(published) == 1
+    report = json.loads(published[0])
     assert (report["spool_depth"], report["last_seq"], report["model"]["digest"]) == (1, 7, MODEL.digest)
     assert notified.count("WATCHDOG=1") == 3
-    assert "STATUS=1 to judge, 2 to deliver; alarms: none" in notified
+    assert "STATUS=1 to classify, 2 to deliver; alarms: none" in notified
 
 
 def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path, notified: list[str]) -> None:
@@ -57,28 +57,28 @@ def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path, notified:
     beats, alarms = Heartbeats(lambda: now_s[0]), Alarms()
     beats.of("publisher")
     alive = beats.of("pipeline")
-    room = health(tmp_path, beats=beats, alarms=alarms, said=[])
+    monitor = health(tmp_path, beats=beats, alarms=alarms, published=[])
     now_s[0] = STALLED_S + 1
     alive()
-    room.step()
+    monitor.step()
     assert "WATCHDOG=1" not in notified
-    assert "publisher" in alarms.standing()["stalled"]
-    assert "pipeline" not in alarms.standing()["stalled"]
+    assert "publisher" in alarms.active()["stalled"]
+    assert "pipeline" not in alarms.active()["stalled"]
 
 
 def test_an_idle_box_feeds_the_watchdog_for_ever(tmp_path: Path, notified: list[str]) -> None:
     now_s = [0.0]
     beats, alarms, stop = Heartbeats(lambda: now_s[0]), Alarms(), threading.Event()
-    room = health(tmp_path, beats=beats, alarms=alarms, said=[])
+    monitor = health(tmp_path, beats=beats, alarms=alarms, published=[])
 
     def wait(_s: float) -> None:
         now_s[0] += STALLED_S / 2
         if now_s[0] > 5 * STALLED_S:
             stop.set()
 
-    room.run(cast("threading.Event", SimpleNamespace(is_set=stop.is_set, wait=wait)), beats.of("health"))
+    monitor.run(cast("threading.Event", SimpleNamespace(is_set=stop.is_set, wait=wait)), beats.of("health"))
     assert notified.count("WATCHDOG=1") == 11
-    assert "stalled" not in alarms.standing()
+    assert "stalled" not in alarms.active()
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("120000000", 120.0), ("", None), ("0", None), ("soon", None)])
@@ -105,22 +105,22 @@ def test_alarms_are_logged_when_they_begin_and_when_they_end(caplog: pytest.LogC
         alarms.clear("broker_away")
         alarms.clear("broker_away")
     assert [record.message for record in caplog.records] == ["alarm", "alarm_over"]
-    assert alarms.standing() == {}
+    assert alarms.active() == {}
 
 
 def test_the_clock_is_read_with_its_trust() -> None:
-    reading = clock.reading()
+    reading = clock.read_clock()
     assert reading.at.tzinfo is not None
     assert isinstance(reading.trusted, bool)
     assert len(clock.boot_id()) == 32
 
 
 def test_systemds_mark_is_enough_for_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "_kernel_says", lambda: False)
-    monkeypatch.setattr(clock, "TIMESYNC_MARK", tmp_path / "synchronized")
-    assert not clock.trusted()
+    monkeypatch.setattr(clock, "_kernel_is_synchronized", lambda: False)
+    monkeypatch.setattr(clock, "TIMESYNC_FILE", tmp_path / "synchronized")
+    assert not clock.is_trusted()
     (tmp_path / "synchronized").touch()
-    assert clock.trusted()
+    assert clock.is_trusted()
 
 
 def test_a_log_line_is_one_json_object_with_what_the_event_carries() -> None:

@@ -129,8 +129,8 @@ def test_without_room_for_the_result_the_film_stays_and_is_answered_later(
 
     monkeypatch.setattr(rooms.outbox, "put", refuse)
     assert not any(rooms.pipeline.step() for _ in range(MAX_TRIES + 2))
-    assert "disk_full" in rooms.alarms.standing()
+    assert "disk_full" in rooms.alarms.active()
     monkeypatch.undo()
     assert rooms.pipeline.step()
     assert rooms.outbox.history(1)[0].result["flag"] == "clear", "waiting for room counts as no try"
-    assert rooms.alarms.standing() == {}
+    assert rooms.alarms.active() == {}

@@ -113,10 +113,10 @@ def test_a_full_disk_is_answered_out_of_resources_and_the_next_film_is_welcome_a
     spool = Spool(tmp_path / "spool", reserve_bytes=1 << 60)
     with receiving(spool, alarms) as receiver:
         assert send(receiver.port, film(1), film(2)) == [0xA700, 0xA700]
-        assert "film_refused" in alarms.standing()
+        assert "film_refused" in alarms.active()
         spool._reserve_bytes = 0
         assert send(receiver.port, film(1)) == [0x0000]
-        assert alarms.standing() == {}
+        assert alarms.active() == {}
     assert len(list((tmp_path / "spool").iterdir())) == 1
 
 

@@ -163,7 +163,7 @@ def test_a_film_that_takes_the_name_while_the_one_before_is_synced_is_taken_too(
     assert [watched.look(), watched.look()] == [0, 1]
     assert watched.bodies() == [b"one", b"two"]
     assert not path.exists()
-    assert watched.alarms.standing() == {}
+    assert watched.alarms.active() == {}
 
 
 def test_the_same_name_again_does_not_overwrite_what_was_received(tmp_path: Path) -> None:
@@ -181,10 +181,10 @@ def test_a_full_disk_leaves_the_file_where_it_is(tmp_path: Path) -> None:
     watched.look()
     assert watched.look() == 0
     assert path.exists()
-    assert "film_refused" in watched.alarms.standing()
+    assert "film_refused" in watched.alarms.active()
     watched.spool._reserve_bytes = 0
     assert watched.look() == 1
-    assert watched.alarms.standing() == {}
+    assert watched.alarms.active() == {}
 
 
 def test_of_a_huge_file_only_so_much_is_spooled_that_the_judge_can_say_too_large(tmp_path: Path) -> None:
@@ -206,12 +206,12 @@ def test_a_file_that_cannot_be_moved_away_is_received_once(tmp_path: Path, monke
 
     monkeypatch.setattr(Path, "unlink", refuse)
     assert [watched.look() for _ in range(4)] == [1, 0, 0, 0]
-    assert "folder" in watched.alarms.standing()
+    assert "folder" in watched.alarms.active()
     monkeypatch.undo()
     for path in watched.inbox.iterdir():
         path.unlink()
     watched.look()
-    assert watched.alarms.standing() == {}
+    assert watched.alarms.active() == {}
 
 
 @pytest.mark.parametrize("step", ["_copy", "_put_away"])
@@ -228,7 +228,7 @@ def test_an_alarm_tells_no_file_name_for_it_may_be_a_patients(
     monkeypatch.setattr(watched.receiver, step, refuse)
     watched.look()
     watched.look()
-    text = watched.alarms.standing()["folder"]
+    text = watched.alarms.active()["folder"]
     assert text.startswith(f"{watched.inbox}: 2 files")
     assert f"errno {errno.EACCES}" in text
     logged = "".join(str(vars(record)) for record in caplog.records)
@@ -239,7 +239,7 @@ def test_a_folder_that_vanishes_is_an_alarm_and_comes_back(tmp_path: Path) -> No
     watched = Watched(tmp_path)
     watched.inbox.rmdir()
     assert watched.look() == 0
-    assert "folder" in watched.alarms.standing()
+    assert "folder" in watched.alarms.active()
     watched.inbox.mkdir()
     write_film(watched.inbox)
     watched.look()
@@ -262,9 +262,9 @@ def test_a_subfolder_that_cannot_be_listed_stops_none_of_its_neighbours(
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert [watched.look(), watched.look()] == [0, 1]
-    assert list(watched.alarms.standing()) == ["subfolder"]
-    assert "1 subfolders" in watched.alarms.standing()["subfolder"]
-    assert "DOE" not in watched.alarms.standing()["subfolder"]
+    assert list(watched.alarms.active()) == ["subfolder"]
+    assert "1 subfolders" in watched.alarms.active()["subfolder"]
+    assert "DOE" not in watched.alarms.active()["subfolder"]
     monkeypatch.undo()
     assert [watched.look(), watched.look()] == [0, 1]
-    assert watched.alarms.standing() == {}
+    assert watched.alarms.active() == {}

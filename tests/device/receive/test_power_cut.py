@@ -70,7 +70,7 @@ BOX = textwrap.dedent("""
         result = box.put(draft(str(number)), entry(draft(str(number))))
         print(result.result_id, flush=True)
         if number % 4 == 3:
-            box.done([result.result_id])
+            box.confirm([result.result_id])
             print("-" + result.result_id, flush=True)
 """)
 
@@ -103,7 +103,7 @@ def promised_and_found(folder: Path, shim: Path, synchronous: str) -> tuple[set[
             (promised.discard if line.startswith("-") else promised.add)(line.lstrip("-"))
         process.kill()
     box = Outbox(shadow / "outbox.sqlite")
-    found = {letter.result_id for letter in box.waiting(limit=10_000)}
+    found = {message.result_id for message in box.waiting(limit=10_000)}
     box.close()
     return promised, found
 
