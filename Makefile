@@ -9,14 +9,14 @@ EXPOSURES ?=
 COUNT ?=
 ARGS ?=
 BIN := .venv/bin
-# Most tests wait for another process; a file's tests stay together, because they share what they started.
+# Most tests wait for another process. The tests of a file run in one worker, because they share what they started.
 PARALLEL ?= -n 2 --dist loadfile
 DEBIAN_PACKAGES := mosquitto mosquitto-clients dcmtk chromium chromium-driver
-# TensorFlow's start-up chatter hides what matters.
+# TensorFlow's messages at start-up hide what matters.
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-# $(call environment,FOLDER,LOCK): an environment with exactly what the lock names, and this checkout in it.
-# uv is used where it works because it is several times faster; pip honours mirrors that only pip is told about.
+# $(call environment,FOLDER,LOCK): an environment with exactly the packages of the lock, and this checkout.
+# uv is tried first because it is several times faster; pip also knows mirrors that only pip is configured for.
 define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "Python 3.11 is needed: apt-get install python3.11, or name one: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -32,13 +32,13 @@ define environment
 endef
 
 .PHONY: help
-help: ## what can be made
+help: ## list the targets
 	@echo "PneumoFlag: flags chest exposures at the modality. Research use only."
 	@echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 .PHONY: setup
-setup: .venv/.sim ## the environment of the demo, in .venv
+setup: .venv/.sim ## create the environment of the demonstration, in .venv
 
 .venv/.sim: pyproject.toml locks/sim.txt
 	$(call environment,.venv,sim)
@@ -54,47 +54,47 @@ setup: .venv/.sim ## the environment of the demo, in .venv
 	$(call environment,.venv-tflite,tflite-test)
 
 .PHONY: demo
-demo: .venv/.sim ## a whole site on this machine: films, flags, comparison (EXPOSURES=DIR for your own films)
+demo: .venv/.sim ## run a whole site on this machine: exposures, flags, comparison (EXPOSURES=DIR for your own images)
 	@$(BIN)/pneumoflag-sim demo $(if $(EXPOSURES),--exposures "$(EXPOSURES)") $(if $(COUNT),--count $(COUNT)) $(ARGS)
 
 .PHONY: check
-check: .venv/.dev ## format, lint, types, import rules
+check: .venv/.dev ## check format, lint, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: test
-test: test-all test-device test-tflite ## every test, in the full environment and in both of the box's own
+test: test-all test-device test-tflite ## run every test, in the full environment and in both of the box's environments
 
 .PHONY: test-all
 test-all: .venv/.dev debian-test-packages
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
 
 .PHONY: test-device
-test-device: .venv-device/.device-test ## the box's tests without TensorFlow, on LiteRT
+test-device: .venv-device/.device-test ## run the box's tests without TensorFlow, on LiteRT
 	.venv-device/bin/python -m pytest $(PARALLEL) -m "not slow" tests/device $(ARGS)
 
 .PHONY: test-tflite
-test-tflite: .venv-tflite/.tflite-test ## the box's tests without TensorFlow, on tflite-runtime and numpy 1
+test-tflite: .venv-tflite/.tflite-test ## run the box's tests without TensorFlow, on tflite-runtime and numpy 1
 	.venv-tflite/bin/python -m pytest $(PARALLEL) -m "not slow" tests/device $(ARGS)
 
 .PHONY: campaign
-campaign: .venv/.dev debian-test-packages ## the long forms: kills, fuzzing (an hour)
+campaign: .venv/.dev debian-test-packages ## run the long tests: kills, fuzzing (an hour)
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
 
 .PHONY: bench
-bench: .venv/.dev debian-test-packages ## medians on this machine; nothing passes or fails
+bench: .venv/.dev debian-test-packages ## measure medians on this machine; nothing passes or fails
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
 
 .PHONY: screenshots
-screenshots: .venv/.dev debian-test-packages ## the pictures of the README, by a real browser, of phantoms
+screenshots: .venv/.dev debian-test-packages ## take the screenshots of the README, of phantoms, with a real browser
 	$(BIN)/python -m tests.flow.screenshots docs/pictures
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links
 .PHONY: lock
-lock: .venv/.dev ## resolve every role's dependencies anew, with hashes (UPGRADE=1 takes newer releases)
+lock: .venv/.dev ## resolve the dependencies of every role again, with hashes (UPGRADE=1 takes newer releases)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev -o locks/dev.txt
 	for role in device sim train collector; do \
 	  $(COMPILE) --upgrade pyproject.toml --extra $$role -c locks/dev.txt -o locks/$$role.txt; done
@@ -104,7 +104,7 @@ lock: .venv/.dev ## resolve every role's dependencies anew, with hashes (UPGRADE
 	echo 'setuptools>=77' | $(COMPILE) --upgrade - -c locks/dev.txt -o locks/build.txt
 	echo 'uv>=0.9' | $(COMPILE) $(if $(UPGRADE),--upgrade) - -o locks/uv.txt
 
-# The Debian packages that the tests drive as the other side. Root installs them; others are told.
+# Debian packages that the tests use as the other side. Root installs them; other users get a message.
 .PHONY: debian-test-packages
 debian-test-packages:
 	@missing=(); for p in $(DEBIAN_PACKAGES); do \
@@ -120,6 +120,6 @@ debian:
 	else echo "Debian packages are missing; tests that need them are skipped. Run: sudo apt-get install $(PACKAGES)"; exit 1; fi
 
 .PHONY: clean
-clean: ## remove environments, caches and what the demo made
+clean: ## remove environments, caches and the output of the demonstration
 	rm -rf .venv .venv-device .venv-tflite demo-out build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
