@@ -6,7 +6,7 @@ from __future__ import annotations
 class ImportFault(Exception):
     """A file cannot be imported; the message names the line, the field and what was expected.
 
-    It never repeats what stands in the file: in a file without a header, or with a column too many, that may be a name.
+    It never quotes the file: in one without a header, or with a column too many, any cell may be a name.
     """
 
 

@@ -104,7 +104,7 @@ class Identifiers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VendorOutput(Identifiers):
-    """One vendor output for one exposure. `score` is on 0-1; `positive` is None when the rule found no score."""
+    """One vendor output for one exposure. `score` is on 0-1; `positive` is None when no finding of the rule has one."""
 
     output_id: str
     system: str

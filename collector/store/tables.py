@@ -1,7 +1,7 @@
 """Tables of the store, and the types that convert its columns to Python values and back.
 
-The same text stands on SQLite and PostgreSQL. Nothing here can name a patient: identifiers are keyed, and of vendors'
-records only the scores are kept.
+SQLite and PostgreSQL hold the same text and numbers. Nothing here can name a patient: identifiers are keyed,
+and of vendors' records only the scores are kept.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class ExposureIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedRecord:
-    """The label of a record whose exposure is known, and how it was matched."""
+    """The label of a record that has an exposure, and how it was matched."""
 
     level: Level
     positive: bool | None

@@ -33,7 +33,7 @@ class ComparisonPage:
     figures: Mapping[str, object]
 
     def render(self, *, nav: str | None = "comparison") -> str:
-        """Return the page as HTML; without `nav`, one that stands alone."""
+        """Return the page as HTML; without `nav`, a standalone one."""
         study, comparison = self.study, self.comparison
         return render(
             "comparison.html",

@@ -36,7 +36,7 @@ def finding_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What a record says by a rule. `score` is on 0-1; `positive` is None when the rule found no score."""
+    """The call of a rule on a record. `score` is on 0-1; `positive` is None when no finding of the rule has one."""
 
     positive: bool | None
     score: float | None
