@@ -40,18 +40,18 @@ def figures(store, **options):
     return to_json(study, study.comparison(resamples=100))
 
 
-def matrix(found, name: str) -> tuple[int, int, int, int]:
-    return tuple(found["systems"][name][cell] for cell in ("tn", "fp", "fn", "tp"))
+def matrix(comparison, name: str) -> tuple[int, int, int, int]:
+    return tuple(comparison["systems"][name][cell] for cell in ("tn", "fp", "fn", "tp"))
 
 
 READS = "reader,label,sop_instance_uid\n" + "".join(f"R1,{int(n > 2)},1.2.{n}\n" for n in range(1, 5))
 
 
 def test_an_empty_store_gives_an_empty_comparison(store):
-    found = figures(store)
-    assert found["systems"] == {}
-    assert found["pairs"] == []
-    assert found["reference"]["cases"] == 0
+    comparison = figures(store)
+    assert comparison["systems"] == {}
+    assert comparison["pairs"] == []
+    assert comparison["reference"]["cases"] == 0
 
 
 def test_box_and_vendor_are_compared_on_the_reads(store, put, a_result):
@@ -62,11 +62,11 @@ def test_box_and_vendor_are_compared_on_the_reads(store, put, a_result):
         csv="sop_instance_uid,label\n1.2.1,0\n1.2.2,0\n1.2.3,0\n1.2.4,1\n",
         system="radar",
     )
-    found = figures(store)
-    assert matrix(found, "pneumoflag") == (1, 1, 0, 2)
-    assert matrix(found, "radar") == (2, 0, 1, 1)
-    assert [(pair["a"], pair["b"]) for pair in found["pairs"]] == [("pneumoflag", "radar")]
-    assert found["systems"]["pneumoflag"]["roc_auc"]["value"] == 0.5
+    comparison = figures(store)
+    assert matrix(comparison, "pneumoflag") == (1, 1, 0, 2)
+    assert matrix(comparison, "radar") == (2, 0, 1, 1)
+    assert [(pair["a"], pair["b"]) for pair in comparison["pairs"]] == [("pneumoflag", "radar")]
+    assert comparison["systems"]["pneumoflag"]["roc_auc"]["value"] == 0.5
 
 
 @pytest.mark.parametrize(("review", "expected"), [("probability", (0, 1)), ("pneumonia", (0, 2)), ("normal", (2, 0))])
@@ -75,11 +75,11 @@ def test_review_flags_count_as_configured(store, put, a_result, review, expected
         results=[a_result(3, flag=Flag.REVIEW, probability=0.55), a_result(4, flag=Flag.REVIEW, probability=0.45)],
         reads=READS,
     )
-    found = figures(store, review=review)
-    fn, tp = matrix(found, "pneumoflag")[2:]
+    comparison = figures(store, review=review)
+    fn, tp = matrix(comparison, "pneumoflag")[2:]
     assert (fn, tp) == ((1, 1) if review == "probability" else expected)
-    assert "review flags" in found["counting"]
-    assert found["counting"]["model of the boxes"] == f"net v1 ({'d' * 12})"
+    assert "review flags" in comparison["counting"]
+    assert comparison["counting"]["model of the boxes"] == f"net v1 ({'d' * 12})"
 
 
 def test_unclassified_exposures_are_left_out_and_listed_or_counted_as_wrong(store, put, a_result):
@@ -104,10 +104,10 @@ def test_two_versions_of_a_vendor_are_two_systems(store, put, a_result):
         for v in ("3.1", "3.9")
     ]
     put(results=[a_result(1)], reads=READS, lunit="\n".join(lines))
-    found = figures(store)
-    assert list(found["systems"]) == ["pneumoflag", "lunit 3.1", "lunit 3.9"]
+    comparison = figures(store)
+    assert list(comparison["systems"]) == ["pneumoflag", "lunit 3.1", "lunit 3.9"]
     rule = "rule lunit-1, pneumonia from 0.15 (on 0-1), scores 0-1"
-    assert found["counting"]["lunit calls"] == f"version 3.1, {rule}; version 3.9, {rule}"
+    assert comparison["counting"]["lunit calls"] == f"version 3.1, {rule}; version 3.9, {rule}"
 
 
 def test_everything_left_out_is_counted_by_reason(store, put, a_result):
@@ -122,19 +122,19 @@ def test_everything_left_out_is_counted_by_reason(store, put, a_result):
         reads=READS + "R1,1,1.2.99\n",
         csv="sop_instance_uid,study_instance_uid,label,score\n1.2.1,,0,\n1.2.2,,,\n,s,1,\n1.2.77,,1,\n",
     )
-    found = figures(store)
-    out = {reason: group["count"] for reason, group in found["excluded"]["csv"].items()}
+    comparison = figures(store)
+    out = {reason: group["count"] for reason, group in comparison["excluded"]["csv"].items()}
     assert out == {"no_score": 1, "ambiguous": 1, "unmatched": 1, "missing_in_system": 2}
-    assert found["unread"] == 1
-    assert any("not in the store" in note for note in found["notes"])
+    assert comparison["unread"] == 1
+    assert any("not in the store" in note for note in comparison["notes"])
 
 
 def test_a_tie_is_no_reference_and_is_listed_for_every_system(store, put, a_result):
     put(results=[a_result(1), a_result(3)], reads=READS + "R2,1,1.2.1\n")
-    found = figures(store)
-    assert len(found["reference"]["ties"]) == 1
-    assert found["excluded"]["pneumoflag"]["readers_tied"]["count"] == 1
-    assert found["systems"]["pneumoflag"]["n"] == 1
+    comparison = figures(store)
+    assert len(comparison["reference"]["ties"]) == 1
+    assert comparison["excluded"]["pneumoflag"]["readers_tied"]["count"] == 1
+    assert comparison["systems"]["pneumoflag"]["n"] == 1
 
 
 def test_a_repeat_in_a_study_is_matched_to_the_last_exposure(store, put, a_result):
