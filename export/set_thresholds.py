@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,14 @@ from device.bundle.loader import (
 )
 from device.bundle.manifest import Manifest
 from export.bundle.build_timestamp import now
+from export.bundle.manifest_fields import metric_fields
 from export.bundle.writer import SigningKey, signed_parts, write_bundle
 from export.site.expected_flags import expected
 from export.site.notice import noted_page, noted_text
 from export.site.operating_point import Aim, Point, chosen
 from export.site.plot import draw_point
 from export.site.reads import SiteReads, site_reads
-from metrics.evaluate import MEASURES, evaluate
+from metrics.evaluation import evaluate
 
 OPERATING_POINT, PICTURE = "operating_point.json", "operating_point.svg"
 EVIDENCE = ("parity.json", "evaluation.json")
@@ -189,12 +190,9 @@ def _metrics(point: Point, site: SiteReads) -> dict[str, Any]:
     """The figures that a new bundle has, of the site's films."""
     probabilities = point.probabilities(site.logits)
     cuts = {"": 0.5, "_at_flag": point.flag_at, "_at_clear": point.clear_below}
-    found: dict[str, Any] = {}
-    for end, cut in cuts.items():
-        measured = evaluate(site.labels, site.logits, probabilities >= cut, site.patients)
-        names = [name for name in MEASURES if not (end and name == "roc_auc")]
-        found |= {f"{name}{end}": asdict(getattr(measured, name)) for name in names}
-    return found
+    return metric_fields(
+        {end: evaluate(site.labels == 1, site.logits, probabilities >= cut).to_dict() for end, cut in cuts.items()}
+    )
 
 
 def _record(

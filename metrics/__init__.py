@@ -1,4 +1,5 @@
-"""Metrics: labels, calls and scores come in; figures with 95 % intervals and paired tests go out. Pure.
+"""Metrics: labels, calls and scores come in; figures with 95 % intervals and paired tests go out.
 
-Every statistic of the project once, with its source. Imports nothing of the project; anyone may import it.
+Every statistic of the project is defined here once, with its source. The functions are pure: they need NumPy, SciPy and
+statsmodels only. The package imports nothing of the project. The collector, training and export may import it.
 """

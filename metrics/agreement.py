@@ -1,7 +1,8 @@
-"""Readers: several readers' labels by case come in; the majority, the ties and the readers' agreement go out.
+"""Agreement: several readers' labels by case, their majority, their ties, and how well they agree.
 
-Fleiss (1971, Psychol Bull 76:378) for kappa over cases read by the same number of readers; Cohen for each
-pair of readers.
+Sources: Cohen (1960, Educ Psychol Meas 20:37) for kappa of two raters; Fleiss (1971, Psychol Bull 76:378) for kappa
+over cases read by the same number of readers. `statsmodels` has both, but gives NaN where kappa is undefined and
+-2e-16, printed as -0.0000, where it is 0. Tests hold that they agree elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from metrics.paired import kappa
+from metrics.estimates import Bools
 
 Reads = Mapping[str, Mapping[str, bool]]
 """Case to reader to label."""
@@ -31,7 +32,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What the readers make together. A tie is no reference."""
+    """The readers' majority by case. A tie is no reference; `disagreements` holds ties too."""
 
     labels: Mapping[str, bool]
     readers: tuple[str, ...]
@@ -43,18 +44,18 @@ class Reference:
 
     @property
     def positives(self) -> int:
-        """Cases with pneumonia by the majority."""
+        """Cases that are positive by the majority."""
         return sum(self.labels.values())
 
 
 def reference(reads: Reads) -> Reference:
-    """Majority by case. `disagreements` lists every case on which readers differed, ties included."""
+    """Return the majority by case, every case on which readers differed, and the readers' agreement."""
     labels: dict[str, bool] = {}
-    ties, split = [], []
+    ties, disagreements = [], []
     for case, by_reader in reads.items():
         positive, total = sum(by_reader.values()), len(by_reader)
         if 0 < positive < total:
-            split.append(case)
+            disagreements.append(case)
         if 2 * positive == total:
             ties.append(case)
         else:
@@ -65,11 +66,20 @@ def reference(reads: Reads) -> Reference:
         labels=labels,
         readers=readers,
         ties=tuple(ties),
-        disagreements=tuple(split),
+        disagreements=tuple(disagreements),
         fleiss_kappa=kappa_all,
         fleiss_cases=cases,
         pairs=tuple(_agreement(reads, a, b) for a, b in combinations(readers, 2)),
     )
+
+
+def kappa(first: Bools, second: Bools) -> float | None:
+    """Return Cohen's kappa of two raters' calls (n,); None for no cases and where chance alone makes them agree."""
+    if not len(first):
+        return None
+    share_1, share_2 = float(first.mean()), float(second.mean())
+    by_chance = share_1 * share_2 + (1 - share_1) * (1 - share_2)
+    return None if by_chance >= 1.0 else (float((first == second).mean()) - by_chance) / (1 - by_chance)
 
 
 def _agreement(reads: Reads, a: str, b: str) -> Agreement:
@@ -87,7 +97,8 @@ def _fleiss(reads: Reads) -> tuple[float | None, int]:
     counts = np.array([sum(r.values()) for r in reads.values() if len(r) == raters], dtype=float)
     share = counts.mean() / raters
     by_chance = share**2 + (1 - share) ** 2
+    if by_chance >= 1.0:
+        return None, len(counts)
     pairs = counts * (counts - 1) + (raters - counts) * (raters - counts - 1)
     observed = float(pairs.mean()) / (raters * (raters - 1))
-    found = None if by_chance >= 1.0 else float((observed - by_chance) / (1 - by_chance))
-    return found, len(counts)
+    return float((observed - by_chance) / (1 - by_chance)), len(counts)

@@ -1,6 +1,7 @@
-"""Reliability: probabilities and labels come in; how far the probabilities may be believed goes out.
+"""Calibration: how far probabilities can be believed, and the bins of the reliability diagram.
 
-Expected calibration error (Naeini et al. 2015), Brier score (1950) and the bins of the reliability diagram.
+Sources: expected calibration error, Naeini, Cooper and Hauskrecht (2015, AAAI 29:2901); Brier (1950, Mon Weather Rev
+78:1). Intervals are bootstraps over patients, see `metrics.intervals`.
 """
 
 from __future__ import annotations
@@ -11,114 +12,127 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.film_intervals import (
-    Floats,
-    Interval,
-    Labels,
+from metrics.estimates import Bools, Estimate, Floats
+from metrics.intervals import (
+    OVER_PATIENTS,
+    RESAMPLES,
+    SEED,
+    bootstrap_mean,
     patient_sums,
-    percentile_interval,
+    percentile_estimate,
+    proportion,
     resampled_sums,
-    wilson,
 )
 
 BINS = 10
-METHOD = "bootstrap over patients"
 SIMULATIONS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bin:
-    """Films whose probability is in [low, high): their number, mean probability and share of pneumonia."""
+class ReliabilityBin:
+    """Images with a probability in [low, high): their number, mean probability and share of positive ones."""
 
     low: float
     high: float
     n: int
     probability: float
-    observed: Interval
+    observed: Estimate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reliability:
-    """Of n films. `ece` has bins of equal width, `ece_equal_mass` of equal numbers of films.
+    """Of n images. `ece` has bins of equal width, `ece_equal_mass` of equal numbers of images.
 
-    `ece_if_perfect` is the mean `ece` that so many films show by chance alone if every probability were true: only
-    what exceeds it is an error of calibration.
+    `ece_if_perfect` is the mean `ece` that n images show by chance alone if every probability were true: only what
+    exceeds it is an error of calibration. `brier` is None where a score is no probability.
     """
 
     n: int
     prevalence: float
-    bins: tuple[Bin, ...]
-    ece: Interval
-    ece_equal_mass: Interval
+    bins: tuple[ReliabilityBin, ...]
+    ece: Estimate | None
+    ece_equal_mass: Estimate | None
     ece_if_perfect: float
-    brier: Interval
+    brier: Estimate | None
 
 
-def reliability(probabilities: Floats, labels: Labels, patients: Sequence[str]) -> Reliability:
-    """Of `probabilities` (n,) with labels 0 or 1, n at least 1; only bins that hold films."""
+def reliability(probabilities: Floats, positive: Bools, patients: Sequence[str]) -> Reliability:
+    """Return the reliability of `probabilities` (n,) of images of which some are `positive` (n,), n at least 1."""
     width, mass = width_edges(), mass_edges(probabilities)
     return Reliability(
-        n=len(labels),
-        prevalence=float(labels.mean()),
-        bins=bins(probabilities, labels, width),
-        ece=ece_interval(probabilities, labels, patients, width),
-        ece_equal_mass=ece_interval(probabilities, labels, patients, mass),
+        n=len(positive),
+        prevalence=float(positive.mean()),
+        bins=reliability_bins(probabilities, positive, width),
+        ece=ece_interval(probabilities, positive, patients, width),
+        ece_equal_mass=ece_interval(probabilities, positive, patients, mass),
         ece_if_perfect=_if_perfect(probabilities, width),
-        brier=brier(probabilities, labels, patients),
+        brier=brier(probabilities, positive, patients),
     )
 
 
 def width_edges(count: int = BINS) -> Floats:
-    """Edges (count + 1,) of bins of equal width over 0 to 1."""
+    """Return edges (count + 1,) of bins of equal width over 0 to 1."""
     return np.linspace(0, 1, count + 1)
 
 
 def mass_edges(probabilities: Floats, count: int = BINS) -> Floats:
-    """Edges of at most `count` bins that hold equally many films; equal probabilities stay together."""
+    """Return edges of at most `count` bins with equally many images; equal probabilities stay together."""
     inner = np.unique(np.quantile(probabilities, np.linspace(0, 1, count + 1)[1:-1], method="higher"))
     return np.concatenate([[0.0], inner[inner > 0], [1.0]])
 
 
-def ece(probabilities: Floats, labels: Labels, edges: Floats) -> float:
-    """Mean over films of the gap between mean probability and share of pneumonia in the film's bin."""
-    return float(_ece_of(_gaps(probabilities, labels, edges).sum(axis=0), len(labels)))
+def ece(probabilities: Floats, positive: Bools, edges: Floats) -> float:
+    """Return the mean over images of the gap between mean probability and share of positives in the image's bin."""
+    return float(_ece_of(_gaps(probabilities, positive, edges).sum(axis=0), len(positive)))
 
 
-def bins(probabilities: Floats, labels: Labels, edges: Floats) -> tuple[Bin, ...]:
-    """The bins that hold films, in order."""
+def reliability_bins(probabilities: Floats, positive: Bools, edges: Floats) -> tuple[ReliabilityBin, ...]:
+    """Return the bins that hold images, in order."""
     place = _places(probabilities, edges)
     return tuple(
-        Bin(
-            low=float(edges[index]), high=float(edges[index + 1]), n=int(inside.sum()),
+        ReliabilityBin(
+            low=float(edges[index]),
+            high=float(edges[index + 1]),
+            n=int(inside.sum()),
             probability=float(probabilities[inside].mean()),
-            observed=wilson(int(labels[inside].sum()), int(inside.sum())),
+            observed=proportion(int(positive[inside].sum()), int(inside.sum())),
         )
         for index in range(len(edges) - 1)
         if (inside := place == index).any()
-    )  # fmt: skip
+    )
 
 
-def brier(probabilities: Floats, labels: Labels, patients: Sequence[str]) -> Interval:
-    """Mean squared distance of probability and label."""
-    losses = np.stack([(probabilities - labels) ** 2, np.ones(len(labels))], axis=1)
-    drawn = resampled_sums(patient_sums(losses, patients))
-    return percentile_interval(float(losses[:, 0].mean()), drawn[:, 0] / drawn[:, 1], METHOD)
+def brier(
+    probabilities: Floats,
+    positive: Bools,
+    patients: Sequence[str] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Estimate | None:
+    """Return the mean squared distance of probability (n,) and class; None when a score lies outside 0 to 1.
+
+    The interval is a percentile bootstrap over patients, or over images without `patients`.
+    """
+    if not len(probabilities) or probabilities.min() < 0 or probabilities.max() > 1:
+        return None
+    return bootstrap_mean((probabilities - positive) ** 2, patients, resamples=resamples, seed=seed)
 
 
 def ece_interval(
-    probabilities: Floats, labels: Labels, patients: Sequence[str], edges: Floats | None = None
-) -> Interval:
-    """`ece` with its 95 % interval; bins of equal width unless `edges` says otherwise."""
+    probabilities: Floats, positive: Bools, patients: Sequence[str], edges: Floats | None = None
+) -> Estimate | None:
+    """Return `ece` with its 95 % interval; bins of equal width unless `edges` are given."""
     edges = width_edges() if edges is None else edges
-    gaps = np.concatenate([_gaps(probabilities, labels, edges), np.ones((len(labels), 1))], axis=1)
+    gaps = np.concatenate([_gaps(probabilities, positive, edges), np.ones((len(positive), 1))], axis=1)
     drawn = resampled_sums(patient_sums(gaps, patients))
-    return percentile_interval(ece(probabilities, labels, edges), _ece_of(drawn[:, :-1], drawn[:, -1]), METHOD)
+    return percentile_estimate(ece(probabilities, positive, edges), _ece_of(drawn[:, :-1], drawn[:, -1]), OVER_PATIENTS)
 
 
-def _gaps(probabilities: Floats, labels: Labels, edges: Floats) -> Floats:
-    """Each film's probability minus label in its bin's column, (n, bins)."""
-    gaps = np.zeros((len(labels), len(edges) - 1))
-    gaps[np.arange(len(labels)), _places(probabilities, edges)] = probabilities - labels
+def _gaps(probabilities: Floats, positive: Bools, edges: Floats) -> Floats:
+    """Each image's probability minus class in its bin's column, (n, bins)."""
+    gaps = np.zeros((len(positive), len(edges) - 1))
+    gaps[np.arange(len(positive)), _places(probabilities, edges)] = probabilities - positive
     return gaps
 
 
@@ -132,5 +146,5 @@ def _places(probabilities: Floats, edges: Floats) -> NDArray[np.int64]:
 
 def _if_perfect(probabilities: Floats, edges: Floats) -> float:
     random = np.random.default_rng(0)
-    drawn = (random.random((SIMULATIONS, len(probabilities))) < probabilities).astype(np.int64)
-    return float(np.mean([ece(probabilities, labels, edges) for labels in drawn]))
+    drawn = random.random((SIMULATIONS, len(probabilities))) < probabilities
+    return float(np.mean([ece(probabilities, positive, edges) for positive in drawn]))

@@ -3,9 +3,10 @@
 It knows neither the store nor the web. Imported by imports, report, study and web.
 """
 
-from collector.compare.table import METRICS, TESTED, Adjusted, Comparison, Outcome, Pair, compare
+from collector.compare.table import METRICS, TESTED, Adjusted, Call, Comparison, Outcome, Pair, System, compare
 from metrics.agreement import Reads, Reference, reference
-from metrics.values import Call, Difference, Estimate, Matrix, System
+from metrics.confusion import ConfusionMatrix
+from metrics.estimates import Difference, Estimate
 
 __all__ = [
     "METRICS",
@@ -13,9 +14,9 @@ __all__ = [
     "Adjusted",
     "Call",
     "Comparison",
+    "ConfusionMatrix",
     "Difference",
     "Estimate",
-    "Matrix",
     "Outcome",
     "Pair",
     "Reads",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics import intervals, paired, roc
-from metrics.values import Difference, Estimate, Matrix, System
+from metrics.agreement import kappa
+from metrics.calibration import brier
+from metrics.confusion import ConfusionMatrix, figures
+from metrics.estimates import Difference, Estimate
+from metrics.intervals import RESAMPLES, SEED
+from metrics.paired import holm, proportion_difference
+from metrics.roc import roc_auc, roc_auc_difference
 
 METRICS = (
     "accuracy",
@@ -29,6 +34,23 @@ TESTED = ("sensitivity", "specificity", "accuracy", "roc_auc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A system's call of one case. `score` rises with suspicion; it need not be a probability."""
+
+    positive: bool
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One system's calls by case. `excluded` lists the cases without a call, by reason."""
+
+    name: str
+    calls: Mapping[str, Call]
+    excluded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """One system over its cases, in the cases' order: truth and call (n,), score (n,) or None, and the figures."""
 
@@ -37,7 +59,7 @@ class Outcome:
     truth: NDArray[np.bool_]
     called: NDArray[np.bool_]
     score: NDArray[np.float64] | None
-    matrix: Matrix
+    matrix: ConfusionMatrix
     metrics: Mapping[str, Estimate | None]
     excluded: Mapping[str, tuple[str, ...]]
 
@@ -85,9 +107,15 @@ class Comparison:
         """Return the p values of all pairs after Holm's correction within each figure."""
         adjusted: list[Adjusted] = []
         for metric in TESTED:
-            tested = [(pair, d) for pair in self.pairs if (d := pair.differences[metric]) is not None]
-            values = paired.holm([d.p for _, d in tested])
-            adjusted += [Adjusted(a=p.a, b=p.b, metric=metric, p=v) for (p, _), v in zip(tested, values, strict=True)]
+            tested = [
+                (pair, difference.p)
+                for pair in self.pairs
+                if (difference := pair.differences[metric]) is not None and difference.p is not None
+            ]
+            p_values = holm([p for _, p in tested])
+            adjusted += [
+                Adjusted(a=pair.a, b=pair.b, metric=metric, p=p) for (pair, _), p in zip(tested, p_values, strict=True)
+            ]
         return tuple(adjusted)
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,7 +132,7 @@ class Comparison:
 
 
 def compare(
-    reference: Mapping[str, bool], systems: Sequence[System], *, resamples: int = 2000, seed: int = 20_240_417
+    reference: Mapping[str, bool], systems: Sequence[System], *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Comparison:
     """Return the figures of every system on its cases with a reference, and of every pair on the cases both called.
 
@@ -121,12 +149,7 @@ def _outcome(reference: Mapping[str, bool], system: System, resamples: int, seed
     called = np.array([system.calls[case].positive for case in cases], dtype=bool)
     scores = [system.calls[case].score for case in cases]
     score = np.array(scores, dtype=float) if cases and None not in scores else None
-    matrix = Matrix(
-        tn=int((~truth & ~called).sum()),
-        fp=int((~truth & called).sum()),
-        fn=int((truth & ~called).sum()),
-        tp=int((truth & called).sum()),
-    )
+    matrix = ConfusionMatrix.from_calls(truth, called)
     return Outcome(
         name=system.name,
         cases=cases,
@@ -134,22 +157,9 @@ def _outcome(reference: Mapping[str, bool], system: System, resamples: int, seed
         called=called,
         score=score,
         matrix=matrix,
-        metrics=_counted(matrix) | _scored(truth, score, resamples, seed),
+        metrics={**figures(matrix), **_scored(truth, score, resamples, seed)},
         excluded=system.excluded,
     )
-
-
-def _counted(m: Matrix) -> dict[str, Estimate | None]:
-    return {
-        "accuracy": intervals.proportion(m.tp + m.tn, m.n),
-        "precision": intervals.proportion(m.tp, m.tp + m.fp),
-        "sensitivity": intervals.proportion(m.tp, m.positives),
-        "specificity": intervals.proportion(m.tn, m.negatives),
-        "npv": intervals.proportion(m.tn, m.tn + m.fn),
-        "f1": intervals.f1(m),
-        "balanced_accuracy": intervals.balanced_accuracy(m),
-        "mcc": intervals.mcc(m),
-    }
 
 
 def _scored(
@@ -158,8 +168,8 @@ def _scored(
     if score is None:
         return {"roc_auc": None, "brier": None}
     return {
-        "roc_auc": roc.area(truth, score),
-        "brier": intervals.brier(truth, score, resamples=resamples, seed=seed),
+        "roc_auc": roc_auc(truth, score),
+        "brier": brier(score, truth, resamples=resamples, seed=seed),
     }
 
 
@@ -170,11 +180,11 @@ def _pair(a: Outcome, b: Outcome) -> Pair:
     truth, call_a, call_b = a.truth[in_a], a.called[in_a], b.called[in_b]
     scored = a.score is not None and b.score is not None and len(in_a)
     differences = {
-        "sensitivity": paired.difference(call_a[truth], call_b[truth]),
-        "specificity": paired.difference(~call_a[~truth], ~call_b[~truth]),
-        "accuracy": paired.difference(call_a == truth, call_b == truth),
-        "roc_auc": roc.area_difference(truth, a.score[in_a], b.score[in_b])  # type: ignore[index]
+        "sensitivity": proportion_difference(call_a[truth], call_b[truth]),
+        "specificity": proportion_difference(~call_a[~truth], ~call_b[~truth]),
+        "accuracy": proportion_difference(call_a == truth, call_b == truth),
+        "roc_auc": roc_auc_difference(truth, a.score[in_a], b.score[in_b])  # type: ignore[index]
         if scored
         else None,
     }
-    return Pair(a=a.name, b=b.name, cases=len(in_a), differences=differences, kappa=paired.kappa(call_a, call_b))
+    return Pair(a=a.name, b=b.name, cases=len(in_a), differences=differences, kappa=kappa(call_a, call_b))

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from collector.compare import Comparison, Outcome
 from collector.labels import NAMES
-from metrics.roc import curve
+from metrics.roc import roc_curve
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 FOREST = ("sensitivity", "specificity", "precision", "npv", "accuracy", "balanced_accuracy", "f1", "mcc", "roc_auc")
@@ -109,7 +109,7 @@ def _curve(axes: Axes, outcome: Outcome, place: int) -> None:
     color, marker = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
     area = outcome.metrics["roc_auc"]
     if area is not None and outcome.score is not None:
-        axes.plot(*curve(outcome.truth, outcome.score), color=color, linewidth=1.8)
+        axes.plot(*roc_curve(outcome.truth, outcome.score), color=color, linewidth=1.8)
     sensitivity, specificity = outcome.metrics["sensitivity"], outcome.metrics["specificity"]
     label = outcome.name if area is None else f"{outcome.name} (ROC AUC {area.value:.3f})"
     if sensitivity is None or specificity is None:

@@ -35,7 +35,8 @@ def difference_cell(difference: Difference | None) -> str:
     if difference is None:
         return "\u2013"
     d = difference
-    return f"{d.diff:+.4f} ({d.low:+.4f} to {d.high:+.4f}) p {p_text(d.p)}"
+    p = "\u2013" if d.p is None else p_text(d.p)
+    return f"{d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f}) p {p}"
 
 
 def excluded_lines(study: Study) -> list[str]:

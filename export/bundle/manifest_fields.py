@@ -15,7 +15,7 @@ from device.inference.tensors import input_tensor, level_table, read_outputs
 from export.bundle.build_timestamp import now
 from export.int8.predictions import Proof
 from export.int8.quantized import Int8
-from metrics.evaluate import MEASURES, evaluate
+from metrics.evaluation import MEASURES, evaluate
 from train.calibration.methods import apply_calibration
 from train.calibration.ood_threshold import outlier_threshold
 from train.data.dataset import LabelledImages
@@ -26,6 +26,8 @@ from train.run.run_folder import SeedRun
 GOLDEN_STEPS = 4
 """A golden logit is a sum of int8 outputs, each of which interpreters round a step or two apart."""
 OLDEST_INTERPRETERS = {"ai-edge-litert": "2.1", "tflite-runtime": "2.14"}
+
+UNDEFINED: Mapping[str, Any] = {"value": None, "low": None, "high": None, "method": "undefined"}
 
 
 class ExportError(Exception):
@@ -132,10 +134,8 @@ def int8_metrics(
         "_at_flag": probabilities >= thresholds["flag_at"],
         "_at_clear": probabilities >= thresholds["clear_below"],
     }
-    measured = {
-        end: evaluate(test.labels, logits, chosen, test.patients).to_dict() for end, chosen in decisions.items()
-    }
-    return {"metrics": _metrics(measured), "measured_on": f"{words(test)}, int8 on the device's own code"}
+    measured = {end: evaluate(test.labels == 1, logits, chosen).to_dict() for end, chosen in decisions.items()}
+    return {"metrics": metric_fields(measured), "measured_on": f"{words(test)}, int8 on the device's own code"}
 
 
 def decided(run: SeedRun, logits: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -162,13 +162,19 @@ def keras_metrics(run: SeedRun) -> dict[str, Any]:
     parts = {"": "test", "_at_flag": "test_at_flag", "_at_clear": "test_at_clear"}
     measured = {end: run.metrics[part] for end, part in parts.items()}
     return {
-        "metrics": _metrics(measured),
+        "metrics": metric_fields(measured),
         "measured_on": f"{measured['']['n']} test films, in Keras before quantization",
     }
 
 
-def _metrics(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The ROC AUC knows no threshold and stands once."""
+def metric_fields(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the manifest's metrics of `measured`, evaluations as JSON types by the end of the metrics' names.
+
+    The ROC AUC has no threshold and stands once. The manifest has an object of nulls where a figure is undefined.
+    """
     return {
-        f"{name}{end}": measured[end][name] for end in measured for name in MEASURES if not (end and name == "roc_auc")
+        f"{name}{end}": measured[end][name] or UNDEFINED
+        for end in measured
+        for name in MEASURES
+        if not (end and name == "roc_auc")
     }

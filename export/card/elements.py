@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from metrics.film_intervals import Interval
+from metrics.estimates import Difference, Estimate
 from train.data.table import Table
 
 NOTHING = "-"
@@ -42,59 +42,59 @@ class Section:
     after: tuple[str, ...] = ()
 
 
-def percent(value: float | None) -> str:
+def percent(value: Estimate | float | None) -> str:
     """97.1 %."""
-    return NOTHING if value is None else f"{100 * value:.1f} %"
+    number = value.value if isinstance(value, Estimate) else value
+    return NOTHING if number is None else f"{100 * number:.1f} %"
 
 
-def figure(value: float | None) -> str:
+def figure(value: Estimate | float | None) -> str:
     """0.971."""
-    return NOTHING if value is None else f"{value:.3f}"
+    number = value.value if isinstance(value, Estimate) else value
+    return NOTHING if number is None else f"{number:.3f}"
 
 
-def share(interval: Interval | None) -> str:
+def share(interval: Estimate | None) -> str:
     """97.1 % (93.4 to 98.8)."""
-    if interval is None or interval.value is None:
+    if interval is None:
         return NOTHING
-    return f"{percent(interval.value)} ({_pair(interval, 100, 1)})"
+    return f"{percent(interval)} ({_pair(interval, 100, 1)})"
 
 
-def measure(interval: Interval | None) -> str:
+def measure(interval: Estimate | None) -> str:
     """0.971 (0.934 to 0.988)."""
-    if interval is None or interval.value is None:
+    if interval is None:
         return NOTHING
-    return f"{figure(interval.value)} ({_pair(interval, 1, 3)})"
+    return f"{figure(interval)} ({_pair(interval, 1, 3)})"
 
 
-def change(interval: Interval | None, digits: int = 3) -> str:
+def change(difference: Difference | Estimate | None, digits: int = 3) -> str:
     """-0.020 (-0.040 to +0.001)."""
-    if interval is None or interval.value is None:
+    if difference is None:
         return NOTHING
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:+.{digits}f}"
-    return f"{interval.value:+.{digits}f} ({interval.low:+.{digits}f} to {interval.high:+.{digits}f})"
+    return f"{difference.value:+.{digits}f} ({difference.low:+.{digits}f} to {difference.high:+.{digits}f})"
 
 
-def p_value(value: float) -> str:
+def p_value(value: float | None) -> str:
     """Three decimals, and no more than that."""
+    if value is None:
+        return "no test"
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
-def share_tile(interval: Interval | None, words: str) -> Tile:
+def share_tile(interval: Estimate | None, words: str) -> Tile:
     """A share as a tile."""
-    known = interval is not None and interval.low is not None
     return Tile(
-        value=percent(interval.value if interval else None), words=words,
-        interval=f"{_pair(interval, 100, 1)} %" if interval is not None and known else "",
+        value=percent(interval), words=words,
+        interval=f"{_pair(interval, 100, 1)} %" if interval is not None else "",
     )  # fmt: skip
 
 
-def figure_tile(interval: Interval | None, words: str) -> Tile:
+def figure_tile(interval: Estimate | None, words: str) -> Tile:
     """A figure between 0 and 1 as a tile."""
-    known = interval is not None and interval.low is not None
     return Tile(
-        value=figure(interval.value if interval else None), words=words,
-        interval=_pair(interval, 1, 3) if interval is not None and known else "",
+        value=figure(interval), words=words,
+        interval=_pair(interval, 1, 3) if interval is not None else "",
     )  # fmt: skip
 
 
@@ -103,9 +103,7 @@ def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) ->
     return Table(title=title, columns=tuple(columns), lines=tuple(tuple(line) for line in lines))
 
 
-def _pair(interval: Interval, times: float, digits: int) -> str:
-    if interval.low is None or interval.high is None:
-        return "no interval"
+def _pair(interval: Estimate, times: float, digits: int) -> str:
     # A bound may lie below 0 by the last bit: no "-0.0".
     low, high = (round(times * end, digits) + 0.0 for end in (interval.low, interval.high))
     return f"{low:.{digits}f} to {high:.{digits}f}"

@@ -20,8 +20,8 @@ from export.card.svg import (
     plain,
 )
 from export.evaluation.robustness import CLEAN, Robustness
-from metrics.film_intervals import Interval
-from metrics.groups import GroupRow
+from metrics.estimates import Difference, Estimate
+from metrics.subgroups import SubgroupRow
 from train.augmentation.corruptions import CORRUPTIONS, STRENGTHS
 
 LOOKS = ((OURS, "o"), (THEIRS, "s"), (THIRD, "^"))
@@ -29,7 +29,7 @@ ROW = 0.33
 """Inches of a line."""
 
 
-def group_plot(rows: Sequence[GroupRow]) -> Drawing | None:
+def group_plot(rows: Sequence[SubgroupRow]) -> Drawing | None:
     """Sensitivity and specificity of each group; None where there are no groups."""
     if len(rows) < 2:
         return None
@@ -86,10 +86,9 @@ def stress_plot(rows: Sequence[Robustness]) -> Drawing:
 
 def _worst(known: Mapping[tuple[str, int], Robustness]) -> str:
     costs = [(row.auc_change.value, name) for (name, _), row in known.items() if row.auc_change]
-    found = [(cost, name) for cost, name in costs if cost is not None]
-    if not found:
+    if not costs:
         return "What each corruption costs; the table holds the numbers"
-    cost, name = min(found)
+    cost, name = min(costs)
     return f"What each corruption costs; the most is lost to {name}: {cost:+.3f} of ROC AUC"
 
 
@@ -113,11 +112,12 @@ def seed_plot(seeds: Mapping[str, Any], names: Mapping[str, str]) -> Drawing:
     )  # fmt: skip
 
 
-def _point(axes: Axes, found: Interval | None, line: float, colour: str, marker: str, ms: float = 6) -> None:  # noqa: PLR0917
-    if found is None or found.value is None:
+def _point(  # noqa: PLR0917
+    axes: Axes, found: Difference | Estimate | None, line: float, colour: str, marker: str, ms: float = 6
+) -> None:
+    if found is None:
         return
-    if found.low is not None and found.high is not None:
-        axes.plot([found.low, found.high], [line, line], color=colour, lw=1.5, solid_capstyle="round")
+    axes.plot([found.low, found.high], [line, line], color=colour, lw=1.5, solid_capstyle="round")
     axes.plot([found.value], [line], marker, color=colour, ms=ms, mec="white", mew=0.7)
 
 

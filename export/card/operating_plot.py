@@ -58,11 +58,11 @@ def operating_plot(curve: OperatingCurve) -> Drawing:
 
 def _words(curve: OperatingCurve) -> str:
     told = [
-        f"{place.name} {place.threshold:.3f}: sensitivity {percent(place.sensitivity.value)}, specificity "
-        f"{percent(place.specificity.value)}."
+        f"{place.name} {place.threshold:.3f}: sensitivity {percent(place.sensitivity)}, specificity "
+        f"{percent(place.specificity)}."
         for place in (curve.clear_below, curve.flag_at)
     ]
-    share = percent(curve.review.share.value)
+    share = percent(curve.review.share)
     return f"Sensitivity and specificity by threshold. {' '.join(told)} {share} of films are in review."
 
 
@@ -80,8 +80,8 @@ def _in_force(axes: Axes, point: CurvePoint, place: InForce) -> None:
     """Its line, the two intervals on it, and its name on the side away from the band."""
     axes.axvline(point.below, color=INK, lw=0.9)
     for found, colour, marker in ((place.sensitivity, OURS, "o"), (place.specificity, THEIRS, "s")):
-        axes.plot([point.below] * 2, numbers([found.low, found.high]), color=colour, lw=2.4, solid_capstyle="butt")
-        axes.plot([point.below], numbers([found.value]), marker, color=colour, ms=6, mec="white")
+        axes.plot([point.below] * 2, numbers([found], "low", "high"), color=colour, lw=2.4, solid_capstyle="butt")
+        axes.plot([point.below], numbers([found], "value"), marker, color=colour, ms=6, mec="white")
     is_low = place.name == "clear_below"
     side = ("right" if point.below > 0.2 else "left") if is_low else ("left" if point.below < 0.8 else "right")
     words = f"  {place.name} {place.threshold:.4g}  "

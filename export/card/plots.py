@@ -26,7 +26,7 @@ from export.evaluation.curves import Taught
 from export.evaluation.published import Published
 from metrics.calibration import Reliability
 from metrics.decision_curve import NetBenefit
-from metrics.evaluate import Evaluation
+from metrics.evaluation import Evaluation
 
 COLOURS, MARKERS = (OURS, THEIRS), ("o", "s")
 PUBLISHED = (("^", THIRD), ("D", FOURTH), ("v", FAINT))
@@ -41,7 +41,7 @@ def roc_plot(sides: Sequence[Side], references: Sequence[Published]) -> Drawing:
         axes.plot([0, 1], [0, 1], color=FAINT, lw=0.8, ls=":")
         for side, colour, marker in zip(sides, COLOURS, MARKERS, strict=False):
             axes.plot(side.roc.false_positive, side.roc.true_positive, color=colour, lw=1.8)
-            area = figure(side.figures.roc_auc.value)
+            area = figure(side.figures.roc_auc)
             axes.plot(*side.roc.own, marker, color=colour, ms=7, mec="white", label=f"{side.name}, area {area}")
         for shown, (marker, colour) in zip(references, PUBLISHED, strict=False):
             place = 1 - _value(shown.figures, "specificity"), _value(shown.figures, "sensitivity")
@@ -49,7 +49,7 @@ def roc_plot(sides: Sequence[Side], references: Sequence[Published]) -> Drawing:
         axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.legend(loc="lower right")
 
-    areas = "; ".join(f"{side.name} {figure(side.figures.roc_auc.value)}" for side in sides)
+    areas = "; ".join(f"{side.name} {figure(side.figures.roc_auc)}" for side in sides)
     return drawing(
         "roc", draw, size=(4.8, 4.8), alt=f"ROC curves; areas under them: {areas}",
         caption="ROC. Full markers: each network's own decision. *Hollow: published points on the study's own films, "
@@ -146,10 +146,10 @@ def reliability_plot(found: Reliability) -> Drawing:
         above, below = (plain(axes) for axes in canvas.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
         above.plot([0, 1], [0, 1], color=FAINT, lw=0.8, ls=":")
         for place in found.bins:
-            above.plot([place.probability] * 2, numbers([place.observed.low, place.observed.high]), color=OURS, lw=1.4)
+            above.plot([place.probability] * 2, numbers([place.observed], "low", "high"), color=OURS, lw=1.4)
         means = [place.probability for place in found.bins]
         above.plot(
-            means, numbers([place.observed.value for place in found.bins]), "o-", color=OURS, lw=1, ms=5, mec="white"
+            means, numbers([place.observed for place in found.bins], "value"), "o-", color=OURS, lw=1, ms=5, mec="white"
         )
         above.set(ylabel="share with pneumonia", ylim=(-0.03, 1.03))
         widths = [place.high - place.low for place in found.bins]
@@ -163,7 +163,7 @@ def reliability_plot(found: Reliability) -> Drawing:
         below.set(xlim=(0, 1), xlabel="probability", ylabel="films")
 
     return drawing(
-        "reliability", draw, size=(4.6, 4.8), alt=f"Reliability diagram; ECE {figure(found.ece.value)}",
+        "reliability", draw, size=(4.6, 4.8), alt=f"Reliability diagram; ECE {figure(found.ece)}",
         caption="Reliability: of films with like probability, the share that has pneumonia; on the dotted line "
         "probabilities are true. Below, films by probability.",
     )  # fmt: skip
@@ -175,9 +175,9 @@ def benefit_plot(rows: Sequence[NetBenefit]) -> Drawing:
     def draw(canvas: Figure) -> None:
         axes = plain(canvas.subplots())
         grid = [row.threshold for row in rows]
-        lows, highs = ([getattr(row.model, end) for row in rows] for end in ("low", "high"))
-        axes.fill_between(grid, numbers(lows), numbers(highs), color=OURS, alpha=0.18, lw=0)
-        axes.plot(grid, numbers([row.model.value for row in rows]), color=OURS, lw=1.8, label="this network")
+        models = [row.model for row in rows]
+        axes.fill_between(grid, numbers(models, "low"), numbers(models, "high"), color=OURS, alpha=0.18, lw=0)
+        axes.plot(grid, numbers(models, "value"), color=OURS, lw=1.8, label="this network")
         axes.plot(grid, [row.act_on_all for row in rows], color=THEIRS, lw=1.4, ls="--", label="acting on every film")
         axes.axhline(0, color=FAINT, lw=1.2, ls=":", label="acting on none")
         top = max(row.act_on_all for row in rows)

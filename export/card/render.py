@@ -23,7 +23,7 @@ from export.card.elements import (
 from export.card.sections import sections
 from export.evaluation.evaluation import EVERY_SOURCE, Flags
 from export.evaluation.operating_curve import complement
-from metrics.film_intervals import Interval
+from metrics.estimates import Estimate
 
 __all__ = ["CARD", "PAGE", "Story", "card_parts"]
 
@@ -137,8 +137,9 @@ def _flagged(flags: Flags) -> str:
     return "; ".join(said)
 
 
-def _interval(metrics: Mapping[str, Any], name: str) -> Interval:
-    return Interval(**metrics[name])
+def _interval(metrics: Mapping[str, Any], name: str) -> Estimate | None:
+    metric = metrics[name]
+    return None if metric["value"] is None else Estimate(**metric)
 
 
 def _html_words(text: str) -> Markup:

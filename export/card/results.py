@@ -82,7 +82,7 @@ def _against(found: Versus) -> tuple[str, ...]:
         found.left_out
     )
     auc = "" if found.auc is None else (
-        f" ROC AUC differs by {change(found.auc.difference)}, {p_value(found.auc.p_value)} (DeLong)."
+        f" ROC AUC differs by {change(found.auc)}, {p_value(found.auc.p)} (DeLong)."
     )  # fmt: skip
     return (
         (

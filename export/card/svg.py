@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from export.card.elements import Drawing
+from metrics.estimates import Estimate
 
 OURS, THEIRS, THIRD, FOURTH = "#0b6aa8", "#b8500a", "#1a7f5a", "#8a4a9e"
 INK, FAINT, GRID, BAND = "#1d2329", "#59636e", "#dde1e4", "#f3e3bd"
@@ -59,9 +60,9 @@ def plain(axes: Axes) -> Axes:
     return axes
 
 
-def numbers(values: Sequence[float | None]) -> list[float]:
-    """What is not defined is not drawn."""
-    return [float("nan") if value is None else value for value in values]
+def numbers(estimates: Sequence[Estimate | None], *ends: Literal["value", "low", "high"]) -> list[float]:
+    """Return the named ends of the estimates; NaN for an undefined one, which is not drawn."""
+    return [float("nan") if estimate is None else getattr(estimate, end) for estimate in estimates for end in ends]
 
 
 def _inside(text: str, alt: str) -> str:

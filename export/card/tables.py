@@ -23,8 +23,8 @@ from export.evaluation.robustness import CLEAN
 from export.evaluation.sampled_robustness import Stress
 from export.int8.audit import Audit
 from metrics.calibration import Reliability
-from metrics.evaluate import Evaluation
-from metrics.groups import GroupRow, Separation
+from metrics.evaluation import Evaluation
+from metrics.subgroups import Separation, SubgroupRow
 from train.augmentation.corruptions import STRENGTHS
 from train.calibration.comparison import Calibrated
 from train.data.table import Table
@@ -108,7 +108,7 @@ def _flag_lines(flags: Flags) -> list[tuple[str, ...]]:
 def paired_table(found: Versus) -> Table:
     """Both networks, and their difference with its interval and test."""
     ours, theirs, auc, test = found.ours.figures, found.theirs.figures, found.auc, found.mcnemar
-    gap, how = (NOTHING, "") if auc is None else (change(auc.difference), f"DeLong, {p_value(auc.p_value)}")
+    gap, how = (NOTHING, "") if auc is None else (change(auc), f"DeLong, {p_value(auc.p)}")
     lines = [("ROC AUC", measure(ours.roc_auc), measure(theirs.roc_auc), gap, how)]
     both = measure(ours.balanced_accuracy), measure(theirs.balanced_accuracy)
     lines.append(("balanced accuracy", *both, change(found.balanced_accuracy), "bootstrap over patients"))
@@ -168,7 +168,7 @@ def calibrations_table(rows: Sequence[Calibrated]) -> Table:
     return table(title, ("calibration", "expected calibration error", "Brier score"), lines)
 
 
-def groups_table(title: str, rows: Sequence[GroupRow]) -> Table:
+def groups_table(title: str, rows: Sequence[SubgroupRow]) -> Table:
     """A line a group; what rests on too few films is not stated."""
     refusing = any(row.refused is not None for row in rows)
     columns = ("group", "normal", "pneumonia", "sensitivity", "specificity", "ROC AUC", "ECE", "Brier")
@@ -180,18 +180,14 @@ def groups_table(title: str, rows: Sequence[GroupRow]) -> Table:
             share(row.sensitivity),
             share(row.specificity),
             measure(row.roc_auc),
-            _short(row.ece),
-            _short(row.brier),
+            figure(row.ece),
+            figure(row.brier),
             *((share(row.refused),) if refusing else ()),
             row.note,
         )
         for row in rows
     ]
     return table(title, (*columns, *(("refused",) if refusing else ()), "note"), lines)
-
-
-def _short(found: Any) -> str:
-    return NOTHING if found is None else figure(found.value)
 
 
 def separation_table(rows: Sequence[Separation]) -> Table:
@@ -212,10 +208,10 @@ def stress_table(found: Stress) -> Table:
         (
             "none" if row.corruption == CLEAN else row.corruption,
             str(row.strength) if row.strength else NOTHING,
-            figure(row.roc_auc.value),
+            figure(row.roc_auc),
             change(row.auc_change) if row.strength else NOTHING,
-            percent(row.sensitivity.value),
-            percent(row.specificity.value),
+            percent(row.sensitivity),
+            percent(row.specificity),
             share(row.flips) if row.strength else NOTHING,
             *((share(row.refused),) if refusing else ()),
         )

@@ -15,15 +15,10 @@ from export.evaluation.curves import (
     roc,
     training_curves,
 )
-from metrics.evaluate import Evaluation, evaluate
-from metrics.film_intervals import Floats, Interval
-from metrics.film_paired import (
-    McNemar,
-    PairedAuc,
-    delong_test,
-    mcnemar,
-    paired_bootstrap,
-)
+from metrics.estimates import Difference, Floats
+from metrics.evaluation import Evaluation, evaluate
+from metrics.paired import McNemar, mcnemar, paired_bootstrap
+from metrics.roc import roc_auc_difference
 from train.data.dataset import LabelledImages
 from train.data.selection import select
 from train.recipe import load_recipe
@@ -56,9 +51,9 @@ class Versus:
     left_out: int
     ours: Side
     theirs: Side
-    auc: PairedAuc | None
+    auc: Difference | None
     mcnemar: McNemar
-    balanced_accuracy: Interval
+    balanced_accuracy: Difference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +75,8 @@ def side(name: str, form: str, dataset: LabelledImages, called: Called, training
     """One network on `films`, of both classes."""
     return Side(
         name=name, form=form, training=training,
-        figures=evaluate(dataset.labels, called.logits, called.decided, dataset.patients),
-        roc=roc(dataset.labels, called.logits, called.decided),
+        figures=evaluate(dataset.labels == 1, called.logits, called.decided),
+        roc=roc(dataset.labels == 1, called.logits, called.decided),
     )  # fmt: skip
 
 
@@ -101,14 +96,14 @@ def versus(name: str, dataset: LabelledImages, called: Called, run: Path, baseli
         )
     rows = table.loc[list(common.digests)]
     theirs = Called(logits=rows["logit"].to_numpy(np.float64), decided=rows["decided"].to_numpy(np.int64) == 1)
-    counts = common.counts()
+    counts, positive = common.counts(), common.labels == 1
     return Versus(
         films=len(common), normal=counts["normal"], pneumonia=counts["pneumonia"], left_out=len(dataset) - len(common),
         ours=side(name, INT8, common, ours, training_curves(run)),
         theirs=side(load_recipe(baseline / "recipe.yaml").name, KERAS, common, theirs, training_curves(baseline)),
-        auc=delong_test(common.labels, ours.logits, theirs.logits),
-        mcnemar=mcnemar(common.labels, ours.decided, theirs.decided),
-        balanced_accuracy=paired_bootstrap(common.labels, ours.decided, theirs.decided, common.patients),
+        auc=roc_auc_difference(positive, ours.logits, theirs.logits),
+        mcnemar=mcnemar(ours.decided == positive, theirs.decided == positive),
+        balanced_accuracy=paired_bootstrap(positive, ours.decided, theirs.decided, common.patients),
     )  # fmt: skip
 
 

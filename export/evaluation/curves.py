@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
 
-from metrics.film_intervals import Floats, Labels
+from metrics.estimates import Bools, Floats
+from metrics.roc import roc_curve
 from train.run.run_folder import read_json, seed_folder, seeds_of
 
 ROC_POINTS, BLOCKS = 200, 120
@@ -35,11 +34,11 @@ class Taught:
     loss: tuple[float, ...]
 
 
-def roc(labels: Labels, logits: Floats, decided: NDArray[np.bool_]) -> Roc:
+def roc(positive: Bools, logits: Floats, called: Bools) -> Roc:
     """Of films (n,) of both classes."""
-    false_positive, true_positive, _ = roc_curve(labels, logits)
+    false_positive, true_positive = roc_curve(positive, logits)
     kept = np.unique(np.linspace(0, len(false_positive) - 1, ROC_POINTS).round().astype(int))
-    own = float(decided[labels == 0].mean()), float(decided[labels == 1].mean())
+    own = float(called[~positive].mean()), float(called[positive].mean())
     return Roc(false_positive=_plain(false_positive[kept]), true_positive=_plain(true_positive[kept]), own=own)
 
 

@@ -36,13 +36,14 @@ from export.int8.predictions import (
 )
 from metrics.calibration import Reliability, reliability
 from metrics.decision_curve import NetBenefit, decision_curve
-from metrics.film_intervals import Interval, wilson
-from metrics.groups import (
-    GroupRow,
-    Judged,
+from metrics.estimates import Estimate
+from metrics.intervals import proportion
+from metrics.subgroups import (
+    Predictions,
     Separation,
+    SubgroupRow,
     age_bands,
-    by_group,
+    by_subgroup,
     source_separation,
 )
 from train.calibration.comparison import Calibrated, calibrations
@@ -96,8 +97,8 @@ class Measured:
     calibrations: tuple[Calibrated, ...]
     prevalence: float | None
     net_benefit: tuple[NetBenefit, ...]
-    refused: Interval | None
-    groups: tuple[GroupRow, ...]
+    refused: Estimate | None
+    groups: tuple[SubgroupRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +112,8 @@ class Elsewhere:
     counts: Mapping[str, int]
     sources: tuple[str, ...]
     flags: Mapping[str, Flags]
-    refused: Interval | None
-    groups: tuple[GroupRow, ...]
+    refused: Estimate | None
+    groups: tuple[SubgroupRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,23 +168,25 @@ def _measured(subject: Subject, counted: NDArray[np.bool_]) -> Measured:
     proof, point = subject.proofs["test"], subject.facts["thresholds"]
     films, prevalence = select(proof.films, counted), subject.run.recipe.operating_point.prevalence
     found = judged(subject, proof, counted)
-    probabilities, labels, patients = found.probabilities, found.labels, found.patients
-    called = Called(logits=found.logits, decided=found.decided)
+    probabilities, positive, patients = found.probabilities, found.positive, found.patients
+    called = Called(logits=found.logits, decided=found.called)
     return Measured(
         films=words(films),
         counts=films.counts(),
         ours=side(subject.facts["name"], INT8, films, called, training_curves(subject.folder)),
-        operating=operating_curve(probabilities, labels, flag_at=point["flag_at"], clear_below=point["clear_below"]),
-        reliability=reliability(probabilities, labels, patients),
+        operating=operating_curve(
+            probabilities, films.labels, flag_at=point["flag_at"], clear_below=point["clear_below"]
+        ),
+        reliability=reliability(probabilities, positive, patients),
         calibrations=_calibrations(subject, films, found),
         prevalence=prevalence,
-        net_benefit=decision_curve(probabilities, labels, patients, prevalence=prevalence),
+        net_benefit=decision_curve(probabilities, positive, patients, prevalence=prevalence),
         refused=_share(found.refused),
-        groups=by_group(found, columns(films)),
+        groups=by_subgroup(found, columns(films)),
     )
 
 
-def _calibrations(subject: Subject, dataset: LabelledImages, found: Judged) -> tuple[Calibrated, ...]:
+def _calibrations(subject: Subject, dataset: LabelledImages, found: Predictions) -> tuple[Calibrated, ...]:
     section = subject.run.recipe.operating_point
     return calibrations(
         read_operating_logits(subject.run.folder),
@@ -194,16 +197,16 @@ def _calibrations(subject: Subject, dataset: LabelledImages, found: Judged) -> t
     )
 
 
-def judged(subject: Subject, proof: Proof, chosen: NDArray[np.bool_]) -> Judged:
+def judged(subject: Subject, proof: Proof, chosen: NDArray[np.bool_]) -> Predictions:
     """What the box says of the `chosen` films (n,) of a proof."""
     films, logits = select(proof.films, chosen), proof.int8.logits[chosen]
     far = refused(proof.int8, subject.outlier_threshold)
-    return Judged(
-        labels=films.labels,
+    return Predictions(
+        positive=films.labels == 1,
         patients=films.patients,
         logits=logits,
         probabilities=apply_calibration(subject.facts["calibration"], logits),
-        decided=logits >= decision_logit(subject.run),
+        called=logits >= decision_logit(subject.run),
         refused=None if far is None else far[chosen],
     )
 
@@ -237,7 +240,7 @@ def _beside(subject: Subject, name: str, proof: Proof) -> Elsewhere:
         source: flag_counts(found.probabilities[named == source], films.labels[named == source], chosen)
         for source in sources
     }
-    whole, *parts = by_group(found, columns(films))
+    whole, *parts = by_subgroup(found, columns(films))
     return Elsewhere(
         name=name,
         counts=films.counts(),
@@ -254,8 +257,8 @@ def separation(proofs: Proofs) -> tuple[Separation, ...]:
     sources = [source or name for name, proof in shown.items() for source in proof.films.sources]
     logits = np.concatenate([proof.int8.logits for proof in shown.values()])
     labels = np.concatenate([proof.films.labels for proof in shown.values()])
-    return source_separation(logits, labels, sources)
+    return source_separation(logits, labels == 1, sources)
 
 
-def _share(chosen: NDArray[np.bool_] | None) -> Interval | None:
-    return None if chosen is None else wilson(int(chosen.sum()), len(chosen))
+def _share(chosen: NDArray[np.bool_] | None) -> Estimate | None:
+    return None if chosen is None else proportion(int(chosen.sum()), len(chosen))

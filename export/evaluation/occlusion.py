@@ -13,20 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from metrics.film_intervals import (
-    Floats,
-    Interval,
-    patient_sums,
-    percentile_interval,
-    resampled_sums,
-)
+from metrics.estimates import Estimate, Floats
+from metrics.intervals import bootstrap_mean
 
 Film = NDArray[np.uint8]
 SHARE = 0.1
 DRAWS = 5
 FILL_SIGMA = 24.0
 """Pixels. Hidden parts take the film's own grey from so far around: no edge that the network never saw."""
-METHOD = "bootstrap over patients"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +31,9 @@ class Occlusion:
     """
 
     n: int
-    brightest: Interval
-    elsewhere: Interval
-    difference: Interval
+    brightest: Estimate | None
+    elsewhere: Estimate | None
+    difference: Estimate | None
     p_value: float
     more_often: float
 
@@ -67,8 +61,8 @@ def occlusion(
     gaps = drop - control
     p_value = float(wilcoxon(gaps, alternative="greater").pvalue) if np.any(gaps) else 1.0
     return Occlusion(
-        n=len(films), brightest=_mean(drop, patients), elsewhere=_mean(control, patients),
-        difference=_mean(gaps, patients), p_value=p_value, more_often=float(np.mean(gaps > 0)),
+        n=len(films), brightest=bootstrap_mean(drop, patients), elsewhere=bootstrap_mean(control, patients),
+        difference=bootstrap_mean(gaps, patients), p_value=p_value, more_often=float(np.mean(gaps > 0)),
     )  # fmt: skip
 
 
@@ -99,9 +93,3 @@ def _shifted(masks: NDArray[np.bool_], random: np.random.Generator) -> NDArray[n
     side = masks.shape[1] * masks.shape[2]
     moves = [np.unravel_index(random.integers(1, side), masks.shape[1:]) for _ in masks]
     return np.stack([np.roll(mask, move, axis=(0, 1)) for mask, move in zip(masks, moves, strict=True)])
-
-
-def _mean(values: Floats, patients: Sequence[str]) -> Interval:
-    columns = np.stack([values, np.ones(len(values))], axis=1)
-    drawn = resampled_sums(patient_sums(columns, patients))
-    return percentile_interval(float(values.mean()), drawn[:, 0] / drawn[:, 1], METHOD)

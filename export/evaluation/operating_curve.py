@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.film_intervals import (
-    Floats,
-    Interval,
-    Labels,
-    wilson,
-)
+from metrics.estimates import Estimate, Floats
+from metrics.intervals import proportion
 from train.calibration.thresholds import Thresholds
 from train.run.run_folder import flag_counts
 
@@ -45,9 +41,9 @@ class InForce:
 
     name: str
     threshold: float
-    sensitivity: Interval
-    specificity: Interval
-    false_alarms: Interval
+    sensitivity: Estimate | None
+    specificity: Estimate | None
+    false_alarms: Estimate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +54,8 @@ class Review:
     inside: int
     errors: int
     errors_inside: int
-    share: Interval
-    share_of_errors: Interval
+    share: Estimate | None
+    share_of_errors: Estimate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +69,9 @@ class OperatingCurve:
     review: Review
 
 
-def operating_curve(probabilities: Floats, labels: Labels, *, flag_at: float, clear_below: float) -> OperatingCurve:
+def operating_curve(
+    probabilities: Floats, labels: NDArray[np.int64], *, flag_at: float, clear_below: float
+) -> OperatingCurve:
     """Of calibrated `probabilities` (n,) with labels 0 or 1, at least one of each."""
     crowded = np.quantile(probabilities, np.linspace(0, 1, BETWEEN + 1), method="nearest")
     grid = sorted({*GRID, *crowded.tolist(), flag_at, clear_below})
@@ -87,7 +85,7 @@ def operating_curve(probabilities: Floats, labels: Labels, *, flag_at: float, cl
     )
 
 
-def review(probabilities: Floats, labels: Labels, *, flag_at: float, clear_below: float) -> Review:
+def review(probabilities: Floats, labels: NDArray[np.int64], *, flag_at: float, clear_below: float) -> Review:
     """How many films, and how many of the wrong calls, lie between the thresholds."""
     inside = (probabilities >= clear_below) & (probabilities < flag_at)
     called = (probabilities >= flag_at) | (inside & (probabilities >= HALF))
@@ -95,18 +93,18 @@ def review(probabilities: Floats, labels: Labels, *, flag_at: float, clear_below
     counts = int(inside.sum()), int(wrong.sum()), int((wrong & inside).sum())
     return Review(
         films=len(labels), inside=counts[0], errors=counts[1], errors_inside=counts[2],
-        share=wilson(counts[0], len(labels)), share_of_errors=wilson(counts[2], counts[1]),
+        share=proportion(counts[0], len(labels)), share_of_errors=proportion(counts[2], counts[1]),
     )  # fmt: skip
 
 
-def complement(share: Interval) -> Interval:
+def complement(share: Estimate | None) -> Estimate | None:
     """1 minus a share, with its interval."""
-    if share.value is None or share.low is None or share.high is None:
-        return share
-    return Interval(value=1 - share.value, low=1 - share.high, high=1 - share.low, method=share.method)
+    if share is None:
+        return None
+    return Estimate(value=1 - share.value, low=1 - share.high, high=1 - share.low, method=share.method)
 
 
-def _point(threshold: float, probabilities: Floats, labels: Labels, chosen: Thresholds) -> CurvePoint:
+def _point(threshold: float, probabilities: Floats, labels: NDArray[np.int64], chosen: Thresholds) -> CurvePoint:
     above = probabilities >= threshold
     lower = _share((probabilities < chosen.flag_at) & above) if threshold <= chosen.flag_at else None
     upper = _share((probabilities >= chosen.clear_below) & ~above) if threshold >= chosen.clear_below else None
@@ -122,11 +120,11 @@ def _share(chosen: NDArray[np.bool_]) -> float:
     return float(chosen.mean())
 
 
-def _in_force(name: str, threshold: float, probabilities: Floats, labels: Labels) -> InForce:
+def _in_force(name: str, threshold: float, probabilities: Floats, labels: NDArray[np.int64]) -> InForce:
     above = probabilities >= threshold
     well, ill = labels == 0, labels == 1
-    specificity = wilson(int((~above & well).sum()), int(well.sum()))
+    specificity = proportion(int((~above & well).sum()), int(well.sum()))
     return InForce(
-        name=name, threshold=threshold, sensitivity=wilson(int((above & ill).sum()), int(ill.sum())),
+        name=name, threshold=threshold, sensitivity=proportion(int((above & ill).sum()), int(ill.sum())),
         specificity=specificity, false_alarms=complement(specificity),
     )  # fmt: skip

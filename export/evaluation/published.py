@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics.evaluate import Evaluation, evaluate
+from metrics.evaluation import Evaluation, evaluate
 from train.run.report import STUDY
 
 WHERE = "the study's own films, 231 normal and 300 pneumonia, not ours"
@@ -33,8 +33,6 @@ def published() -> tuple[Published, ...]:
 
 
 def _figures(tn: int, fp: int, fn: int, tp: int) -> Evaluation:
-    """Each film counts as a patient: the study does not say whose they are."""
-    labels = np.repeat([0, 0, 1, 1], [tn, fp, fn, tp])
+    positive = np.repeat([False, False, True, True], [tn, fp, fn, tp])
     decided = np.repeat([False, True, False, True], [tn, fp, fn, tp])
-    films = [str(index) for index in range(len(labels))]
-    return evaluate(labels, decided.astype(np.float64), decided, films)
+    return evaluate(positive, decided.astype(np.float64), decided)

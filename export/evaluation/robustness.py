@@ -8,14 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.film_intervals import (
-    Floats,
-    Interval,
-    Labels,
-    delong,
-    wilson,
-)
-from metrics.film_paired import delong_test
+from metrics.estimates import Difference, Estimate, Floats
+from metrics.evaluation import evaluate
+from metrics.intervals import proportion
+from metrics.roc import roc_auc_difference
 from train.augmentation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 
 Film = NDArray[np.uint8]
@@ -35,18 +31,18 @@ class Robustness:
     corruption: str
     strength: int
     n: int
-    roc_auc: Interval
-    auc_change: Interval | None
-    sensitivity: Interval
-    specificity: Interval
-    flips: Interval
-    refused: Interval | None
+    roc_auc: Estimate | None
+    auc_change: Difference | None
+    sensitivity: Estimate | None
+    specificity: Estimate | None
+    flips: Estimate | None
+    refused: Estimate | None
 
 
 def robustness(
     judge: Judge,
     films: Film,
-    labels: Labels,
+    labels: NDArray[np.int64],
     *,
     operating_logit: float = 0.0,
     outlier_threshold: float | None = None,
@@ -71,7 +67,7 @@ class _Clean:
     """What every corruption is held against."""
 
     logits: Floats
-    labels: Labels
+    labels: NDArray[np.int64]
     operating_logit: float
     outlier_threshold: float | None
 
@@ -80,16 +76,16 @@ def _row(name: str, strength: int, found: tuple[Floats, Floats | None], clean: _
     (logits, distances), labels, before = found, clean.labels, clean.logits
     operating_logit, outlier_threshold = clean.operating_logit, clean.outlier_threshold
     called = logits >= operating_logit
-    paired = delong_test(labels, logits, before) if strength else None
     refused = None
     if distances is not None and outlier_threshold is not None:
-        refused = wilson(int((distances > outlier_threshold).sum()), len(labels))
+        refused = proportion(int((distances > outlier_threshold).sum()), len(labels))
+    evaluation = evaluate(labels == 1, logits, called)
     return Robustness(
         corruption=name, strength=strength, n=len(labels),
-        roc_auc=delong(labels, logits),
-        auc_change=paired.difference if paired else None,
-        sensitivity=wilson(int((called & (labels == 1)).sum()), int((labels == 1).sum())),
-        specificity=wilson(int((~called & (labels == 0)).sum()), int((labels == 0).sum())),
-        flips=wilson(int((called != (before >= operating_logit)).sum()), len(labels)),
+        roc_auc=evaluation.roc_auc,
+        auc_change=roc_auc_difference(labels == 1, logits, before) if strength else None,
+        sensitivity=evaluation.sensitivity,
+        specificity=evaluation.specificity,
+        flips=proportion(int((called != (before >= operating_logit)).sum()), len(labels)),
         refused=refused,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from export.evaluation.occlusion import DRAWS, Occlusion, occlusion
 from export.evaluation.robustness import Film, Robustness, robustness
 from export.int8.box_predictions import judged
 from export.int8.predictions import Progress, silent
-from metrics.film_intervals import Floats
+from metrics.estimates import Floats
 from train.augmentation.corruptions import CORRUPTIONS, STRENGTHS
 from train.data.dataset import LabelledImages
 from train.data.selection import select

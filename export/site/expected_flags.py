@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from export.site.operating_point import Point
 from export.site.reads import SiteReads
-from metrics.film_intervals import wilson
+from metrics.intervals import proportion
 
 
 def expected(before: Point, after: Point, site: SiteReads) -> list[dict[str, Any]]:
@@ -22,11 +21,11 @@ def expected(before: Point, after: Point, site: SiteReads) -> list[dict[str, Any
     for flag in ("pneumonia", "review", "clear"):
         for label, is_label in labels.items():
             counts = [int((mask[flag] & is_label).sum()) for mask in masks]
-            shares = [asdict(wilson(count, int(is_label.sum()))) for count in counts]
+            shares = [proportion(count, int(is_label.sum())) for count in counts]
             rows.append(
                 {
                     "flag": flag, "label": label, "films": int(is_label.sum()), "before": counts[0], "after": counts[1],
-                    "share_before": shares[0], "share_after": shares[1],
+                    "share_before": shares[0] and shares[0].to_dict(), "share_after": shares[1] and shares[1].to_dict(),
                 }
             )  # fmt: skip
     return rows

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from scipy.stats import norm
 
 from device.bundle.manifest import Calibration
 from export.site.reads import SiteReads
-from metrics.film_intervals import Z95, delong, wilson
+from metrics.intervals import ALPHA, wilson_bounds
+from metrics.roc import roc_auc
 from train.calibration.methods import MIN_SLOPE, fit_calibration
 
 Floats = NDArray[np.float64]
@@ -99,8 +101,8 @@ def chosen(aim: Aim, before: Point, site: SiteReads) -> Point:
 
 
 def _same_sense(site: SiteReads) -> None:
-    area = delong(site.labels, site.logits)
-    if area.high is not None and area.high < 0.5:
+    area = roc_auc(site.labels == 1, site.logits)
+    if area is not None and area.high < 0.5:
         raise AimError(
             f"the network's scores run against the reads (ROC AUC {area.value:.2f}): check that 1 is pneumonia in the "
             "reads, and that reads and results name the same films"
@@ -176,8 +178,8 @@ def _may_miss(count: int, share: float, label: str, measure: str) -> int:
 
 def needed(share: float) -> int:
     """Films of which none is missed that Wilson's lower bound n / (n + z²) needs to reach `share`."""
-    return math.ceil(Z95**2 * share / (1 - share))
+    return math.ceil(norm.isf(ALPHA / 2) ** 2 * share / (1 - share))
 
 
 def _bound(successes: int, trials: int) -> float:
-    return wilson(successes, trials).low or 0.0
+    return wilson_bounds(successes, trials)[0]

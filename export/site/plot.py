@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from export.site.operating_point import Floats, Point, on_scale
 from export.site.reads import SiteReads
-from metrics.film_intervals import wilson
+from metrics.intervals import wilson_bounds
 from train.run.plots import BLUE, RED, STYLE
 
 STEPS = 400
@@ -58,8 +58,7 @@ def _thresholds(probabilities: Floats, before: Point, after: Point) -> Floats:
 def _curve(axes: Axes, thresholds: Floats, probabilities: Floats, measure: str, colour: str) -> None:
     below = np.searchsorted(np.sort(probabilities), thresholds)
     right = below if measure == "specificity" else len(probabilities) - below
-    intervals = [wilson(int(count), len(probabilities)) for count in right]
-    low, high = (np.array([getattr(interval, end) for interval in intervals]) for end in ("low", "high"))
+    low, high = np.array([wilson_bounds(int(count), len(probabilities)) for count in right]).T
     axes.plot(thresholds, right / len(probabilities), color=colour, lw=1.4, label=measure)
     axes.fill_between(thresholds, low, high, color=colour, alpha=0.15, lw=0)
 

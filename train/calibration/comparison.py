@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metrics.calibration import brier, ece_interval
-from metrics.film_intervals import Interval
+from metrics.estimates import Estimate
 from train.calibration.methods import Calibration, apply_calibration, fit_calibration
 from train.calibration.operating_point import HeldOutLogits
 
@@ -23,8 +23,8 @@ class Calibrated:
 
     method: str
     in_force: bool
-    ece: Interval
-    brier: Interval
+    ece: Estimate | None
+    brier: Estimate | None
 
 
 def calibrations(
@@ -40,13 +40,13 @@ def calibrations(
     All refer to the same `prevalence`, see `train.calibration.methods.fit_calibration`.
     """
     methods = {method: fit_calibration(method, fitted_on.logits, fitted_on.labels, prevalence) for method in METHODS}
-    labels = judged_on.labels
+    positive = judged_on.labels == 1
     return tuple(
         Calibrated(
             method=method,
             in_force=calibration is in_force[1],
-            ece=ece_interval(probabilities, labels, patients),
-            brier=brier(probabilities, labels, patients),
+            ece=ece_interval(probabilities, positive, patients),
+            brier=brier(probabilities, positive, patients),
         )
         for method, calibration in [*methods.items(), in_force]
         for probabilities in [apply_calibration(calibration, judged_on.logits)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.film_intervals import wilson
+from metrics.intervals import wilson_bounds
 from train.recipe import OperatingPointSection
 
 Floats = NDArray[np.float64]
@@ -41,13 +41,9 @@ def clear_threshold(diseased: Floats, sensitivity: float) -> tuple[float, float]
     """
     count = len(diseased)
     missed = 0
-    while missed + 1 < count and _lower_bound(count - missed - 1, count) >= sensitivity:
+    while missed + 1 < count and wilson_bounds(count - missed - 1, count)[0] >= sensitivity:
         missed += 1
-    return float(diseased[missed]), _lower_bound(count - missed, count)
-
-
-def _lower_bound(found: int, count: int) -> float:
-    return wilson(found, count).low or 0.0
+    return float(diseased[missed]), wilson_bounds(count - missed, count)[0]
 
 
 def flag_threshold(healthy: Floats, specificity: float) -> float:

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
-from metrics.evaluate import MEASURES
-from metrics.film_intervals import Interval
+from metrics.estimates import Difference
+from metrics.evaluation import MEASURES
 from train.data.table import Table
 from train.run.compare import (
     Comparison,
@@ -110,21 +110,23 @@ def _pair_line(pair: Pair) -> tuple[str, ...]:
     return (
         f"{pair.first}, {pair.second}",
         str(pair.images),
-        _interval(pair.auc.difference) if pair.auc else "-",
-        _p_value(pair.auc.p_value) if pair.auc else "-",
+        _difference(pair.auc),
+        _p_value(pair.auc.p if pair.auc else None),
         f"{pair.mcnemar.only_first}, {pair.mcnemar.only_second}",
         f"{_p_value(pair.mcnemar.p_exact)} (mid-p {_p_value(pair.mcnemar.p_mid)})",
-        _interval(pair.balanced_accuracy),
+        _difference(pair.balanced_accuracy),
     )
 
 
-def _interval(found: Interval) -> str:
-    if found.value is None or found.low is None or found.high is None:
+def _difference(difference: Difference | None) -> str:
+    if difference is None:
         return "-"
-    return f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+    return f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
 
 
-def _p_value(value: float) -> str:
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "-"
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 

@@ -17,7 +17,8 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from metrics.film_intervals import Interval, delong
+from metrics.estimates import Estimate
+from metrics.roc import roc_auc
 from train.data.acquisition_style import style_numbers
 from train.data.duplicates import clusters, same_value
 from train.data.manifest import Row
@@ -45,7 +46,7 @@ class ShortCut:
     asked: str
     among: str
     images: int
-    auc: Interval
+    auc: Estimate
 
 
 def age_band(age: float | None) -> str:
@@ -130,7 +131,8 @@ def _short_cut(
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, class_weight="balanced"))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     scores = cross_val_predict(model, numbers, yes, groups=group, cv=folds, method="decision_function")
-    return ShortCut(asked=asked, among=among, images=len(yes), auc=delong(yes.astype(np.int64), scores))
+    auc = roc_auc(yes, scores)
+    return None if auc is None else ShortCut(asked=asked, among=among, images=len(yes), auc=auc)
 
 
 def short_cut_table(cuts: Sequence[ShortCut]) -> Table:

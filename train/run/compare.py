@@ -13,15 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from metrics.evaluate import MEASURES
-from metrics.film_intervals import Floats, Interval, Labels
-from metrics.film_paired import (
-    McNemar,
-    PairedAuc,
-    delong_test,
-    mcnemar,
-    paired_bootstrap,
-)
+from metrics.estimates import Bools, Difference, Floats
+from metrics.evaluation import MEASURES
+from metrics.paired import McNemar, mcnemar, paired_bootstrap
+from metrics.roc import roc_auc_difference
 from train.run.report import released_network, summarise
 from train.run.run_folder import RunError, seed_folder
 from train.run.score_files import DECISIONS, SCORES, counted_scores
@@ -66,9 +61,9 @@ class Pair:
     first: str
     second: str
     images: int
-    auc: PairedAuc | None
+    auc: Difference | None
     mcnemar: McNemar
-    balanced_accuracy: Interval
+    balanced_accuracy: Difference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +77,12 @@ class NotPaired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everything of some runs. `curves` holds labels and logits of each run's compared network, by run."""
+    """Everything of some runs. `curves` holds classes and logits of each run's compared network, by run."""
 
     runs: tuple[RunFigures, ...]
     pairs: tuple[Pair, ...]
     not_paired: tuple[NotPaired, ...]
-    curves: Mapping[str, tuple[Labels, Floats]]
+    curves: Mapping[str, tuple[Bools, Floats]]
 
 
 def compare(runs: Sequence[Path]) -> Comparison:
@@ -104,7 +99,7 @@ def compare(runs: Sequence[Path]) -> Comparison:
         runs=tuple(_figures(name, summary, counted[name], networks[name]) for name, summary in summaries.items()),
         pairs=tuple(found for found in outcomes if isinstance(found, Pair)),
         not_paired=tuple(found for found in outcomes if isinstance(found, NotPaired)),
-        curves={name: (table["label"].to_numpy(), table["logit"].to_numpy()) for name, table in counted.items()},
+        curves={name: (table["label"].to_numpy() == 1, table["logit"].to_numpy()) for name, table in counted.items()},
     )
 
 
@@ -163,13 +158,13 @@ def _pair(one: str, first: pd.DataFrame, other: str, second: pd.DataFrame) -> Pa
     both = both[(both["counted"] == 1) & (both["counted_other"] == 1)]
     if both.empty:
         return NotPaired(first=one, second=other, reason="no test film whose label counts for both")
-    labels, patients = both["label"].to_numpy(), both["patient_id"].astype(str).tolist()
-    decided = both["decided"].to_numpy() == 1, both["decided_other"].to_numpy() == 1
+    positive, patients = both["label"].to_numpy() == 1, both["patient_id"].astype(str).tolist()
+    called, called_other = both["decided"].to_numpy() == 1, both["decided_other"].to_numpy() == 1
     return Pair(
         first=one,
         second=other,
         images=len(both),
-        auc=delong_test(labels, both["logit"].to_numpy(), both["logit_other"].to_numpy()),
-        mcnemar=mcnemar(labels, *decided),
-        balanced_accuracy=paired_bootstrap(labels, *decided, patients),
+        auc=roc_auc_difference(positive, both["logit"].to_numpy(), both["logit_other"].to_numpy()),
+        mcnemar=mcnemar(called == positive, called_other == positive),
+        balanced_accuracy=paired_bootstrap(positive, called, called_other, patients),
     )

@@ -9,8 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
 
+from metrics.roc import roc_curve
 from train.run.compare import Comparison, RunFigures
 from train.run.plots import DPI, STYLE
 from train.run.report import network_name
@@ -52,7 +52,7 @@ def _draw_measures(axes: Axes, runs: Sequence[RunFigures]) -> None:
 
 def _draw_curves(axes: Axes, found: Comparison) -> None:
     for index, run in enumerate(found.runs):
-        false_positive, true_positive, _ = roc_curve(*found.curves[run.name])
+        false_positive, true_positive = roc_curve(*found.curves[run.name])
         words = f"{run.name}, {network_name(run.compared)}"
         axes.plot(false_positive, true_positive, lw=1.2, color=COLOURS[index % len(COLOURS)], label=words)
     axes.plot([0, 1], [0, 1], ":", color="grey", lw=0.8)

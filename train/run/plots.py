@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
+
+from metrics.roc import roc_curve
 
 DPI = 150
 # Fonts as text and fixed ids: the same run draws the same file.
@@ -38,7 +39,7 @@ def draw_roc(path: Path, scores: Mapping[int, tuple[NDArray[np.int64], NDArray[n
         figure = Figure(figsize=(4.8, 4.8), layout="constrained")
         axes = figure.subplots()
         for seed, (labels, logits) in scores.items():
-            false_positive, true_positive, _ = roc_curve(labels, logits)
+            false_positive, true_positive = roc_curve(labels == 1, logits)
             axes.plot(false_positive, true_positive, lw=1, label=f"seed {seed}")
             axes.plot(
                 np.mean(logits[labels == 0] > 0),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics.evaluate import MEASURES
+from metrics.evaluation import MEASURES
 from train.recipe import load_recipe
 from train.run.plots import draw_confusion, draw_roc, draw_training
 from train.run.run_folder import (
@@ -53,7 +53,7 @@ def summarise(run: Path) -> dict[str, Any]:
     """Each measure's mean, standard deviation (n - 1) and values over the seeds, decided at logit 0, and the rest."""
     seeds = seeds_of(run)
     measured = {seed: read_json(seed_folder(run, seed) / "metrics.json") for seed in seeds}
-    values = {name: [measured[seed]["test"][name]["value"] for seed in seeds] for name in MEASURES}
+    values = {name: [value_of(measured[seed]["test"][name]) for seed in seeds] for name in MEASURES}
     return {
         "recipe": load_recipe(run / "recipe.yaml").name,
         "data": read_json(run / "data.json")["parts"],
@@ -71,6 +71,11 @@ def representative(measured: Mapping[int, Mapping[str, Any]]) -> int:
     return ranked[(len(ranked) - 1) // 2]
 
 
+def value_of(estimate: Mapping[str, Any] | None) -> float | None:
+    """Return the figure alone, of an estimate as metrics.json has it."""
+    return None if estimate is None else estimate["value"]
+
+
 def _weight_average(run: Path) -> dict[str, Any] | None:
     """Figures and counts of the mean of all seeds' weights; None where there is none."""
     if not is_finished(run, AVERAGED):
@@ -78,7 +83,7 @@ def _weight_average(run: Path) -> dict[str, Any] | None:
     found = read_json(seed_folder(run, AVERAGED) / "metrics.json")["test"]
     return {
         "confusion": {name: found[name] for name in COUNTS},
-        "measures": {name: found[name]["value"] for name in MEASURES},
+        "measures": {name: value_of(found[name]) for name in MEASURES},
     }
 
 

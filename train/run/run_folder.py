@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from device.bundle.ood_rule import OutlierRule
 from device.preprocess.render import PREPROCESS_VERSION
-from metrics.evaluate import evaluate
+from metrics.evaluation import evaluate
 from train.calibration.methods import apply_calibration
 from train.calibration.thresholds import Thresholds
 from train.data.dataset import PARTS, LabelledImages
@@ -162,7 +162,7 @@ def write_measures(folder: Path, recipe: Recipe, dataset: LabelledImages, traine
 
 
 def _measure(dataset: LabelledImages, logits: NDArray[np.float64], decided: NDArray[np.bool_]) -> dict[str, Any]:
-    return evaluate(dataset.labels, logits, decided, dataset.patients).to_dict()
+    return evaluate(dataset.labels == 1, logits, decided).to_dict()
 
 
 def flag_counts(

@@ -22,8 +22,9 @@ from export.evaluation.baseline import Versus
 from export.evaluation.evaluation import Evaluation, Subject
 from export.evaluation.operating_curve import operating_curve
 from export.site.page_notice import with_notice
-from metrics.film_intervals import Interval, wilson
-from metrics.film_paired import McNemar
+from metrics.estimates import Difference, Estimate
+from metrics.intervals import proportion
+from metrics.paired import McNemar
 from tests.export.evaluated import drawn_films, evaluated, story, subject
 from train.run.report import MEAN
 from train.run.run_folder import AVERAGED
@@ -55,7 +56,7 @@ def paired(found: Evaluation) -> Evaluation:
         films=40, normal=20, pneumonia=20, left_out=3, ours=ours,
         theirs=replace(ours, name="older", form="float, by Keras", training=()), auc=None,
         mcnemar=McNemar(only_first=7, only_second=5, p_exact=0.774, p_mid=0.581),
-        balanced_accuracy=Interval(value=0.1, low=-0.1, high=0.3, method="paired bootstrap over patients"),
+        balanced_accuracy=Difference(value=0.1, low=-0.1, high=0.3, p=None, test="paired bootstrap over patients"),
     )  # fmt: skip
     return replace(found, versus=against)
 
@@ -214,10 +215,10 @@ def test_a_notice_stands_on_top_and_later_ones_above_it(page: str) -> None:
 
 
 def test_figures_read_as_a_person_would_write_them() -> None:
-    assert share(wilson(1, 2)) == "50.0 % (9.5 to 90.5)"
-    assert share(Interval(value=0.0, low=-1e-17, high=0.2, method="")) == "0.0 % (0.0 to 20.0)"
-    assert share(None) == share(wilson(0, 0)) == "-"
-    assert change(Interval(value=-0.02, low=-0.04, high=0.001, method="")) == "-0.020 (-0.040 to +0.001)"
+    assert share(proportion(1, 2)) == "50.0 % (9.5 to 90.5)"
+    assert share(Estimate(value=0.0, low=-1e-17, high=0.2, method="")) == "0.0 % (0.0 to 20.0)"
+    assert share(None) == share(proportion(0, 0)) == "-"
+    assert change(Estimate(value=-0.02, low=-0.04, high=0.001, method="")) == "-0.020 (-0.040 to +0.001)"
     assert (p_value(0.0004), p_value(0.04)) == ("p < 0.001", "p = 0.040")
 
 

@@ -19,9 +19,10 @@ from export.evaluation.published import published
 from export.evaluation.sampled_robustness import MOST_OF_A_CLASS
 from export.evaluation.sampled_robustness import drawn_films as drawn_of
 from export.int8.predictions import Proof, refused
-from metrics.evaluate import balanced_accuracy, patient_tables
-from metrics.film_intervals import Interval, wilson
-from metrics.film_paired import delong_test, mcnemar
+from metrics.confusion import ConfusionMatrix, balanced_accuracy
+from metrics.intervals import proportion
+from metrics.paired import mcnemar
+from metrics.roc import roc_auc_difference
 from tests.export.evaluated import THRESHOLDS, drawn_films, evaluated, subject
 from train.networks.predictor import ModelOutputs
 from train.run.report import STUDY, summarise
@@ -61,7 +62,7 @@ def test_both_thresholds_in_force_are_on_the_curve_with_their_intervals(chances:
     curve = operating_curve(probabilities, labels, flag_at=0.617, clear_below=0.401)
     assert {0.617, 0.401} <= {point.threshold for point in curve.points}
     ill = int(labels.sum())
-    assert curve.flag_at.sensitivity == wilson(int(((probabilities >= 0.617) & (labels == 1)).sum()), ill)
+    assert curve.flag_at.sensitivity == proportion(int(((probabilities >= 0.617) & (labels == 1)).sum()), ill)
     assert curve.clear_below.false_alarms.value == pytest.approx(np.mean(probabilities[labels == 0] >= 0.401))
     assert sum(sum(counts.values()) for counts in curve.flags.values()) == len(labels)
 
@@ -79,20 +80,19 @@ def test_review_holds_the_films_and_the_wrong_calls_that_counting_finds(
         errors += called != y
         errors_inside += called != y and flag == "review"
     assert (band.inside, band.errors, band.errors_inside) == (inside, errors, errors_inside)
-    assert band.share == wilson(inside, 300)
-    assert band.share_of_errors == wilson(errors_inside, errors)
+    assert band.share == proportion(inside, 300)
+    assert band.share_of_errors == proportion(errors_inside, errors)
 
 
 def test_without_a_wrong_call_the_share_of_errors_in_review_is_not_defined() -> None:
     band = review(np.array([0.1, 0.9]), np.array([0, 1]), flag_at=0.6, clear_below=0.4)
-    assert (band.errors, band.share_of_errors.value) == (0, None)
+    assert (band.errors, band.share_of_errors) == (0, None)
 
 
 def test_a_share_turned_round_keeps_its_interval() -> None:
-    turned, straight = complement(wilson(90, 100)), wilson(10, 100)
+    turned, straight = complement(proportion(90, 100)), proportion(10, 100)
     assert (turned.value, turned.low, turned.high) == pytest.approx((straight.value, straight.low, straight.high))
-    nothing = Interval(value=None, low=None, high=None, method="wilson")
-    assert complement(nothing) is nothing
+    assert complement(None) is None
 
 
 def test_a_distance_that_is_no_number_is_refused_as_on_a_box() -> None:
@@ -191,14 +191,11 @@ def test_a_baseline_is_paired_film_by_film_whatever_its_manifest_calls_them(toy_
     baseline = _baseline(toy_run, tmp_path / "base", kept, theirs.logits[there])
     found = versus("ours", films, ours, toy_run, baseline)
     assert (found.films, found.normal, found.pneumonia, found.left_out) == (50, 25, 25, 10)
-    labels = films.labels[there]
-    assert found.auc == delong_test(labels, ours.logits[there], theirs.logits[there])
-    assert found.mcnemar == mcnemar(labels, ours.decided[there], theirs.decided[there])
-    patients = [patient for patient, kept in zip(films.patients, there, strict=True) if kept]
-    sums = [patient_tables(labels, c.decided[there], patients).sum(axis=0)[None] for c in (ours, theirs)]
-    assert found.balanced_accuracy.value == pytest.approx(
-        float(balanced_accuracy(sums[0])[0] - balanced_accuracy(sums[1])[0])
-    )
+    positive = films.labels[there] == 1
+    assert found.auc == roc_auc_difference(positive, ours.logits[there], theirs.logits[there])
+    assert found.mcnemar == mcnemar(ours.decided[there] == positive, theirs.decided[there] == positive)
+    areas = [balanced_accuracy(ConfusionMatrix.from_calls(positive, c.decided[there])) for c in (ours, theirs)]
+    assert found.balanced_accuracy.value == pytest.approx(areas[0].value - areas[1].value)
     assert "int8" in found.ours.form
     assert "Keras" in found.theirs.form
 
@@ -223,7 +220,7 @@ def test_roc_keeps_its_ends_and_the_networks_own_point() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 3000)
     logits = random.normal(labels, 1)
-    curve = roc(labels, logits, logits >= 0.5)
+    curve = roc(labels == 1, logits, logits >= 0.5)
     assert len(curve.false_positive) <= 200
     assert (curve.false_positive[0], curve.false_positive[-1], curve.true_positive[-1]) == (0, 1, 1)
     assert curve.own == (np.mean(logits[labels == 0] >= 0.5), np.mean(logits[labels == 1] >= 0.5))

@@ -12,7 +12,7 @@ from export.evaluation.occlusion import (
     hidden,
     occlusion,
 )
-from metrics.film_intervals import Interval
+from metrics.estimates import Estimate
 
 SIDE, CELLS = 160, 5
 CELL = SIDE // CELLS
@@ -49,7 +49,7 @@ def run(judge: object, maps: np.ndarray, **options: object) -> Occlusion:
     return occlusion(judge, films(), maps, NAMES, share=0.04, **options)  # type: ignore[arg-type]
 
 
-def ends(interval: Interval) -> tuple[float, float, float]:
+def ends(interval: Estimate) -> tuple[float, float, float]:
     assert interval.value is not None
     assert interval.low is not None
     assert interval.high is not None

@@ -21,7 +21,7 @@ from export.site.operating_point import (
 )
 from export.site.plot import draw_point
 from export.site.reads import SiteReads
-from metrics.film_intervals import wilson
+from metrics.intervals import wilson_bounds
 
 
 def films_of(healthy: list[float], diseased: list[float]) -> SiteReads:
@@ -41,7 +41,7 @@ def shares(point: Point, site: SiteReads) -> tuple[float, float]:
     found = point.probabilities(site.logits)
     kept = int((found[site.labels == 1] >= point.clear_below).sum())
     unflagged = int((found[site.labels == 0] < point.flag_at).sum())
-    bounds = wilson(kept, site.count(1)).low, wilson(unflagged, site.count(0)).low
+    bounds = wilson_bounds(kept, site.count(1))[0], wilson_bounds(unflagged, site.count(0))[0]
     return bounds[0] or 0.0, bounds[1] or 0.0
 
 
@@ -105,7 +105,7 @@ def test_reads_the_wrong_way_round_are_noticed() -> None:
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.9, 0.95, 0.97, 0.99, 0.999])
 def test_the_number_of_films_that_an_aim_needs_is_the_smallest_that_does(share: float) -> None:
     count = needed(share)
-    assert (wilson(count, count).low or 0) >= share > (wilson(count - 1, count - 1).low or 0)
+    assert wilson_bounds(count, count)[0] >= share > (wilson_bounds(count - 1, count - 1)[0] if count > 1 else 0)
 
 
 # Probabilities fitted anew.

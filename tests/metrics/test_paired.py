@@ -8,13 +8,10 @@ from scipy.stats import binom, norm
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from metrics.evaluate import f1
-from metrics.film_paired import (
-    PairedAuc,
-    delong_test,
-    mcnemar,
-    paired_bootstrap,
-)
+from metrics.confusion import f1_values
+from metrics.estimates import Difference
+from metrics.paired import mcnemar, paired_bootstrap
+from metrics.roc import roc_auc, roc_auc_difference
 
 Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -42,8 +39,8 @@ def plain_delong(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> t
     return float(gap), float(2 * norm.sf(abs(gap) / np.sqrt(cov[0, 0] + cov[1, 1] - 2 * cov[0, 1])))
 
 
-def delong_of(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> PairedAuc:
-    found = delong_test(labels, first, second)
+def delong_of(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Difference:
+    found = roc_auc_difference(labels == 1, first, second)
     assert found is not None
     return found
 
@@ -52,15 +49,17 @@ def delong_of(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Pair
 def test_delong_is_the_plain_formula(seed: int) -> None:
     labels, first, second = two_scores(np.random.default_rng(seed), 40, first=1.2, second=0.9)
     found = delong_of(labels, first, second)
-    assert (found.difference.value, found.p_value) == pytest.approx(plain_delong(labels, first, second))
-    assert found.first == pytest.approx(roc_auc_score(labels, first))
-    assert found.second == pytest.approx(roc_auc_score(labels, second))
+    assert (found.value, found.p) == pytest.approx(plain_delong(labels, first, second))
+    for score in (first, second):
+        area = roc_auc(labels == 1, score)
+        assert area is not None
+        assert area.value == pytest.approx(roc_auc_score(labels, score))
 
 
 def test_delong_keeps_its_level_and_finds_what_is_there() -> None:
     random = np.random.default_rng(0)
-    equal = [delong_of(*two_scores(random, 60, first=1.0, second=1.0)).p_value for _ in range(400)]
-    unequal = [delong_of(*two_scores(random, 60, first=1.4, second=0.8)).p_value for _ in range(100)]
+    equal = [delong_of(*two_scores(random, 60, first=1.0, second=1.0)).p for _ in range(400)]
+    unequal = [delong_of(*two_scores(random, 60, first=1.4, second=0.8)).p for _ in range(100)]
     assert 0.02 < np.mean(np.array(equal) < 0.05) < 0.09
     assert np.mean(np.array(unequal) < 0.05) > 0.8
 
@@ -68,15 +67,15 @@ def test_delong_keeps_its_level_and_finds_what_is_there() -> None:
 def test_swapped_scores_swap_the_sign_and_equal_ones_differ_by_nothing() -> None:
     labels, first, second = two_scores(np.random.default_rng(1), 30, first=1.0, second=0.5)
     one, other = delong_of(labels, first, second), delong_of(labels, second, first)
-    assert one.difference.value == pytest.approx(-(other.difference.value or 0))
-    assert one.p_value == pytest.approx(other.p_value)
+    assert one.value == pytest.approx(-other.value)
+    assert one.p == pytest.approx(other.p)
     same = delong_of(labels, first, np.exp(first))
-    assert same.p_value == pytest.approx(1)
-    assert (same.difference.low, same.difference.high) == pytest.approx((0, 0), abs=1e-9)
+    assert same.p == pytest.approx(1)
+    assert (same.low, same.high) == pytest.approx((0, 0), abs=1e-9)
 
 
 def test_one_film_of_a_class_is_too_few() -> None:
-    assert delong_test(np.array([0, 0, 1]), np.zeros(3), np.ones(3)) is None
+    assert roc_auc_difference(np.array([False, False, True]), np.zeros(3), np.ones(3)) is None
 
 
 FILMS = st.lists(st.tuples(st.integers(0, 1), st.booleans(), st.booleans()), min_size=1, max_size=80)
@@ -86,7 +85,7 @@ FILMS = st.lists(st.tuples(st.integers(0, 1), st.booleans(), st.booleans()), min
 @given(FILMS)
 def test_mcnemar_agrees_with_statsmodels_and_with_every_outcome_weighed(films: list[tuple[int, bool, bool]]) -> None:
     labels, first, second = (np.array(column) for column in zip(*films, strict=True))
-    found = mcnemar(labels, first, second)
+    found = mcnemar(first == labels, second == labels)
     only_first = sum(a == label and b != label for label, a, b in films)
     only_second = sum(a != label and b == label for label, a, b in films)
     assert (found.only_first, found.only_second) == (only_first, only_second)
@@ -110,9 +109,8 @@ def plain_mid_p(one: int, other: int) -> float:
 
 def test_ten_of_twelve_films_come_out_by_hand() -> None:
     """Ten films that only one called rightly, of twelve: 2 (1 + 12 + 66) / 4096."""
-    labels = np.ones(12, np.int64)
     first = np.array([True] * 10 + [False] * 2)
-    found = mcnemar(labels, first, ~first)
+    found = mcnemar(first, ~first)
     assert found.p_exact == pytest.approx(2 * 79 / 4096)
     assert found.p_mid == pytest.approx((2 * 79 - 66) / 4096)
 
@@ -127,9 +125,8 @@ def names(count: int, films_each: int = 1) -> list[str]:
 
 
 def span(labels: np.ndarray, first: np.ndarray, second: np.ndarray, patients: list[str]) -> float:
-    found = paired_bootstrap(labels, first, second, patients)
-    assert found.low is not None
-    assert found.high is not None
+    found = paired_bootstrap(labels == 1, first, second, patients)
+    assert found is not None
     return found.high - found.low
 
 
@@ -137,7 +134,9 @@ def test_the_bootstrap_has_the_plain_spread_of_paired_differences() -> None:
     labels, first, second = decisions(300)
     right = (first == (labels == 1)).astype(float) - (second == (labels == 1))
     gaps = [right[labels == label] for label in (0, 1)]
-    found = paired_bootstrap(labels, first, second, names(600))
+    found = paired_bootstrap(labels == 1, first, second, names(600))
+    assert found is not None
+    assert found.p is None
     assert found.value == pytest.approx(sum(gap.mean() for gap in gaps) / 2)
     error = np.sqrt(sum(gap.var() / len(gap) for gap in gaps)) / 2
     assert span(labels, first, second, names(600)) / 3.92 == pytest.approx(error, rel=0.1)
@@ -147,8 +146,8 @@ def test_pairing_is_what_makes_it_narrow() -> None:
     """The negative control: the same decisions, the second's films shuffled within their class."""
     labels, first, second = decisions(200)
     random = np.random.default_rng(0)
-    strangers = np.concatenate([random.permutation(second[labels == label]) for label in (0, 1)])
-    assert span(labels, first, second, names(400)) < 0.8 * span(labels, first, strangers, names(400))
+    shuffled = np.concatenate([random.permutation(second[labels == label]) for label in (0, 1)])
+    assert span(labels, first, second, names(400)) < 0.8 * span(labels, first, shuffled, names(400))
 
 
 def test_copies_of_a_patients_film_tell_nothing_new() -> None:
@@ -161,9 +160,10 @@ def test_copies_of_a_patients_film_tell_nothing_new() -> None:
 
 def test_any_figure_of_the_four_counts_can_be_compared() -> None:
     labels, first, second = decisions(50)
-    found = paired_bootstrap(labels, first, second, names(100), f1)
+    found = paired_bootstrap(labels == 1, first, second, names(100), f1_values)
+    assert found is not None
     expected = [
         2 * (said & (labels == 1)).sum() / (said.sum() + labels.sum()) for said in (first, second)
     ]  # fmt: skip
     assert found.value == pytest.approx(expected[0] - expected[1])
-    assert paired_bootstrap(labels[:50], first[:50], second[:50], names(50)).value is None
+    assert paired_bootstrap(labels[:50] == 1, first[:50], second[:50], names(50)) is None
