@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-EXPOSURES ?=
+IMAGES ?=
 COUNT ?=
 ARGS ?=
 BIN := .venv/bin
@@ -54,8 +54,8 @@ setup: .venv/.sim ## create the environment of the demonstration, in .venv
 	$(call environment,.venv-tflite,tflite-test)
 
 .PHONY: demo
-demo: .venv/.sim ## run a whole site on this machine: exposures, flags, comparison (EXPOSURES=DIR for your own images)
-	@$(BIN)/pneumoflag-sim demo $(if $(EXPOSURES),--exposures "$(EXPOSURES)") $(if $(COUNT),--count $(COUNT)) $(ARGS)
+demo: .venv/.sim ## run a whole site on this machine: exposures, flags, comparison (IMAGES=DIR for your own images)
+	@$(BIN)/pneumoflag-sim demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count $(COUNT)) $(ARGS)
 
 .PHONY: check
 check: .venv/.dev ## check format, lint, types and import rules

@@ -1,41 +1,38 @@
-"""App: a command line comes in; a running collector, an import or a comparison goes out."""
-# the heavy imports stand inside the commands, so that --help is quick
+"""Command line of the collector."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.config import CollectorConfig, ConfigError, described, load_config
-from collector.errors import ImportFault, StoreError
-from device.contract import ContractError
+from console.errors import UsageError
+from console.program import new_app, run
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # heavy imports wait for the command that needs them
+    from collector.config import CollectorConfig
     from collector.store.store import ImportCounts, Store
     from collector.study.study import Study
 
-FAILED: Final = 1
-USAGE: Final = 2
-
-app = typer.Typer(
-    name="pneumoflag-collector",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Collects the boxes' results and compares them with vendor AI and radiologists' reads. Research use only.\n\n"
-    "Exit codes: 0 done, 1 something failed, 2 usage or bad input.",
+app = new_app(
+    "pneumoflag-collector",
+    "Collects the boxes' results and compares them with vendor AI and radiologists' reads. Research use only.\n\n"
+    "Example: pneumoflag-collector run --config /etc/pneumoflag/collector.yaml",
 )
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="settings; `pneumoflag-collector config` prints them all")]
-Json = Annotated[Path | None, typer.Option("--json", help="write the figures as JSON; `-` to standard output alone")]
-Html = Annotated[Path | None, typer.Option("--html", help="write the page as one file that needs no network")]
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="Settings, a YAML file; `pneumoflag-collector config` prints one.")
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the figures as JSON to this file; `-`: standard output alone.")
+]
+HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write the page to this file; it needs no network.")]
+SEED, RESAMPLES = 20_240_417, 2000
+"""Of the bootstrap where there are no settings; the same as the settings' defaults."""
 
 
 class Vendor(StrEnum):
@@ -47,83 +44,108 @@ class Vendor(StrEnum):
 
 
 class Unclassified(StrEnum):
-    """What a film counts that the box did not classify."""
+    """How an exposure counts that the box did not classify."""
 
     EXCLUDE = "exclude"
     WRONG = "wrong"
 
 
-class UsageFault(Exception):
-    """The command line asks for something that cannot be; the words say what can."""
+@app.command("run")
+def run_service(config: ConfigOption) -> None:
+    """Subscribe to results, store them, send receipts and serve the pages until SIGTERM or Ctrl-C.
 
+    Prints where it listens, then one JSON object per log line on standard error.
 
-@app.command()
-def run(config: Config) -> None:
-    """Subscribe, store, send receipts and serve the pages until SIGTERM or Ctrl-C."""
+    Example: pneumoflag-collector run --config /etc/pneumoflag/collector.yaml
+    """
+    from collector.config import load_config
     from collector.service import serve
 
     serve(load_config(config))
 
 
 @app.command()
-def migrate(config: Config) -> None:
-    """Bring the database to this version's form (`run` and the imports do so by themselves)."""
-    settings = load_config(config)
-    _opened(settings).close()
-    typer.echo("The database is up to date.")
+def migrate(config: ConfigOption) -> None:
+    """Bring the database to the schema of this version. `run` and the imports do so by themselves."""
+    from collector.config import load_config
+
+    _open_store(load_config(config)).close()
+    print("The database is up to date.")
 
 
 @app.command("config")
 def print_config() -> None:
-    """Print every setting with its default and its meaning, as YAML to start from."""
-    typer.echo(described(), nl=False)
+    """Print every setting with its default and its meaning, as a YAML file to start from.
+
+    Example: pneumoflag-collector config > collector.yaml
+    """
+    from collector.config import CollectorConfig
+    from console.settings import settings_template
+
+    print(settings_template(CollectorConfig), end="")
 
 
 @app.command("import-vendor")
 def import_vendor(
-    file: Annotated[Path, typer.Argument(help="its shape is in docs/collector.md")],
-    config: Config,
-    vendor: Annotated[Vendor, typer.Option(help="whose file it is")],
-    system: Annotated[str | None, typer.Option(help="name in the comparison (the vendor's by default)")] = None,
+    file: Annotated[Path, typer.Argument(help="The vendor's file; docs/collector.md describes its columns.")],
+    config: ConfigOption,
+    vendor: Annotated[Vendor, typer.Option(help="Whose file it is.")],
+    system: Annotated[str | None, typer.Option(help="Name in the comparison; default: the vendor's.")] = None,
 ) -> None:
-    """Import a vendor's outputs. Identifiers are keyed while they are read; the same file twice changes nothing."""
+    """Import a vendor's outputs. Importing the same file twice changes nothing.
+
+    Identifiers are replaced by keyed hashes while they are read.
+
+    Example: pneumoflag-collector import-vendor --vendor lunit lunit.jsonl --config collector.yaml
+    """
+    from collector.config import load_config
     from collector.imports.rows import vendor_rows
     from collector.store.tables import vendor_outputs
 
     settings = load_config(config)
     rows = vendor_rows(file, vendor.value, system or vendor.value, settings)
-    store = _opened(settings)
-    _summary(file, len(rows), store.put_imports(vendor_outputs, rows))
+    store = _open_store(settings)
+    _print_summary(file, len(rows), store.put_imports(vendor_outputs, rows))
     without = sum(row.positive is None for row in rows)
     if without:
-        typer.echo(f"{without} without a score for the rule's findings: kept, and shown as no score.")
+        print(f"{without} without a score for the rule's findings: kept, and listed as no score.")
     store.close()
 
 
 @app.command("import-reads")
 def import_reads(
-    file: Annotated[Path, typer.Argument(help="CSV: reader,label and an identifier; see docs/collector.md")],
-    config: Config,
+    file: Annotated[Path, typer.Argument(help="CSV: reader, label and an identifier; see docs/collector.md.")],
+    config: ConfigOption,
 ) -> None:
-    """Import radiologists' reads. The same file twice changes nothing; a changed label replaces the former one."""
+    """Import radiologists' reads. Importing the same file twice changes nothing; a changed label replaces the old one.
+
+    Example: pneumoflag-collector import-reads reads.csv --config collector.yaml
+    """
+    from collector.config import load_config
     from collector.imports.rows import read_rows
     from collector.store.tables import reads
 
     settings = load_config(config)
     rows = read_rows(file, settings)
-    store = _opened(settings)
-    _summary(file, len(rows), store.put_imports(reads, rows))
+    store = _open_store(settings)
+    _print_summary(file, len(rows), store.put_imports(reads, rows))
     store.close()
 
 
 @app.command()
 def compare(
-    config: Config,
-    json_out: Json = None,
-    html: Html = None,
-    unclassified: Annotated[Unclassified | None, typer.Option(help="overrides compare.unclassified")] = None,
+    config: ConfigOption,
+    json_out: JsonOption = None,
+    html: HtmlOption = None,
+    unclassified: Annotated[
+        Unclassified | None, typer.Option(help="Override the setting compare.unclassified.")
+    ] = None,
 ) -> None:
-    """Compare the boxes with vendors by the radiologists' reads, over the store."""
+    """Compare the boxes with the vendors by the radiologists' reads, over everything in the store.
+
+    Example: pneumoflag-collector compare --config collector.yaml --html comparison.html
+    """
+    from collector.config import load_config
     from collector.study.from_store import stored_study
 
     settings = load_config(config)
@@ -131,7 +153,7 @@ def compare(
         settings = settings.model_copy(
             update={"compare": settings.compare.model_copy(update={"unclassified": unclassified.value})}
         )
-    store = _opened(settings)
+    store = _open_store(settings)
     study = stored_study(store, settings.compare)
     store.close()
     _deliver(study, json_out, html, settings.compare.resamples, settings.compare.seed)
@@ -139,28 +161,35 @@ def compare(
 
 @app.command("compare-files")
 def compare_files(
-    reads: Annotated[Path, typer.Option(help="CSV: case_id,label or case_id,reader,label")],
-    system: Annotated[list[str], typer.Option(help="NAME=FILE, a CSV: case_id,label[,score]; give it once per system")],
-    json_out: Json = None,
-    html: Html = None,
+    reads: Annotated[
+        Path, typer.Option(help="CSV: case_id,label or case_id,reader,label; label 1 is pneumonia, 0 is normal.")
+    ],
+    system: Annotated[
+        list[str], typer.Option(help="NAME=FILE, a CSV: case_id,label[,score]; repeatable, once per system.")
+    ],
+    json_out: JsonOption = None,
+    html: HtmlOption = None,
 ) -> None:
-    """Compare systems by reads over plain case lists: label 1 is pneumonia, 0 is normal. No store is needed."""
+    """Compare systems by reads over plain case lists. No store and no settings are needed.
+
+    Example: pneumoflag-collector compare-files --reads reads.csv --system cnn=cnn.csv --system vuno=vuno.csv
+    """
     from collector.imports.case_lists import study
 
-    named = [_named(text) for text in system]
+    named = [_name_and_file(text) for text in system]
     if len({name for name, _ in named}) < len(named):
-        raise UsageFault("--system: a name stands twice; every system needs its own")
-    _deliver(study(reads, named), json_out, html, 2000, 20_240_417)
+        raise UsageError("--system: the same name twice; give every system its own")
+    _deliver(study(reads, named), json_out, html, RESAMPLES, SEED)
 
 
-def _named(text: str) -> tuple[str, Path]:
+def _name_and_file(text: str) -> tuple[str, Path]:
     name, equals, file = text.partition("=")
     if not equals or not name.strip() or not file.strip():
-        raise UsageFault(f"--system {text}: NAME=FILE expected, for instance --system cnn=cnn.csv")
+        raise UsageError(f"--system: expected NAME=FILE such as cnn=cnn.csv, got {text}")
     return name.strip(), Path(file.strip())
 
 
-def _opened(settings: CollectorConfig) -> Store:
+def _open_store(settings: CollectorConfig) -> Store:
     from collector.store.store import Store
 
     store = Store(settings.store.url, busy_s=settings.store.busy_s)
@@ -168,9 +197,9 @@ def _opened(settings: CollectorConfig) -> Store:
     return store
 
 
-def _summary(file: Path, rows: int, done: ImportCounts) -> None:
+def _print_summary(file: Path, rows: int, done: ImportCounts) -> None:
     counts = f"{done.new} new, {done.changed} changed, {done.unchanged} already there"
-    typer.echo(f"{file}: {rows} records: {counts}.")
+    print(f"{file}: {rows} records: {counts}.")
 
 
 def _deliver(study: Study, json_out: Path | None, html: Path | None, resamples: int, seed: int) -> None:
@@ -182,7 +211,7 @@ def _deliver(study: Study, json_out: Path | None, html: Path | None, resamples: 
     comparison = study.comparison(resamples=resamples, seed=seed)
     text = json.dumps(to_json(study, comparison), indent=2, allow_nan=False)
     if json_out == Path("-"):
-        typer.echo(text)
+        print(text)
     else:
         console = Console() if sys.stdout.isatty() else Console(width=200)
         show(study, comparison, console)
@@ -195,26 +224,5 @@ def _deliver(study: Study, json_out: Path | None, html: Path | None, resamples: 
 
 
 def main() -> None:
-    """Console script. The one broad catch of the collector: a fault becomes one line and an exit code."""
-    sys.exit(_guarded(app))
-
-
-def _guarded(command: Callable[[], object]) -> int:
-    try:
-        command()
-    except (UsageFault, ConfigError, ContractError, ImportFault) as error:
-        return _said(str(error), USAGE)
-    except StoreError as error:
-        return _said(f"{error}; see store.url", FAILED)
-    except KeyboardInterrupt:
-        return _said("stopped", FAILED)
-    except OSError as error:
-        return _said(f"{error.filename or 'system'}: {error.strerror or error}", FAILED)
-    except Exception as error:  # noqa: BLE001  # whatever is left: one line for the person, the kind for a report
-        return _said(f"{type(error).__name__}: {error}", FAILED)
-    return 0
-
-
-def _said(text: str, code: int) -> int:
-    typer.echo(f"pneumoflag-collector: {text}", err=True)
-    return code
+    """Entry point of `pneumoflag-collector`."""
+    run(app, extra="collector")

@@ -1,29 +1,20 @@
-"""Configuration of the collector: one YAML file comes in; checked, described, frozen settings go out.
+"""Settings of the collector, read from one YAML file.
 
-Every setting has a default that works but `site_key_file`; `pneumoflag-collector config` prints them all.
+Every setting has a default but `site_key_file`; `pneumoflag-collector config` prints them all.
 """
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
+
+from console.settings import Section, load_settings
 
 Scale = Literal["0-1", "0-100"]
 SQLITE = "sqlite:///"
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the words name the file, the setting and the remedy."""
-
-
-class Section(BaseModel):
-    """Common to all sections: unknown settings are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BrokerConfig(Section):
@@ -40,14 +31,16 @@ class BrokerConfig(Section):
     client_id: str = Field(
         "pneumoflag-collector",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="names the session the broker keeps; a second collector needs its own",
+        description="names the session that the broker keeps; every collector needs its own",
     )
     share: str | None = Field(
         None, pattern=r"^[A-Za-z0-9._-]{1,64}$", description="group in which several collectors share the results"
     )
-    session_expiry_s: int = Field(7 * 86_400, ge=0, description="how long the broker keeps messages for us while away")
-    keepalive_s: int = Field(30, ge=5, description="seconds between signs of life")
-    reconnect_max_s: int = Field(30, ge=1, description="back-off while the broker is away ends here")
+    session_expiry_s: int = Field(
+        7 * 86_400, ge=0, description="how long the broker keeps messages while the collector is away"
+    )
+    keepalive_s: int = Field(30, ge=5, description="seconds between keep-alive packets")
+    reconnect_max_s: int = Field(30, ge=1, description="longest wait before the next connection attempt")
 
 
 class StoreConfig(Section):
@@ -57,58 +50,66 @@ class StoreConfig(Section):
         "sqlite:////var/lib/pneumoflag-collector/collector.sqlite",
         description="SQLAlchemy URL; a relative SQLite path counts from this file's folder",
     )
-    batch: int = Field(500, ge=1, le=10_000, description="most results in one commit; none waits for another to come")
-    busy_s: float = Field(5.0, gt=0, description="how long a locked database is waited for before it is an alarm")
+    batch: int = Field(
+        500, ge=1, le=10_000, description="most results in one commit; a single result does not wait for others"
+    )
+    busy_s: float = Field(5.0, gt=0, description="how long to wait for a locked database before raising an alarm")
 
     @field_validator("url")
     @classmethod
-    def _known_kind(cls, url: str) -> str:
+    def _is_supported(cls, url: str) -> str:
         if not url.startswith((SQLITE, "postgresql")):
-            raise ValueError("sqlite:///path or postgresql+driver://... expected")
+            raise ValueError("expected sqlite:///path or postgresql+driver://...")
         return url
 
 
 class WebConfig(Section):
-    """The pages for administrators. They hold no patient data, and no passwords either: keep them inside."""
+    """The pages for administrators. They hold no patient data and ask for no password: keep them inside."""
 
     enabled: bool = Field(True, description="serve the pages")
     host: str = Field("127.0.0.1", description="address to listen on; put a proxy with a log-in in front of any other")
     port: int = Field(8090, ge=0, le=65535, description="0 takes a free one; the port is written to ports.json")
 
 
-class Rule(Section):
-    """How one vendor's findings become a call. The first rule whose pattern fits the record's version is taken."""
+class VendorRule(Section):
+    """How one vendor's findings become a decision. The first rule whose pattern fits the record's version applies."""
 
-    rule_version: str = Field(min_length=1, max_length=64, description="kept with every call the rule made")
+    rule_version: str = Field(min_length=1, max_length=64, description="stored with every decision of the rule")
     versions: str = Field("*", description="pattern of vendor versions, for instance 3.1.*")
-    findings: tuple[str, ...] = Field((), description="the highest of those present decides; empty: the score itself")
-    at_least: float = Field(0.5, ge=0, le=1, description="a score of so much is a call of pneumonia, on the 0-1 scale")
+    findings: tuple[str, ...] = Field(
+        (), description="the highest of those present decides; empty: the record's own score"
+    )
+    at_least: float = Field(
+        0.5, ge=0, le=1, description="from this score on the decision is pneumonia, on the 0-1 scale"
+    )
     default_scale: Scale | None = Field(
-        None, description="scale of a record that declares none; none: such a record is an error"
+        None, description="scale of a record that declares none; null: such a record is an error"
     )
 
 
 class VendorConfig(Section):
     """One vendor's files."""
 
-    rules: tuple[Rule, ...] = Field(min_length=1, description="tried in order")
-    fields: dict[str, str] = Field({}, description="our field name: theirs; a dotted path goes into nested objects")
+    rules: tuple[VendorRule, ...] = Field(min_length=1, description="tried in order")
+    fields: dict[str, str] = Field(
+        {}, description="name of a field here: its name in the file; a dotted path reaches into nested objects"
+    )
 
-    def rule_for(self, version: str) -> Rule | None:
+    def rule_for(self, version: str) -> VendorRule | None:
         """The first rule whose pattern fits, or None."""
         return next((rule for rule in self.rules if fnmatchcase(version, rule.versions)), None)
 
 
 class VendorsConfig(Section):
-    """The rules are no vendor's advice: thresholds are the site's own to set, and are reported with the figures."""
+    """The thresholds are no vendor's advice: each site sets its own, and they are reported with the figures."""
 
     lunit: VendorConfig = VendorConfig(
-        rules=(Rule(rule_version="lunit-1", findings=("consolidation",), at_least=0.15),)
+        rules=(VendorRule(rule_version="lunit-1", findings=("consolidation",), at_least=0.15),)
     )
     vuno: VendorConfig = VendorConfig(
-        rules=(Rule(rule_version="vuno-1", findings=("consolidation", "interstitial opacity"), at_least=0.5),)
+        rules=(VendorRule(rule_version="vuno-1", findings=("consolidation", "interstitial opacity"), at_least=0.5),)
     )
-    csv: VendorConfig = VendorConfig(rules=(Rule(rule_version="csv-1", at_least=0.5, default_scale="0-1"),))
+    csv: VendorConfig = VendorConfig(rules=(VendorRule(rule_version="csv-1", at_least=0.5, default_scale="0-1"),))
 
 
 class CompareConfig(Section):
@@ -119,11 +120,11 @@ class CompareConfig(Section):
         description="a review flag counts as pneumonia from probability 0.5 (probability), always, or never",
     )
     unclassified: Literal["exclude", "wrong"] = Field(
-        "exclude", description="films the box did not classify: left out and listed, or counted as errors"
+        "exclude", description="exposures the box did not classify: left out and listed, or counted as errors"
     )
     repeats: Literal["last", "ambiguous"] = Field(
         "last",
-        description="an output that names only a study with several films of one view: the last film, or no match",
+        description="an output that names only a study with several exposures of one view: the last one, or no match",
     )
     resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of the Brier score")
     seed: int = Field(20_240_417, ge=0, description="makes the bootstrap reproducible")
@@ -132,7 +133,7 @@ class CompareConfig(Section):
 class CollectorConfig(Section):
     """A whole collector."""
 
-    site_key_file: Path = Field(description="64 hex digits, the same as on the boxes")
+    site_key_file: Path = Field(description="64 hex digits, the same as on the boxes", examples=["site.key"])
     sites: tuple[str, ...] = Field((), description="sites to subscribe to; empty: all")
     broker: BrokerConfig = BrokerConfig()
     store: StoreConfig = StoreConfig()
@@ -145,68 +146,18 @@ class CollectorConfig(Section):
     @classmethod
     def _topic_levels(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
         if any(not site or set("/+#") & set(site) for site in sites):
-            raise ValueError("names without / + # expected")
+            raise ValueError("expected names without / + #")
         return sites
-
-    def rooted(self, base: Path) -> Self:
-        """The same settings with relative paths counted from `base`."""
-        url = self.store.url
-        path = url.removeprefix(SQLITE)
-        if url.startswith(SQLITE) and path and not path.startswith(("/", ":memory:")):
-            url = f"{SQLITE}{base / path}"
-        files = ("password_file", "ca_file", "cert_file", "key_file")
-        broker = {name: base / value for name in files if (value := getattr(self.broker, name)) is not None}
-        return self.model_copy(
-            update={
-                "site_key_file": base / self.site_key_file,
-                "broker": self.broker.model_copy(update=broker),
-                "store": self.store.model_copy(update={"url": url}),
-            }
-        )
 
 
 def load_config(path: Path) -> CollectorConfig:
-    """Read and check a YAML file. Raises ConfigError naming the file, each wrong setting and what was expected."""
-    remedy = "`pneumoflag-collector config` prints one to start from"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: settings expected (`site_key_file: ...`), got {type(values).__name__}; {remedy}")
-    try:
-        return CollectorConfig.model_validate(values).rooted(path.resolve().parent)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("\n".join([f"{path}: {len(lines)} setting(s) to mend", *lines])) from None
+    """Read and check a YAML file; relative paths in it, that of SQLite too, count from the file's folder.
 
-
-def described() -> str:
-    """All settings with their defaults as YAML text; every description stands as a comment."""
-    return "\n".join(_lines(CollectorConfig, 0)) + "\n"
-
-
-def _lines(section: type[Section], depth: int) -> list[str]:
-    pad, lines = "  " * depth, []
-    for name, field in section.model_fields.items():
-        value = field.get_default(call_default_factory=True, validated_data={})
-        if isinstance(value, Section):
-            lines += ["", f"{pad}# {(type(value).__doc__ or '').strip()}", f"{pad}{name}:"]
-            lines += _lines(type(value), depth + 1) if not isinstance(value, VendorsConfig) else _vendor_lines(value)
-        else:
-            text = "site.key" if field.is_required() else _inline(value)
-            lines += [f"{pad}{name}: {text}".ljust(44) + f"  # {field.description}"]
-    return lines
-
-
-def _vendor_lines(vendors: VendorsConfig) -> list[str]:
-    text = yaml.safe_dump(vendors.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
-    return ["  " + line for line in text.rstrip().splitlines()]
-
-
-def _inline(value: object) -> str:
-    plain = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000)
-    return text.removesuffix("...\n").strip()
+    Raises ConfigError.
+    """
+    config = load_settings(path, CollectorConfig, program="pneumoflag-collector")
+    database = config.store.url.removeprefix(SQLITE)
+    if not config.store.url.startswith(SQLITE) or not database or database.startswith(("/", ":memory:")):
+        return config
+    store = config.store.model_copy(update={"url": f"{SQLITE}{path.resolve().parent / database}"})
+    return config.model_copy(update={"store": store})

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +15,13 @@ from pathlib import Path
 import uvicorn
 from sqlalchemy.engine import make_url
 
-from collector.config import CollectorConfig, ConfigError
+from collector.config import CollectorConfig
 from collector.errors import StoreUnavailable
 from collector.ingest.subscriber import Subscriber
 from collector.store.store import Store
 from collector.web.app import make_app
+from console import logs
+from console.settings import ConfigError
 from device.contract import load_site_key
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ OPEN_TRIES_S = (0.5, 1.0, 2.0, 4.0)
 
 def serve(config: CollectorConfig) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError, StoreError or OSError when it cannot start."""
-    _log_lines(config.log_level)
+    logs.set_up(config.log_level)
     load_site_key(config.site_key_file)  # the same check as an import: find a wrong key now rather than then
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,7 +100,7 @@ def _listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"web: {host}:{port} cannot be listened on ({error.strerror}); choose another web.port, or 0 for a free one"
+            f"web: {host}:{port} cannot listen there ({error.strerror}); choose another web.port, or 0 for a free one"
         ) from None
     return listener
 
@@ -112,26 +113,3 @@ def _write_ports(config: CollectorConfig, port: int) -> None:
         draft = path.with_suffix(".tmp")
         draft.write_text(json.dumps({"web": port, "pid": os.getpid()}), encoding="utf-8")
         draft.replace(path)
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object per event."""
-
-    _usual = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        found = {"at": self.formatTime(record), "level": record.levelname.lower(), "event": record.getMessage()}
-        found |= {name: value for name, value in vars(record).items() if name not in self._usual}
-        if record.exc_info:
-            found["trace"] = self.formatException(record.exc_info)
-        return json.dumps(found, default=str)
-
-
-def _log_lines(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for noisy in ("alembic", "uvicorn", "sqlalchemy", "matplotlib"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""App: a command line comes in; a running box, judged files or a checked bundle go out."""
+"""Command line of the box beside the modality."""
 
 from __future__ import annotations
 
@@ -10,56 +10,64 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from console.errors import ExpectedError, UsageError
+from console.program import new_app, run
 
 if TYPE_CHECKING:  # heavy imports wait for the command that needs them
     from device.service import Box
 
 log = logging.getLogger("device")
 
-FAILED, USAGE = 1, 2
-HELP = """The box beside the modality: receives chest films, flags and publishes them at once. Research use only.
+app = new_app(
+    "pneumoflag-device",
+    "The box beside the modality: receives chest exposures, flags them at once and publishes the results. "
+    "Research use only.\n\n"
+    "Example: pneumoflag-device run --config /etc/pneumoflag/device.yaml",
+)
 
-Exit codes: 0 done, 1 something failed (named on standard error), 2 wrong usage or settings.
-"""
-app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The box's YAML file; see firmware_config/.")]
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="Settings, a YAML file; `pneumoflag-device config` prints one.")
+]
 BundleOption = Annotated[Path, typer.Option("--bundle", help="The signed model bundle, a folder or one file.")]
-TrustOption = Annotated[list[Path], typer.Option("--trust", help="A public key to trust besides the shipped ones.")]
-BackendOption = Annotated[str, typer.Option("--backend", help="auto, cpu, coral or jetson.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, max=64, help="Threads of the interpreter.")]
+TrustedKeyOption = Annotated[
+    list[Path], typer.Option("--trusted-key", help="A public key to trust besides the shipped ones; repeatable.")
+]
+BackendOption = Annotated[str, typer.Option("--backend", help="What runs the network: auto, cpu, coral or jetson.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, max=64, help="Threads of the interpreter on the CPU.")]
 
 
-@app.command()
-def run(config: ConfigOption) -> None:
+@app.command("run")
+def run_service(config: ConfigOption) -> None:
     """Run the box until SIGTERM or Ctrl-C.
 
-    Prints where it listens, then one JSON object per log line, all on standard error. `ports.json` in the data folder
-    holds the same addresses. A second box on the same data folder is refused.
+    Prints where it listens, then one JSON object per log line, all on standard error. The file `ports.json` in the data
+    folder holds the same addresses. A second box on the same data folder is refused.
+
+    Example: pneumoflag-device run --config /etc/pneumoflag/device.yaml
     """
+    from console import logs
     from device.config import load_config, require_files
-    from device.host import logs
     from device.service import Box
 
     settings = load_config(config)
     require_files(settings)
     logs.set_up(settings.log_level)
-    box = Box(settings)
-    run_box(box)
+    run_box(Box(settings))
 
 
 def run_box(box: Box) -> None:
-    """Start it, say where it listens, wait for a signal or a room that failed, stop it."""
+    """Start the box, print its addresses, wait for a signal or a failed thread, and stop it."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         box.stop_event.set()
 
     def failed(hook: threading.ExceptHookArgs) -> None:
         log.error("thread_failed", exc_info=hook.exc_value)
-        # A room that has ended leaves a box that looks alive: better a new start by systemd.
+        # Without one of its threads the box only looks alive: better a new start by systemd.
         if hook.thread and hook.thread.name.startswith("room-"):
             box.failed_room = hook.thread.name
             box.stop_event.set()
@@ -68,18 +76,18 @@ def run_box(box: Box) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        _say_where(box)
+        _print_addresses(box)
         box.stop_event.wait()
         log.info("stopping", extra={"failed_room": box.failed_room})
     finally:
         box.stop()
     if box.failed_room:
-        _fail(f"{box.failed_room} failed; the log above has the traceback", FAILED)
+        raise ExpectedError(f"{box.failed_room} failed; the log above has the traceback")
 
 
-def _say_where(box: Box) -> None:
+def _print_addresses(box: Box) -> None:
     ports, config = box.start(), box.config
-    lines = [f"films   in    {config.storage.data_dir / 'spool'}"]
+    lines = [f"spool   in    {config.storage.data_dir / 'spool'}"]
     if ports["dicom"]:
         lines.append(f"C-STORE on    {config.dicom.host}:{ports['dicom']} as {config.dicom.ae_title}")
     if config.folder.path:
@@ -93,123 +101,132 @@ def _say_where(box: Box) -> None:
 
 @app.command()
 def classify(
-    paths: Annotated[list[Path], typer.Argument(help="Films or folders of films: DICOM, JPEG, PNG.")],
+    paths: Annotated[list[Path], typer.Argument(help="Image files, or folders of them: DICOM, JPEG, PNG.")],
     bundle: BundleOption,
-    out: Annotated[Path | None, typer.Option("--out", help="Result lines go there instead of to the terminal.")] = None,
-    progress: Annotated[bool, typer.Option("--progress", help="Show how far it is, on standard error.")] = False,
-    site_key: Annotated[Path | None, typer.Option("--site-key", help="Makes the identifiers those of a site.")] = None,
-    evidence: Annotated[
-        Path | None, typer.Option("--evidence", help="Pictures of where scores come from go there.")
+    out: Annotated[Path | None, typer.Option("--out", help="File for the results; default: standard output.")] = None,
+    progress: Annotated[
+        bool | None, typer.Option("--progress/--no-progress", help="Show progress; default: on a terminal.")
     ] = None,
-    trust: TrustOption = [],  # noqa: B006 - typer reads it
+    site_key: Annotated[
+        Path | None, typer.Option("--site-key", help="The site's key: identifiers then match those of its boxes.")
+    ] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="Folder for pictures of where each score comes from.")
+    ] = None,
+    trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
     backend: BackendOption = "auto",
     threads: ThreadsOption = 2,
 ) -> None:
-    """Judge files as the box would, one JSON result per line in input order, with `source_path` added.
+    """Classify files as the box would: one JSON result per line, in input order, with `source_path` added.
 
-    Exit code 0 when every file got a result; a gate rejection is one. Pictures are PNG files, named by exposure_id, for
-    films with a flag.
+    Exits with 0 when every file has a result; a rejection by the gate is one. The pictures of --evidence are PNG files
+    named by exposure_id, one for each image with a flag.
+
+    Example: pneumoflag-device classify images/ --bundle model.bundle --out results.jsonl
     """
     from device.commands.classify_files import classify_paths
 
     code = classify_paths(
-        paths, bundle=bundle, out=out, progress=progress, site_key=site_key, trusted=trust, backend=backend,
-        threads=threads, evidence=evidence,
-    )  # fmt: skip
+        paths,
+        bundle=bundle,
+        out=out,
+        progress=sys.stderr.isatty() if progress is None else progress,
+        site_key=site_key,
+        trusted=trusted_key,
+        backend=backend,
+        threads=threads,
+        evidence=evidence,
+    )
     raise typer.Exit(code)
 
 
 @app.command()
 def selftest(
     bundle: BundleOption,
-    trust: TrustOption = [],  # noqa: B006 - typer reads it
+    trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
     backend: BackendOption = "auto",
     threads: ThreadsOption = 2,
     max_ms: Annotated[
-        float | None, typer.Option("--max-ms", help="Fail when the median inference takes longer.")
+        float | None, typer.Option("--max-ms", help="Fail when the median inference takes longer (milliseconds).")
     ] = None,
 ) -> None:
-    """Check a bundle on this machine: signature, digests, golden inputs, latency."""
+    """Check a bundle on this machine: signature, digests, golden inputs and latency.
+
+    Example: pneumoflag-device selftest --bundle model.bundle --max-ms 250
+    """
     from device.commands.selftest import selftest as check
 
-    raise typer.Exit(check(bundle, trusted=trust, backend=backend, threads=threads, max_ms=max_ms))
+    raise typer.Exit(check(bundle, trusted=trusted_key, backend=backend, threads=threads, max_ms=max_ms))
 
 
 @app.command()
 def install(
     bundle: Annotated[Path, typer.Argument(help="The signed bundle, one file.")],
     config: ConfigOption,
-    allow_older: Annotated[bool, typer.Option("--allow-older", help="Take a version that is not newer.")] = False,
+    allow_older: Annotated[
+        bool, typer.Option("--allow-older", help="Accept a version that is not newer than the active one.")
+    ] = False,
 ) -> None:
-    """Take a new model: verify it, try it in a process of its own, make it active. The one before is kept.
+    """Install a new model: verify it, try it in a process of its own, make it active. The previous one is kept.
 
-    Nothing has changed when it fails. The running box takes the new model when it is started again.
+    Nothing changes when a check fails. The box uses the new model from its next start.
+
+    Example: pneumoflag-device install model.bundle --config /etc/pneumoflag/device.yaml
     """
     from device.bundle.slots import install as install_bundle
     from device.config import load_config
 
-    done = install_bundle(bundle, load_config(config).model, allow_older=allow_older)
-    print(f"{done.model.name} version {done.model.version} is active; start the box again to use it")
+    active = install_bundle(bundle, load_config(config).model, allow_older=allow_older).model
+    print(f"{active.name} version {active.version} is active; restart the box to use it")
 
 
 @app.command()
 def rollback(config: ConfigOption) -> None:
-    """Make the model of before the active one again."""
+    """Make the previous model active again. The box uses it from its next start."""
     from device.bundle.slots import roll_back
     from device.config import load_config
 
-    done = roll_back(load_config(config).model)
-    print(f"{done.model.name} version {done.model.version} is active again; start the box again to use it")
+    active = roll_back(load_config(config).model).model
+    print(f"{active.name} version {active.version} is active again; restart the box to use it")
 
 
 @app.command("site-key")
 def site_key(
-    file: Annotated[Path, typer.Argument(help="A new file; an existing one is never overwritten.")],
+    file: Annotated[Path, typer.Argument(help="File to create; an existing one is never overwritten.")],
 ) -> None:
-    """Make the key that a site's boxes and its collector share, readable by its owner only."""
+    """Create the key that a site's boxes and its collector share. Only its owner can read the file.
+
+    Example: pneumoflag-device site-key /etc/pneumoflag/site.key
+    """
     from device.contract import SITE_KEY_BYTES
 
     try:
         fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        _fail(f"{file}: exists already and is kept; name another file", USAGE)
+        raise UsageError(f"{file}: exists already and is kept; name another file") from None
     except OSError as error:
-        _fail(f"{file}: cannot be made ({error.strerror}); name a file in a folder you may write", FAILED)
+        raise ExpectedError(
+            f"{file}: cannot be created ({error.strerror}); name a file in a folder you may write"
+        ) from None
     with os.fdopen(fd, "w", encoding="ascii") as stream:
         stream.write(secrets.token_hex(SITE_KEY_BYTES) + "\n")
     print(
-        f"{file}: made; copy it to the collector by a safe way and keep it, for identifiers cannot be matched without"
+        f"{file}: created; copy it to the collector over a safe channel and keep it: without it nothing can be matched"
     )
 
 
-@app.command()
-def config() -> None:
-    """Print every setting with its default and what it is for."""
-    from device.commands.config_template import settings_text
+@app.command("config")
+def print_config() -> None:
+    """Print every setting with its default and its meaning, as a YAML file to start from.
 
-    print(settings_text())
+    Example: pneumoflag-device config > device.yaml
+    """
+    from console.settings import settings_template
+    from device.config import DeviceConfig
 
-
-def _fail(words: str, code: int) -> NoReturn:
-    print(f"pneumoflag-device: {words}", file=sys.stderr)
-    raise typer.Exit(code)
+    print(settings_template(DeviceConfig), end="")
 
 
 def main() -> None:
-    """The console script. The only broad catch of the box: what nobody foresaw is logged whole and ends it."""
-    try:
-        app()
-    except Exception as error:  # noqa: BLE001 - see above
-        sys.exit(_explain(error))
-
-
-def _explain(error: Exception) -> int:
-    """One clear line for troubles that have a remedy, a traceback for the others. Returns the exit code."""
-    from device.commands.exit_codes import exit_code
-
-    code = exit_code(error)
-    if code is None:
-        log.critical("unforeseen", exc_info=error)
-        return FAILED
-    print(f"pneumoflag-device: {error}", file=sys.stderr)
-    return code
+    """Entry point of `pneumoflag-device`."""
+    run(app, extra="device")

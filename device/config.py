@@ -1,6 +1,7 @@
-"""Configuration of a box: one YAML file comes in; checked, described, frozen settings go out.
+"""Settings of a box, read from one YAML file.
 
-Every setting has a default that works but `site`, `device` and the bundle; `pneumoflag-device config` prints them all.
+Every setting has a default but `site`, `device`, `site_key_file` and `model.bundle`.
+`pneumoflag-device config` prints them all.
 """
 
 from __future__ import annotations
@@ -8,42 +9,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ - (part of every topic)")
+from console.settings import ConfigError, Section, load_settings
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 MIB = 1024 * 1024
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the words name the file, the setting and the remedy."""
-
-
-class Section(BaseModel):
-    """Common to all sections: unknown settings are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DicomConfig(Section):
     """The C-STORE receiver, a second destination of the modality beside the PACS."""
 
-    enabled: bool = Field(True, description="receive films by C-STORE")
+    enabled: bool = Field(True, description="receive exposures by C-STORE")
     ae_title: str = Field("PNEUMOFLAG", min_length=1, max_length=16, description="AE title the modality calls")
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for a modality on the network")
     port: int = Field(11112, ge=0, le=65535, description="0 takes a free one")
     calling_ae_titles: tuple[str, ...] = Field((), description="modalities allowed to send; empty allows all")
     max_associations: int = Field(8, ge=1, description="at one time")
     max_pdu_bytes: int = Field(131072, ge=4096, description="131072 measured fastest")
-    idle_s: float = Field(30.0, gt=0, description="an association that says nothing for so long is ended")
-    max_film_bytes: int = Field(256 * MIB, ge=MIB, description="a larger object is refused with 0xA700")
+    idle_s: float = Field(30.0, gt=0, description="an association without traffic for so long is ended")
+    max_object_bytes: int = Field(256 * MIB, ge=MIB, description="a larger object is refused with 0xA700")
 
 
 class FolderConfig(Section):
     """The watched folder, for modalities and gateways that drop files."""
 
     path: Path | None = Field(None, description="none: no folder is watched")
-    poll_s: float = Field(0.5, gt=0, description="seconds between two looks at the folder")
+    poll_s: float = Field(0.5, gt=0, description="seconds between two scans of the folder")
     settle_s: float = Field(
         2.0, ge=0, description="a file counts as finished when size and time have not changed for so long"
     )
@@ -53,18 +45,18 @@ class FolderConfig(Section):
 class GateConfig(Section):
     """What a missing attribute means is the site's choice."""
 
-    modalities: tuple[str, ...] = Field(("DX", "CR"), description="Modality (0008,0060) of films that may be judged")
-    missing_view: Literal["caveat", "reject"] = Field("caveat", description="a film that says nothing of its view")
-    missing_age: Literal["caveat", "reject"] = Field("caveat", description="a film without age or birth date")
-    missing_body_part: Literal["caveat", "reject"] = Field("caveat", description="a film that names no body part")
+    modalities: tuple[str, ...] = Field(("DX", "CR"), description="values of Modality (0008,0060) that are classified")
+    missing_view: Literal["caveat", "reject"] = Field("caveat", description="an exposure without a view position")
+    missing_age: Literal["caveat", "reject"] = Field("caveat", description="an exposure without age or birth date")
+    missing_body_part: Literal["caveat", "reject"] = Field("caveat", description="an exposure without a body part")
     files_without_dicom: Literal["caveat", "reject"] = Field("caveat", description="JPEG and PNG files")
 
 
 class LimitsConfig(Section):
-    """What parsing one film may cost. It runs in a child process that dies alone."""
+    """What parsing one file may cost. A worker process does it, and its death harms nothing else."""
 
-    film_s: float = Field(15.0, gt=0, description="seconds to parse, decode and preprocess one film")
-    memory_mib: int = Field(320, ge=128, description="memory the child may take beyond its start")
+    prepare_s: float = Field(15.0, gt=0, description="seconds to parse, decode and preprocess one file")
+    memory_mib: int = Field(320, ge=128, description="memory the worker process may use beyond what it starts with")
     max_pixels: int = Field(64_000_000, ge=224 * 224, description="rows times columns; above: too_large")
     max_file_bytes: int = Field(256 * MIB, ge=MIB, description="above: too_large")
 
@@ -72,13 +64,13 @@ class LimitsConfig(Section):
 class ModelConfig(Section):
     """The bundle and what runs it."""
 
-    bundle: Path = Field(description="the signed model bundle, a directory or one file")
+    bundle: Path = Field(description="the signed model bundle, a directory or one file", examples=["model.bundle"])
     trusted_keys: tuple[Path, ...] = Field((), description="public keys besides the shipped release keys")
     backend: Literal["auto", "cpu", "coral", "jetson"] = Field(
         "auto", description="what runs the network; auto: what the bundle was compiled for"
     )
     threads: int = Field(2, ge=1, le=64, description="of the interpreter on the CPU")
-    max_infer_ms: float = Field(250.0, gt=0, description="a new model that takes longer for a film is not installed")
+    max_infer_ms: float = Field(250.0, gt=0, description="a new model whose inference takes longer is not installed")
 
 
 class BrokerConfig(Section):
@@ -92,17 +84,19 @@ class BrokerConfig(Section):
     ca_file: Path | None = Field(None, description="authority of the broker's certificate; none: the system's")
     cert_file: Path | None = Field(None, description="the box's own certificate, where the broker asks for one")
     key_file: Path | None = Field(None, description="private key of cert_file")
-    keepalive_s: int = Field(30, ge=5, description="seconds between signs of life")
-    reconnect_max_s: float = Field(30.0, ge=1, description="back-off with jitter ends here")
+    keepalive_s: int = Field(30, ge=5, description="seconds between keep-alive packets")
+    reconnect_max_s: float = Field(30.0, ge=1, description="longest wait before the next connection attempt")
 
 
 class OutboxConfig(Section):
-    """Results wait here until the collector's receipt."""
+    """The results that wait for the collector's receipt."""
 
-    window: int = Field(200, ge=1, description="results sent and not yet receipted at one time")
-    receipt_timeout_s: float = Field(10.0, gt=0, description="without a receipt a result is sent again; backs off")
-    receipt_timeout_max_s: float = Field(600.0, gt=0, description="where that back-off ends")
-    max_tries_poison: int = Field(3, ge=1, description="refusals of one message before it goes to the dead letters")
+    window: int = Field(200, ge=1, description="results in flight at one time: sent, and without a receipt yet")
+    receipt_timeout_s: float = Field(
+        10.0, gt=0, description="a result without a receipt is sent again after so long; the wait doubles"
+    )
+    receipt_timeout_max_s: float = Field(600.0, gt=0, description="longest such wait")
+    max_tries_poison: int = Field(3, ge=1, description="refusals of one message before it moves to the dead letters")
 
 
 class StorageConfig(Section):
@@ -110,7 +104,9 @@ class StorageConfig(Section):
 
     data_dir: Path = Field(Path("/var/lib/pneumoflag"), description="spool, outbox, flag history, identity")
     reserve_mib: int = Field(512, ge=1, description="C-STORE answers 0xA700 when less is free")
-    ballast_mib: int = Field(16, ge=1, description="freed when the disk is full, so that the outbox can still shrink")
+    ballast_mib: int = Field(
+        16, ge=1, description="space released when the disk is full, so that the outbox can still shrink"
+    )
     history_days: int = Field(7, ge=1, description="flags and thumbnails older than this leave the board")
 
 
@@ -135,9 +131,13 @@ class BoardConfig(Section):
 class DeviceConfig(Section):
     """A whole box."""
 
-    site: str = Name
-    device: str = Name
-    site_key_file: Path = Field(description="64 hex digits; the collector holds the same key")
+    site: str = Field(
+        pattern=NAME, description="hospital: letters, digits, . _ - (part of every topic)", examples=["hospital"]
+    )
+    device: str = Field(
+        pattern=NAME, description="this box: letters, digits, . _ - (part of every topic)", examples=["box-1"]
+    )
+    site_key_file: Path = Field(description="64 hex digits; the collector holds the same key", examples=["site.key"])
     model: ModelConfig
     dicom: DicomConfig = DicomConfig()
     folder: FolderConfig = FolderConfig()
@@ -151,58 +151,28 @@ class DeviceConfig(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line written")
 
     @model_validator(mode="after")
-    def _has_a_way_in(self) -> Self:
+    def _has_an_input(self) -> Self:
         if not self.dicom.enabled and self.folder.path is None:
             raise ValueError("nothing to receive from: enable dicom or name folder.path")
         return self
 
 
 def load_config(path: Path) -> DeviceConfig:
-    """Read and check a box's YAML file; relative paths in it count from the file's folder.
-
-    Raises ConfigError naming the file, each wrong setting and what was expected.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a device profile with --config") from None
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: settings expected (`site: ...`), got {type(values).__name__}")
-    try:
-        return rooted(DeviceConfig.model_validate(values), path.resolve().parent)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("\n".join([f"{path}: {len(lines)} setting(s) to mend", *lines])) from None
+    """Read and check a box's YAML file; relative paths in it count from the file's folder. Raises ConfigError."""
+    return load_settings(path, DeviceConfig, program="pneumoflag-device")
 
 
 def require_files(config: DeviceConfig) -> None:
-    """Raises ConfigError naming a file or folder that a setting points to and that is not there.
+    """Raise ConfigError for a setting that points to a missing file or folder.
 
-    Without it a missing certificate would look like a broker that does not answer, and a mistyped folder like one into
-    which nobody puts a film.
+    Without this check a missing certificate would look like a broker that does not answer, and a mistyped folder like
+    an empty one.
     """
     watched = config.folder.path
     if watched is not None and not watched.is_dir():
-        raise ConfigError(f"folder.path: {watched} is not there; make the folder or change the setting")
+        raise ConfigError(f"folder.path: {watched} does not exist; create the folder or change the setting")
     broker = config.broker
     for name in ("password_file", "ca_file", "cert_file", "key_file"):
         path: Path | None = getattr(broker, name)
         if path is not None and not path.is_file():
-            raise ConfigError(f"broker.{name}: {path} is not there; put the file there or change the setting")
-
-
-def rooted(section: DeviceConfig, base: Path) -> DeviceConfig:
-    """The same settings with relative paths counted from `base`."""
-    return DeviceConfig.model_validate(_rooted_values(section, base))
-
-
-def _rooted_values(value: object, base: Path) -> object:
-    if isinstance(value, Section):
-        return {name: _rooted_values(getattr(value, name), base) for name in type(value).model_fields}
-    if isinstance(value, tuple):
-        return tuple(_rooted_values(item, base) for item in value)
-    return base / value if isinstance(value, Path) else value
+            raise ConfigError(f"broker.{name}: {path} does not exist; put the file there or change the setting")

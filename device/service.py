@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
+from console.errors import ExpectedError
 from device.board.server import BoardServer
 from device.bundle.loader import (
     Bundle,
@@ -43,7 +44,7 @@ DICOM_HEAD_BYTES = 1024
 """Preamble and file meta information stand before the data set that a peer has sent."""
 
 
-class BoxError(Exception):
+class BoxError(ExpectedError):
     """The box cannot start; the words name the thing and the remedy."""
 
 

@@ -1,4 +1,4 @@
-"""App: the command line of the workstation's export; the only broad catch of this role."""
+"""Command line of export on the workstation."""
 
 from __future__ import annotations
 
@@ -9,117 +9,128 @@ from typing import Annotated
 
 import typer
 
+from console.program import new_app, run
 from device.host.stderr import silenced_output
 
-EPILOG = "Exit codes: 0 done, 1 failed (also: the network is not fit for a box), 2 wrong usage, run, key or bundle."
-USAGE_ERRORS = {
-    "BundleError",
-    "ContractError",
-    "RunError",
-    "RecipeError",
-    "ManifestError",
-    "ValidationError",
-    "ReadsError",
-    "AimError",
-    "NoCard",
-    "PlaceError",
-}
-FAILURES = {"ExportError", "CompileError", "GoldenMismatch"}
-"""Of the network, though some of them are of kinds that mean wrong usage elsewhere."""
-app = typer.Typer(no_args_is_help=True, add_completion=False, epilog=EPILOG, pretty_exceptions_enable=False)
+app = new_app(
+    "pneumoflag-export",
+    "Turns a trained run into the signed bundle that a box runs: quantize, audit, verify with the device's own code, "
+    "sign.\n\n"
+    "Example: pneumoflag-export keygen my.key && pneumoflag-export build runs/study --out study.bundle --key my.key",
+)
+
+KeyOption = Annotated[Path, typer.Option("--key", help="Private key of `keygen`; boxes must trust its public key.")]
+OutOption = Annotated[Path, typer.Option("--out", help="NAME.bundle for one file, any other name for a folder.")]
+TrustedKeyOption = Annotated[
+    list[Path], typer.Option("--trusted-key", help="A public key to trust besides the shipped ones; repeatable.")
+]
 
 
-@app.callback()
-def _about() -> None:
-    """Turn a trained run into the signed bundle that a box takes: quantize, audit, prove on the device's code, sign.
+@app.command()
+def keygen(
+    key: Annotated[Path, typer.Argument(help="File for the private key; KEY.pub is written beside it.")],
+) -> None:
+    """Create a signing key (Ed25519, mode 600). An existing file is never overwritten.
 
-    Example: pneumoflag-export keygen my.key && pneumoflag-export build runs/study --out study.bundle --key my.key
+    The commands `classify` and `selftest` of the same user trust it.
+
+    Example: pneumoflag-export keygen my.key
     """
-
-
-@app.command(epilog=EPILOG)
-def keygen(key: Annotated[Path, typer.Argument(help="file for the private key; KEY.pub is written beside it")]) -> None:
-    """Make a signing key (Ed25519, mode 600), never over another. This user's classify and selftest trust it."""
     from export.bundle.writer import make_key, trust_here
 
     public = make_key(key)
     print(f"{key}: private key, keep it off the boxes and out of version control")
     print(f"{public.where}: public key {public.key_id}; boxes trust it by model.trusted_keys or --trusted-key")
-    print(f"{trust_here(public)}: so bundles signed with it pass here without more")
+    print(f"{trust_here(public)}: bundles signed with it are trusted on this machine")
 
 
-@app.command(epilog=EPILOG)
+@app.command()
 def build(
-    run: Annotated[Path, typer.Argument(help="folder that `pneumoflag-train fit --out` wrote")],
-    out: Annotated[Path, typer.Option(help="NAME.bundle for one file, any other name for a folder")],
-    key: Annotated[Path, typer.Option(help="private key of `keygen`")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pneumoflag-train fit --out` wrote.")],
+    out: OutOption,
+    key: KeyOption,
     seed: Annotated[
-        int | None, typer.Option(help="default: median ROC AUC on the operating films, not the test")
+        int | None, typer.Option(help="Seed to take; default: the median ROC AUC on the operating images.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="default: the recipe's name")] = None,
-    version: Annotated[int, typer.Option(min=1, help="rises with every release of the name")] = 1,
-    released: Annotated[bool, typer.Option(help="say that boxes in use may run it")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the recipe.")] = None,
+    version: Annotated[
+        int, typer.Option("--model-version", min=1, help="Version of the model; it rises with every release.")
+    ] = 1,
+    released: Annotated[bool, typer.Option(help="Mark the bundle as released: boxes in use may run it.")] = False,
     expires: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="boxes refuse it from this day on")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Boxes refuse the bundle from this day on.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="folder of the run's films, if it moved; for parity")] = None,
-    notes: Annotated[Path | None, typer.Option(help="Markdown for the model card: what else is known of it")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the run's images if it has moved; for parity.")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown file that the model card includes.")] = None,
     also: Annotated[
-        list[str] | None, typer.Option(help="MANIFEST.csv:FOLDER, further films to hold int8 against; repeatable")
+        list[str] | None,
+        typer.Option(help="MANIFEST.csv:FOLDER, further images for the int8 parity check; repeatable."),
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(help="another run on the same test films, to be compared film by film in the card")
+        Path | None, typer.Option(help="Another run on the same test images, for a paired comparison in the card.")
     ] = None,
-    most_flips: Annotated[float, typer.Option(help="share of labels that int8 may call otherwise than Keras")] = 0.005,
+    max_flips: Annotated[
+        float, typer.Option(help="Largest share of labels in which int8 may differ from Keras.")
+    ] = 0.005,
 ) -> None:
-    """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes."""
+    """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes.
+
+    Example: pneumoflag-export build runs/study --out study.bundle --key my.key --model-version 2
+    """
     with silenced_output():
         from export.commands.build import build_bundle
 
     build_bundle(
-        run=run, out=out, key=key, seed=seed, name=name, version=version, released=released, expires=expires,
-        images=images, notes=notes, also=also or [], baseline=baseline, most_flips=most_flips,
+        run=folder, out=out, key=key, seed=seed, name=name, version=version, released=released, expires=expires,
+        images=images, notes=notes, also=also or [], baseline=baseline, most_flips=max_flips,
     )  # fmt: skip
 
 
-@app.command(epilog=EPILOG)
-def reoperate(
-    bundle: Annotated[Path, typer.Argument(help="the bundle whose operating point is chosen anew")],
-    results: Annotated[Path, typer.Option(help="what `pneumoflag-device classify` wrote, or boxes published")],
-    reads: Annotated[Path, typer.Option(help="CSV: label, reader, and file, exposure_id or what else names the film")],
-    key: Annotated[Path, typer.Option(help="private key of `keygen`; boxes must trust it")],
-    out: Annotated[Path, typer.Option(help="NAME.bundle for one file, any other name for a folder")],
+@app.command()
+def set_thresholds(
+    bundle: Annotated[Path, typer.Argument(help="The bundle whose operating point changes.")],
+    results: Annotated[Path, typer.Option(help="Results that `pneumoflag-device classify` wrote or boxes published.")],
+    reads: Annotated[Path, typer.Option(help="CSV with label, reader, and file, exposure_id or another identifier.")],
+    key: KeyOption,
+    out: OutOption,
     aim: Annotated[
-        list[str] | None, typer.Option(help="sensitivity=0.97 or specificity=0.9, at the lower 95 % bound; repeatable")
+        list[str] | None,
+        typer.Option(help="sensitivity=0.97 or specificity=0.9, for the lower 95 % bound; repeatable."),
     ] = None,
-    flag_at: Annotated[float | None, typer.Option(help="probability from which on the flag is pneumonia")] = None,
-    clear_below: Annotated[float | None, typer.Option(help="probability below which the flag is clear")] = None,
-    recalibrate: Annotated[bool, typer.Option(help="fit the probabilities to these reads, too")] = False,
+    flag_at: Annotated[float | None, typer.Option(help="Probability from which on the flag is pneumonia.")] = None,
+    clear_below: Annotated[float | None, typer.Option(help="Probability below which the flag is clear.")] = None,
+    recalibrate: Annotated[bool, typer.Option(help="Also fit the calibration to these reads.")] = False,
     site_key: Annotated[
-        Path | None, typer.Option(help="the site's key, where reads name films by raw DICOM identifiers")
+        Path | None, typer.Option(help="The site's key, where the reads hold raw DICOM identifiers.")
     ] = None,
-    trusted_key: Annotated[list[Path] | None, typer.Option(help="public key to trust besides; repeatable")] = None,
+    trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
 ) -> None:
-    """Choose a bundle's operating point anew on your own reads: the same network, one version higher, signed by you.
+    """Set a bundle's thresholds on your own reads: the same network, one version higher, signed by you.
 
-    A threshold that nothing was asked of stays. A picture of the choice is written beside the bundle.
+    A threshold without an aim stays as it is. A plot of the choice is written beside the bundle.
+
+    Example: pneumoflag-export set-thresholds study.bundle --results results.jsonl --reads reads.csv --key my.key --out
+    site.bundle --aim sensitivity=0.97
     """
     from export.commands.set_thresholds import reoperate_bundle
 
     reoperate_bundle(
         bundle=bundle, results=results, reads=reads, key=key, out=out, aims=aim or [], flag_at=flag_at,
-        clear_below=clear_below, recalibrate=recalibrate, site_key=site_key, trusted=trusted_key or [],
+        clear_below=clear_below, recalibrate=recalibrate, site_key=site_key, trusted=trusted_key,
     )  # fmt: skip
 
 
-@app.command(epilog=EPILOG)
+@app.command()
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="a bundle, file or folder")],
-    trusted_key: Annotated[list[Path] | None, typer.Option(help="public key to trust besides; repeatable")] = None,
-    card: Annotated[bool, typer.Option(help="print the model card instead")] = False,
-    html: Annotated[Path | None, typer.Option(help="write the model card with its pictures to this file")] = None,
+    bundle: Annotated[Path, typer.Argument(help="The bundle, a file or a folder.")],
+    trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
+    card: Annotated[bool, typer.Option(help="Print the model card instead.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the model card with its figures to this file.")] = None,
 ) -> None:
-    """Show what is in a bundle: signer, model, thresholds, figures, audit, parity."""
+    """Show what is in a bundle: signer, model, thresholds, figures, audit and parity.
+
+    Example: pneumoflag-export inspect study.bundle --html card.html
+    """
     from export.bundle.inspect import card_of, page_of
     from export.bundle.inspect import inspect as lines_of
 
@@ -130,21 +141,11 @@ def inspect(
         print(card_of(bundle).decode(), end="")
     if card or html is not None:
         return
-    for line in lines_of(bundle, trusted_key or []):
+    for line in lines_of(bundle, trusted_key):
         print(line)
 
 
 def main() -> None:
     """Entry point of `pneumoflag-export`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        app()
-    except Exception as error:  # the one broad catch: a person reads one line
-        if os.environ.get("PNEUMOFLAG_TRACEBACK"):
-            raise
-        kinds = [kind.__name__ for kind in type(error).__mro__]
-        usage = not FAILURES & set(kinds) and bool(USAGE_ERRORS & set(kinds))
-        known = usage or bool(FAILURES & set(kinds))
-        where = "" if known else f" ({kinds[0]}; PNEUMOFLAG_TRACEBACK=1 shows where)"
-        typer.echo(f"pneumoflag-export: {error}{where}", err=True)
-        raise SystemExit(2 if usage else 1) from None
+    run(app, extra="train")

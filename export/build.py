@@ -235,7 +235,7 @@ def _parity(order: Order, run: SeedRun, found: Judgement, blame: Callable[[], st
         raise ExportError(
             f"int8 flips {parity.label_flips} of {parity.films} labels, at most {order.most_flips:.1%} expected; train "
             "with more films or another seed, look at the ranges of the calibration films, or accept more with "
-            f"--most-flips, which the card then says. {blame()}"
+            f"--max-flips, which the card then says. {blame()}"
         )
     return parity
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from console.errors import UsageError
 from device.bundle.keys import PublicKey
 from device.bundle.loader import (
     MANIFEST,
@@ -41,7 +42,7 @@ EVIDENCE = ("parity.json", "evaluation.json")
 CARD, PAGE = "model_card.md", "model_card.html"
 
 
-class PlaceError(Exception):
+class PlaceError(UsageError):
     """The new bundle cannot be written there; the words name the remedy."""
 
 

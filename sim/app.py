@@ -1,26 +1,32 @@
-"""The command line: phantoms, a modality, vendors' files, or a whole site at work."""
+"""Command line of the simulated site."""
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-FAILED, USAGE = 1, 2
-HELP = """A whole site on one machine: phantoms, a modality, vendors, the demonstration. No patient data is involved.
+from console.errors import UsageError
+from console.program import new_app, run
 
-Exit codes: 0 done, 1 something failed (named on standard error), 2 wrong usage or input.
-"""
-app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = new_app(
+    "pneumoflag-sim",
+    "Simulates a whole site on one machine: phantoms, a modality, vendor AI, the demonstration. "
+    "It uses no patient data.\n\n"
+    "Example: pneumoflag-sim demo --count 24",
+)
 
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same images.")]
 BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Signed model bundle; by default the newest in firmware_config/bundles.")
+    Path | None,
+    typer.Option("--bundle", help="The signed model bundle; default: the newest in firmware_config/bundles."),
 ]
-TrustOption = Annotated[list[Path], typer.Option("--trust", help="Public key to trust besides the released ones.")]
+TrustedKeyOption = Annotated[
+    list[Path], typer.Option("--trusted-key", help="A public key to trust besides the shipped ones; repeatable.")
+]
 
 
 @app.command()
@@ -33,9 +39,14 @@ def phantom(
     seed: SeedOption = 7,
     finding: Annotated[str, typer.Option("--finding", help="normal, lobar, patchy or mixed.")] = "mixed",
     view: Annotated[str, typer.Option("--view", help="pa, lateral or hand.")] = "pa",
-    form: Annotated[str, typer.Option("--form", help="png (1024 pixels) or dicom (3072 pixels, 14 bits).")] = "png",
+    file_format: Annotated[
+        str, typer.Option("--format", help="png (1024 pixels) or dicom (3072 pixels, 14 bits).")
+    ] = "png",
 ) -> None:
-    """Write simulated chest radiographs."""
+    """Write simulated chest radiographs.
+
+    Example: pneumoflag-sim phantom --out phantoms --count 8 --finding lobar
+    """
     from sim.modality.phantom_files import write_phantoms
     from sim.phantom.sheet import write_sheet
 
@@ -43,22 +54,25 @@ def phantom(
         write_sheet(sheet, seed)
         print(f"{sheet}: eight phantoms, seeds {seed} to {seed + 7}")
         return
-    for path in write_phantoms(out, count=count, seed=seed, finding=finding, view=view, form=form):
+    for path in write_phantoms(out, count=count, seed=seed, finding=finding, view=view, form=file_format):
         print(path)
 
 
 @app.command("phantom-check")
 def phantom_check(
     bundle: BundleOption = None,
-    trust: TrustOption = [],  # noqa: B006 - typer reads it
+    trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
     count: Annotated[int, typer.Option("--count", min=1, help="Number of images with each finding.")] = 40,
     seed: SeedOption = 5000,
 ) -> None:
-    """Print how a bundle flags phantoms with and without consolidation. This does not measure the model."""
+    """Print how a bundle flags phantoms with and without consolidation. This does not measure the model.
+
+    Example: pneumoflag-sim phantom-check --bundle model.bundle --count 40
+    """
     from sim.demo.phantom_check import classify_phantoms, format_table
     from sim.site.site import newest_bundle
 
-    results = classify_phantoms(bundle or newest_bundle(), trusted=tuple(trust), count=count, seed=seed)
+    results = classify_phantoms(bundle or newest_bundle(), trusted=tuple(trusted_key), count=count, seed=seed)
     print(format_table(results))
 
 
@@ -73,7 +87,7 @@ def modality(
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Number of phantoms, or largest number of files.")] = 24,
     per_minute: Annotated[
-        float | None, typer.Option("--per-minute", min=0.1, help="Exposures per minute; by default without a pause.")
+        float | None, typer.Option("--per-minute", min=0.1, help="Exposures per minute; default: without a pause.")
     ] = None,
     rejects: Annotated[
         bool, typer.Option("--rejects/--no-rejects", help="Also send exposures that the gate must reject.")
@@ -82,17 +96,20 @@ def modality(
         "manifest.csv"
     ),
     run_name: Annotated[
-        str | None, typer.Option("--run", help="Name that the identifiers follow from; by default the time.")
+        str | None, typer.Option("--run-name", help="Name that the identifiers derive from; default: the time.")
     ] = None,
     seed: SeedOption = 1,
 ) -> None:
-    """Act as a modality: send each exposure to a box until it is answered Success."""
+    """Act as a modality: send each exposure to a box until it is answered with Success.
+
+    Example: pneumoflag-sim modality --port 11112 --count 24 --rejects
+    """
     from sim.modality.cases import file_cases, phantom_cases
     from sim.modality.modality import Destination, send_all
     from sim.modality.send import Address
 
     if port is None and folder is None:
-        _fail("no destination: name --port, --folder or both", USAGE)
+        raise UsageError("no destination; name --port, --folder or both")
     address = Address(host=host, port=port, ae_title=ae_title) if port is not None else None
     cases = (
         file_cases(images, seed=seed, limit=count)
@@ -111,7 +128,10 @@ def vendors(
     out: Annotated[Path, typer.Option("--out", help="Folder for lunit.jsonl, vuno.csv and reads.csv.")],
     seed: SeedOption = 1,
 ) -> None:
-    """Write plausible outputs of two vendors' AI and reads of three readers for the exposures of a manifest."""
+    """Write plausible outputs of two vendors' AI and reads of three readers for the exposures of a manifest.
+
+    Example: pneumoflag-sim vendors manifest.csv --out vendors
+    """
     from sim.modality.manifest import read_manifest
     from sim.site.vendors import write_outputs
 
@@ -121,19 +141,22 @@ def vendors(
 
 @app.command()
 def demo(
-    exposures: Annotated[
-        Path | None, typer.Option("--exposures", help="Folder of DICOM, JPEG or PNG files to use instead of phantoms.")
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of DICOM, JPEG or PNG files to use instead of phantoms.")
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Number of chest phantoms.")] = 24,
     out: Annotated[Path, typer.Option("--out", help="Folder for the report; emptied first.")] = Path("demo-out"),
     stay: Annotated[
-        bool | None, typer.Option("--stay/--no-stay", help="Keep running until Ctrl-C; the default at a terminal.")
+        bool | None, typer.Option("--stay/--no-stay", help="Keep running until Ctrl-C; default: on a terminal.")
     ] = None,
     bundle: BundleOption = None,
-    trust: TrustOption = [],  # noqa: B006 - typer reads it
+    trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
     seed: SeedOption = 1,
 ) -> None:
-    """Run a whole hospital for a minute: broker, box, collector and modality. Kill the box halfway. Write a report."""
+    """Run a whole hospital for a minute: broker, box, collector and modality. Kill the box halfway. Write a report.
+
+    Example: pneumoflag-sim demo --images my-images --out demo-out
+    """
     from sim import interrupts
 
     interrupts.catch_signals()
@@ -144,8 +167,8 @@ def demo(
     options = Options(
         out=out,
         bundle=bundle or newest_bundle(),
-        trusted_keys=tuple(trust),
-        exposures=exposures,
+        trusted_keys=tuple(trusted_key),
+        exposures=images,
         count=count,
         seed=seed,
         stay=sys.stdout.isatty() if stay is None else stay,
@@ -153,24 +176,6 @@ def demo(
     run_demo(options, ProgressReporter())
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"pneumoflag-sim: {message}", file=sys.stderr)
-    raise SystemExit(code)
-
-
 def main() -> None:
-    """Run the console script. The one broad catch: an error becomes one clear line and an exit code."""
-    from sim import exit_codes
-
-    try:
-        app()
-    except exit_codes.BAD_INPUT as error:
-        _fail(str(error), USAGE)
-    except exit_codes.FAILED as error:
-        _fail(str(error), FAILED)
-    except KeyboardInterrupt:
-        _fail("stopped", 130)
-    except OSError as error:
-        _fail(f"{error.filename or 'system'}: {error.strerror or error}", FAILED)
-    except Exception as error:  # noqa: BLE001 - anything else: one line on standard error
-        _fail(f"{type(error).__name__}: {error}", FAILED)
+    """Entry point of `pneumoflag-sim`."""
+    run(app, extra="sim")

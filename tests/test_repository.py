@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROLES = ("device", "tflite", "train", "collector", "sim", "dev")
-OURS = {"device", "train", "export", "collector", "sim"}
+OURS = {"console", "device", "train", "export", "collector", "sim"}
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 
 
@@ -24,6 +24,7 @@ def pins(lock: Path) -> set[str]:
 
 
 def wanted(extras: dict[str, list[str]], role: str) -> set[str]:
+    """Return the names of a role's dependencies, without those of every program."""
     names: set[str] = set()
     for line in extras[role]:
         if inner := re.match(r"pneumoflag\[(\w+)\]", line):
@@ -31,6 +32,11 @@ def wanted(extras: dict[str, list[str]], role: str) -> set[str]:
         else:
             names.add(canonical(re.split(r"[\[<>=!~; ]", line)[0]))
     return names
+
+
+def shared(project: dict) -> set[str]:
+    """Return the names of what every program needs."""
+    return wanted({"all": project["dependencies"]}, "all")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def tracked(root: Path) -> list[str]:
 @pytest.mark.parametrize("role", ROLES)
 def test_every_dependency_of_a_role_is_pinned_with_hashes(project_root, project, role):
     lock = project_root / "locks" / f"{role}.txt"
-    assert wanted(project["optional-dependencies"], role) <= pins(lock)
+    assert wanted(project["optional-dependencies"], role) | shared(project) <= pins(lock)
     for entry in re.split(r"\n(?=\S)", lock.read_text().strip()):
         assert "--hash=sha256:" in entry or entry.startswith("#"), entry
 
@@ -81,7 +87,7 @@ def test_no_film_secret_or_registry_address_is_tracked(project_root):
 
 def test_every_dependency_has_its_reason_in_the_docs(project_root, project):
     text = (project_root / "docs/dependencies.md").read_text().lower()
-    everything = set().union(*(wanted(project["optional-dependencies"], role) for role in ROLES))
+    everything = shared(project).union(*(wanted(project["optional-dependencies"], role) for role in ROLES))
     assert not sorted(name for name in everything if f"`{name}`" not in text)
 
 

@@ -9,12 +9,13 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from console.errors import UsageError
 from device.preprocess.intensity import IntensityNormalization
 
 SHIPPED = Path(__file__).parent / "recipes"
 
 
-class RecipeError(Exception):
+class RecipeError(UsageError):
     """The recipe cannot be used; the words name the file, the field and what was expected."""
 
 

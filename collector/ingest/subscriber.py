@@ -21,10 +21,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from collector.config import BrokerConfig, CollectorConfig, ConfigError
+from collector.config import BrokerConfig, CollectorConfig
 from collector.errors import InvalidValue, StoreUnavailable
 from collector.ingest.messages import Message, ParsedMessage, parse_message, reject, to_batch
 from collector.store.store import Store
+from console.settings import ConfigError
 from device.contract import TOPIC_ROOT, Receipt, Topics
 
 log = logging.getLogger(__name__)

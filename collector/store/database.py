@@ -56,12 +56,12 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except (DataError, IntegrityError) as error:
-        raise InvalidValue(f"store: {type(error).__name__}") from None
+        raise InvalidValue(f"store.url: {type(error).__name__}") from None
     except DBAPIError as error:  # locked, full, gone, damaged: the message is not to blame
-        raise StoreUnavailable(f"store: {error.orig}") from None
+        raise StoreUnavailable(f"store.url: {error.orig}") from None
     except sqlite3.Error as error:  # from the settings of a new connection, which SQLAlchemy does not wrap
-        raise StoreUnavailable(f"store: {error}") from None
+        raise StoreUnavailable(f"store.url: {error}") from None
     except SQLAlchemyError as error:
-        raise InvalidValue(f"store: {type(error).__name__}") from None
+        raise InvalidValue(f"store.url: {type(error).__name__}") from None
     except (OverflowError, UnicodeEncodeError) as error:
-        raise InvalidValue(f"store: value does not fit ({type(error).__name__})") from None
+        raise InvalidValue(f"store.url: a value does not fit ({type(error).__name__})") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
+from console.errors import ExpectedError
 from device.board.live import Hub, Watcher
 from device.board.pages import make_app
 from device.board.render import Renderer
@@ -19,7 +20,7 @@ from device.config import BoardConfig
 MAX_CONNECTIONS = 256
 
 
-class BoardError(Exception):
+class BoardError(ExpectedError):
     """The page cannot be served; the words name the setting to change."""
 
 

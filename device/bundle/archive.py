@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from console.errors import UsageError
 from device.bundle.keys import BundleError
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
@@ -27,7 +28,7 @@ class NotABundle(BundleError):
     """Something else, a damaged archive, or a part is missing, foreign or too large."""
 
 
-class NoBundle(NotABundle):
+class NoBundle(NotABundle, UsageError):
     """Nothing is there under this name."""
 
 

@@ -12,11 +12,13 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from console.errors import ExpectedError
+
 RELEASE_KEYS = Path(__file__).resolve().parents[2] / "firmware_config" / "keys"
 KEY_ID_HEX_DIGITS = 16
 
 
-class BundleError(Exception):
+class BundleError(ExpectedError):
     """A bundle or its key cannot be used; the words name it, the fault and the remedy."""
 
 

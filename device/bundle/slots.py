@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.errors import ExpectedError
 from device.bundle.loader import BundleError, load_bundle, trusted_keys
 from device.config import ModelConfig
 from device.contract import Model
@@ -23,7 +24,7 @@ TRIAL_S = 180.0
 SELFTEST = [sys.executable, "-c", "from device.app import main; main()", "selftest"]
 
 
-class UpdateError(Exception):
+class UpdateError(ExpectedError):
     """The new model was not taken; the one of before is still active. The words say why and what to do."""
 
 
@@ -108,7 +109,7 @@ def _copy(bundle: Path, slot: Path) -> None:
 
 def _try(slot: Path, model: ModelConfig) -> None:
     """The self-test in a process of its own: a network can end the process that opens it."""
-    trusted = [word for key in model.trusted_keys for word in ("--trust", str(key))]
+    trusted = [word for key in model.trusted_keys for word in ("--trusted-key", str(key))]
     options = ["--bundle", str(slot), "--backend", model.backend, "--threads", str(model.threads)]
     options += ["--max-ms", str(model.max_infer_ms), *trusted]
     try:

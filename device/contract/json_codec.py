@@ -24,10 +24,12 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
+from console.errors import UsageError
+
 M = TypeVar("M", bound="Message")
 
 
-class ContractError(ValueError):
+class ContractError(ValueError, UsageError):
     """The text is not a message of the contract; the message names the field, what was expected and what came."""
 
 

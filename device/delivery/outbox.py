@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from console.errors import ExpectedError
 from device.contract import Result, result_id
 from device.delivery.flag_history import (
     BoardEntry,
@@ -45,7 +46,7 @@ class OutboxFull(Exception):
     """There is no room for another result; the exposure stays in the spool and is classified again later."""
 
 
-class OutboxBroken(Exception):
+class OutboxBroken(ExpectedError):
     """The file cannot be used; the message says what to do."""
 
 

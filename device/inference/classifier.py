@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from console.errors import UsageError
 from device.bundle.loader import Ages, Bundle, BundleError
 from device.bundle.manifest import sigmoid
 from device.bundle.ood_rule import Floats32
@@ -55,7 +56,7 @@ class Unsuitable(BundleError):
     """The bundle is whole, but this box cannot run it."""
 
 
-class UnknownBackend(Exception):
+class UnknownBackend(UsageError):
     """No backend has this name."""
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import StrictBool
 
+from console.errors import ExpectedError
 from device.config import GateConfig, LimitsConfig
 from device.contract import (
     Caveat,
@@ -47,7 +48,7 @@ START_S = 60.0
 """A box on a slow card takes its time to import everything; only the first film after a start ever waits for it."""
 
 
-class SandboxBroken(Exception):
+class SandboxBroken(ExpectedError):
     """Not even a fresh child starts: no fault of the film, which stays where it is."""
 
 
@@ -99,7 +100,7 @@ class Sandbox:
     def _asked(self, request: bytes) -> Prepared:
         child = self._ready_child()
         child.send(request)
-        text, image, thumbnail = child.receive(self._limits.film_s)
+        text, image, thumbnail = child.receive(self._limits.prepare_s)
         prepared, spent = _prepared(text, image, thumbnail)
         if spent:
             self._replace()

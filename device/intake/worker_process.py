@@ -27,7 +27,7 @@ class ChildLost(Exception):
 
 
 class ChildTimeout(ChildLost):
-    """It took longer than `film_s`."""
+    """It took longer than `prepare_s`."""
 
 
 class Child:

@@ -52,7 +52,9 @@ GRACE_S = 3.0
 class DicomReceiver:
     """The listener. The port is bound when this returns (OSError when it is taken); films flow after `start`."""
 
-    def __init__(self, config: DicomConfig, spool: Spool, alarms: Alarms, *, max_film_bytes: int | None = None) -> None:
+    def __init__(
+        self, config: DicomConfig, spool: Spool, alarms: Alarms, *, max_object_bytes: int | None = None
+    ) -> None:
         self._config, self._spool, self._alarms = config, spool, alarms
         # Its own log lines would carry what strangers sent.
         _config.LOG_HANDLER_LEVEL = "none"
@@ -73,7 +75,7 @@ class DicomReceiver:
                 (evt.EVT_CONN_CLOSE, self._on_closed),
             ],
             server_class=_Server,
-            request_handler=_handler(config, spool, max_film_bytes or config.max_film_bytes),
+            request_handler=_handler(config, spool, max_object_bytes or config.max_object_bytes),
         )
         self._server.max_connections = config.max_associations + SPARE_CONNECTIONS
         ae._servers.append(self._server)  # noqa: SLF001 - its shutdown takes itself off this list
@@ -153,7 +155,7 @@ def _contexts() -> _Contexts:
     return _Contexts([*storage, build_context(Verification)])
 
 
-def _handler(config: DicomConfig, spool: Spool, max_film_bytes: int) -> type:
+def _handler(config: DicomConfig, spool: Spool, max_object_bytes: int) -> type:
     class Handler(RequestHandler):  # type: ignore[misc]
         """Puts the bounds on each new connection."""
 
@@ -164,7 +166,7 @@ def _handler(config: DicomConfig, spool: Spool, max_film_bytes: int) -> type:
                 self.request, max_bytes=max(config.max_pdu_bytes, MAX_ASSOCIATE_BYTES), deadline_s=config.idle_s
             )
             association.dul.socket.recv = reader.recv
-            association.dimse = SpoolingDimse(association, spool, max_film_bytes=max_film_bytes)
+            association.dimse = SpoolingDimse(association, spool, max_object_bytes=max_object_bytes)
             association.connection = self.request
             association.born_s = time.monotonic()
             # A silent peer must not hold up the end of the program; what was answered Success is on disk.

@@ -108,7 +108,9 @@ class Incoming(BytesIO):
         if self._writer is None:
             return
         if self._writer.size_bytes + len(data) > self._max_bytes:
-            self.refuse(OUT_OF_RESOURCES, f"more than {self._max_bytes} bytes; raise dicom.max_film_bytes to allow it")
+            self.refuse(
+                OUT_OF_RESOURCES, f"more than {self._max_bytes} bytes; raise dicom.max_object_bytes to allow it"
+            )
             return
         self._writer.write(data)
 
@@ -124,9 +126,9 @@ class Incoming(BytesIO):
 class SpoolingDimse(DIMSEServiceProvider):  # type: ignore[misc]
     """pynetdicom's message assembly with the spool for a buffer and bounds on all the rest."""
 
-    def __init__(self, assoc: Any, spool: Spool, *, max_film_bytes: int) -> None:
+    def __init__(self, assoc: Any, spool: Spool, *, max_object_bytes: int) -> None:
         super().__init__(assoc)
-        self._spool, self._max_film_bytes = spool, max_film_bytes
+        self._spool, self._max_object_bytes = spool, max_object_bytes
         self.message: DIMSEMessage | None = None
         self._incoming: Incoming | None = None
 
@@ -135,7 +137,7 @@ class SpoolingDimse(DIMSEServiceProvider):  # type: ignore[misc]
         if self.message is None:
             message = DIMSEMessage()
             self._incoming = Incoming(
-                self._spool, max_bytes=self._max_film_bytes, head=lambda: _file_head(message, self.assoc)
+                self._spool, max_bytes=self._max_object_bytes, head=lambda: _file_head(message, self.assoc)
             )
             message.data_set = self._incoming
             self.message = message

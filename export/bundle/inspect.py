@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from console.errors import UsageError
 from device.bundle.loader import (
     MANIFEST,
     BundleError,
@@ -20,7 +21,7 @@ from device.bundle.manifest import Manifest
 CARD, PAGE = "model_card.md", "model_card.html"
 
 
-class NoCard(Exception):
+class NoCard(UsageError):
     """The bundle carries no card of that form; the words say what would help."""
 
 

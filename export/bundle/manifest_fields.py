@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from console.errors import ExpectedError
 from device.bundle.manifest import InputSpec, OutputSpec
 from device.inference.backends.engine import Engine, TensorFacts, build_engine
 from device.inference.tensors import input_tensor, level_table, read_outputs
@@ -30,7 +31,7 @@ OLDEST_INTERPRETERS = {"ai-edge-litert": "2.1", "tflite-runtime": "2.14"}
 UNDEFINED: Mapping[str, Any] = {"value": None, "low": None, "high": None, "method": "undefined"}
 
 
-class ExportError(Exception):
+class ExportError(ExpectedError):
     """The network must not go to a box; the words say why."""
 
 

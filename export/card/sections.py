@@ -58,7 +58,7 @@ def _thresholds(story: Story, test: Measured | None) -> Section:
         (
             f"Probabilities refer to films of which {mixed} show pneumonia, not to your wards. Elsewhere, with other "
             "patients or another modality, these thresholds will not hold what they did here: choose them anew on your "
-            "own reads with `pneumoflag-export reoperate`."
+            "own reads with `pneumoflag-export set-thresholds`."
         ),
     )
     if test is None:

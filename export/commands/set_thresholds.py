@@ -1,4 +1,4 @@
-"""On site: the options of `reoperate` come in; a signed bundle, its picture and a table on the screen go out.
+"""On site: the options of `set-thresholds` come in; a signed bundle, its picture and a table on the screen go out.
 
 Apart from `work`, so that a site does not wait for TensorFlow, which nothing here needs.
 """

@@ -10,11 +10,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from console.errors import ExpectedError
+
 COMPILER = "edgetpu_compiler"
 COMPILE_S = 300.0
 
 
-class CompileError(Exception):
+class CompileError(ExpectedError):
     """The compiler is there and failed; the words are its own."""
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from scipy.stats import norm
 
+from console.errors import UsageError
 from device.bundle.manifest import Calibration
 from export.site.reads import SiteReads
 from metrics.intervals import ALPHA, wilson_bounds
@@ -24,7 +25,7 @@ FILMS_TO_CALIBRATE = 20
 _CALIBRATION: TypeAdapter[Calibration] = TypeAdapter(Calibration)
 
 
-class AimError(Exception):
+class AimError(UsageError):
     """The operating point that was asked for cannot be had; the words say what would do."""
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from console.errors import UsageError
 
-class ReadsError(Exception):
+
+class ReadsError(UsageError):
     """Results and reads cannot be used; the words name file, line and remedy, and never a film's identifier."""
 
 

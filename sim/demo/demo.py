@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from console.errors import ExpectedError, UsageError
 from sim import interrupts
 from sim.demo.kill_run import Kill, send_and_kill
 from sim.demo.report import write_report
@@ -39,11 +40,11 @@ _PACKAGES = (
 )
 
 
-class DemoError(Exception):
+class DemoError(UsageError):
     """The demonstration cannot start; the message names the cause and the remedy."""
 
 
-class Unanswered(Exception):
+class Unanswered(ExpectedError):
     """Exposures were lost, have two results, or were never answered."""
 
 

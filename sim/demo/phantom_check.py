@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from console.errors import ExpectedError
 from device.contract import Flag
 from sim.modality.phantom_files import write_phantoms
 from sim.phantom import Finding
@@ -26,7 +27,7 @@ _NAMES = {
 }
 
 
-class MissingResults(Exception):
+class MissingResults(ExpectedError):
     """The box's command gave fewer results than there are images."""
 
 
@@ -52,7 +53,7 @@ def classify_phantoms(
 
 
 def _classify_folder(folder: Path, bundle: Path, trusted: tuple[Path, ...], count: int) -> PhantomResults:
-    trust = [argument for key in trusted for argument in ("--trust", str(key))]
+    trust = [argument for key in trusted for argument in ("--trusted-key", str(key))]
     command = [*python_command("device.app"), "classify", str(folder), "--bundle", str(bundle), *trust]
     output = run_tool(command, folder.with_suffix(".log"), "pneumoflag-device classify", timeout_s=600)
     results = [json.loads(line) for line in output.splitlines() if line.strip()]

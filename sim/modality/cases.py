@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from console.errors import UsageError
 from sim.modality.dx import Identifiers
 from sim.phantom import Finding
 
@@ -63,7 +64,7 @@ class Case:
         return f"case-{self.number:04d}"
 
 
-class NoImages(Exception):
+class NoImages(UsageError):
     """The folder holds no image; the message says what is expected there."""
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
+from console.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentExposure:
@@ -58,7 +60,7 @@ class Manifest:
             csv.writer(file).writerow(row.values())
 
 
-class ManifestError(Exception):
+class ManifestError(UsageError):
     """The file is not a manifest; the message names the row."""
 
 

@@ -11,6 +11,7 @@ from threading import Event
 
 import numpy as np
 
+from console.errors import UsageError
 from sim.modality.cases import Case, CaseType, Transport
 from sim.modality.images import AcquiredImage, Payload, make_payload
 from sim.modality.manifest import Manifest, SentExposure
@@ -27,7 +28,7 @@ class Destination:
     folder: Path | None
 
 
-class NoDestination(Exception):
+class NoDestination(UsageError):
     """An exposure cannot reach the box; the message says which option is missing."""
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import cv2
 
+from console.errors import UsageError
 from sim.modality.cases import Case, CaseType, Transport, identifiers_of
 from sim.modality.dx import Acquisition, dx_bytes
 from sim.phantom import FULL_SIZE, Finding, PhantomImage, View, draw_spec, render
@@ -25,7 +26,7 @@ _ATTRIBUTES = {
 """View Position, Body Part Examined and Series Description."""
 
 
-class InvalidChoice(Exception):
+class InvalidChoice(UsageError):
     """An option has none of the expected values; the message lists them."""
 
 
@@ -39,7 +40,7 @@ class Form(StrEnum):
 def write_phantoms(out: Path, *, count: int, seed: int, finding: str, view: str, form: str) -> Iterator[Path]:
     """Write `count` images of the seeds from `seed` on, and yield each path. Raises InvalidChoice, OSError."""
     findings = _MIXED_FINDINGS if finding == MIXED else (_choice(Finding, finding, "--finding", MIXED),)
-    view_choice, form_choice = _choice(View, view, "--view"), _choice(Form, form, "--form")
+    view_choice, form_choice = _choice(View, view, "--view"), _choice(Form, form, "--format")
     dicom = form_choice is Form.DICOM
     out.mkdir(parents=True, exist_ok=True)
     for number in range(count):

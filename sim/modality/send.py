@@ -13,6 +13,7 @@ from threading import Event
 
 from pynetdicom import AE, _config
 
+from console.errors import ExpectedError
 from sim.modality.images import Payload
 
 SUCCESS = 0x0000
@@ -22,7 +23,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _PDU_BYTES = 131_072
 
 
-class NotSent(Exception):
+class NotSent(ExpectedError):
     """The receiver never answered Success; the message holds its last answer."""
 
 

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from console.errors import ExpectedError
 from sim import interrupts
 
 _TAIL_LINES = 15
 
 
-class ProcessFailed(Exception):
+class ProcessFailed(ExpectedError):
     """A process of the site failed; the message names it and holds the end of its log."""
 
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 import yaml
 
 import firmware_config
+from console.errors import UsageError
 from device.contract import IdKind, Result, content_id, load_site_key, pseudonym
 from sim import interrupts
 from sim.modality.manifest import SentExposure
@@ -28,7 +29,7 @@ SITE, DEVICE = "demo-hospital", "box-1"
 RELEASED_BUNDLES = Path(next(iter(firmware_config.__path__))) / "bundles"
 
 
-class NoBundle(Exception):
+class NoBundle(UsageError):
     """There is no released bundle; the message says how to name one."""
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from collector.config import ConfigError, described, load_config
+from collector.config import CollectorConfig, load_config
 from collector.store.store import Store
 from collector.store.tables import results
+from console.settings import ConfigError, settings_template
 
 RUN = [sys.executable, "-c", "from collector.app import main; main()"]
 
@@ -113,7 +114,7 @@ def test_a_missing_key_names_the_remedy(tmp_path):
 
 def test_the_printed_settings_are_a_configuration_and_name_every_default(tmp_path):
     path = tmp_path / "collector.yaml"
-    path.write_text(described())
+    path.write_text(settings_template(CollectorConfig))
     loaded = load_config(path)
     assert loaded.site_key_file == tmp_path / "site.key"
     assert loaded.store.url == "sqlite:////var/lib/pneumoflag-collector/collector.sqlite"
@@ -123,13 +124,13 @@ def test_the_printed_settings_are_a_configuration_and_name_every_default(tmp_pat
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "settings expected"),
-        ("[1]", "settings expected"),
+        ("", "expected settings"),
+        ("[1]", "expected settings"),
         ("a: [", "not YAML"),
         ("site_key_file: k\nbrocker: {}", "brocker"),
         ("site_key_file: k\nbroker: {port: 99999}", "broker.port"),
         ("site_key_file: k\nsites: ['a/b']", "without / + #"),
-        ("site_key_file: k\nstore: {url: mysql://x}", "sqlite:///path or postgresql"),
+        ("site_key_file: k\nstore: {url: mysql://x}", "expected sqlite:///path or postgresql"),
         ("{}", "site_key_file"),
     ],
 )

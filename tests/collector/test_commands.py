@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from collector.app import _guarded, app
+from collector.app import app
 from collector.ingest.messages import parse_message, to_batch
 from collector.store.store import Store
+from console import program
 
 
 def cli(*args: object) -> int:
-    try:
-        return _guarded(lambda: app([str(arg) for arg in args]))
-    except SystemExit as end:
-        return int(end.code or 0)
+    with pytest.raises(SystemExit) as stopped:
+        program.run(app, extra="collector", args=[str(arg) for arg in args])
+    return int(stopped.value.code or 0)
 
 
 @pytest.fixture

@@ -19,13 +19,14 @@ import jsonschema
 import pytest
 import yaml
 
+from console import logs
+from console.settings import Section
 from device import contract
 from device.app import main
 from device.bundle.loader import PublicKey
 from device.bundle.slots import install
-from device.config import DeviceConfig, ModelConfig, Section
+from device.config import DeviceConfig, ModelConfig
 from device.contract import Topics
-from device.host import logs
 from tests.device.delivery.test_publisher import Collector
 from tests.device.films import film, film_uid, write_film
 from tests.device.receive.test_dicom_server import send

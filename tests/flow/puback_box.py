@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from console import logs
 from device.app import run_box
 from device.config import load_config
 from device.delivery.events import FAILURE, Acknowledged
 from device.delivery.publisher import Publisher
-from device.host import logs
 from device.service import Box
 
 

@@ -27,7 +27,7 @@ def test_a_phantom_is_written_as_a_picture(monkeypatch, tmp_path):
 
 
 def test_a_phantom_is_written_as_dicom(monkeypatch, tmp_path):
-    arguments = ("--out", tmp_path, "--count", 1, "--form", "dicom", "--view", "hand")
+    arguments = ("--out", tmp_path, "--count", 1, "--format", "dicom", "--view", "hand")
     assert run(monkeypatch, "phantom", *arguments) == 0
     ds = dcmread(next(tmp_path.iterdir()))
     assert (ds.Rows, ds.Columns, ds.BitsStored, ds.BodyPartExamined) == (3072, 3072, 14, "HAND")
@@ -39,7 +39,7 @@ def test_a_phantom_is_written_as_dicom(monkeypatch, tmp_path):
         (("phantom", "--finding", "broken-leg"), "normal, lobar, patchy, mixed"),
         (("modality",), "--port, --folder or both"),
         (("vendors", "none.csv", "--out", "x"), "none.csv"),
-        (("demo", "--exposures", "/nowhere", "--bundle", "x", "--out", "new"), "/nowhere: contains no image"),
+        (("demo", "--images", "/nowhere", "--bundle", "x", "--out", "new"), "/nowhere: contains no image"),
     ],
 )
 def test_wrong_usage_is_reported_in_one_line(monkeypatch, capsys, tmp_path, arguments, message):

@@ -48,7 +48,7 @@ class Site:
         site = replace(self, **changes)
         inputs = [str(site.bundle), "--results", str(site.results), "--reads", str(site.reads)]
         trusted = ["--trusted-key", str(site.vendor_key), "--key", str(site.key)]
-        return ["reoperate", *inputs, *trusted, "--out", str(out), *options]
+        return ["set-thresholds", *inputs, *trusted, "--out", str(out), *options]
 
     def request(self, out: Path, **aim: Any) -> Request:
         return Request(

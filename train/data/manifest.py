@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from console.errors import UsageError
 from train.recipe import DataSection
 
 LABELS = {"normal": 0, "pneumonia": 1}
@@ -23,7 +24,7 @@ SHOWN_FAULTS = 20
 SHOWN_ROWS = 4
 
 
-class ManifestError(Exception):
+class ManifestError(UsageError):
     """The manifest or its films cannot be trained on; the words name rows and remedy."""
 
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from console.errors import UsageError
 from train.networks.efficientnet_lite0 import backbone, load_imagenet
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -42,7 +43,7 @@ DAMAGED = (
 """What reading says of files that are cut off, damaged or of another kind; a wrong length asks for all memory."""
 
 
-class NotPretrained(Exception):
+class NotPretrained(UsageError):
     """The file is not the one that was asked for; the words say how to get it."""
 
 

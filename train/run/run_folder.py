@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from console.errors import UsageError
 from device.bundle.ood_rule import OutlierRule
 from device.preprocess.render import PREPROCESS_VERSION
 from metrics.evaluation import evaluate
@@ -48,7 +49,7 @@ AVERAGED = 0
 """Stands for a seed where the mean of all seeds' weights is meant. See `train.fitting.weight_averaging`."""
 
 
-class RunError(Exception):
+class RunError(UsageError):
     """The folder is no run, or holds one already; the words name it and the remedy."""
 
 

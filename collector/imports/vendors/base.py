@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from collector.config import Rule, Scale, VendorConfig
+from collector.config import Scale, VendorConfig, VendorRule
 from collector.errors import ImportFault
 from collector.imports.files import Record
 from collector.imports.identifiers import FIELDS, keyed_identifiers
@@ -112,7 +112,7 @@ class Mapper:
             imported_at=self.imported_at,
         )
 
-    def rule(self, record: Record) -> Rule:
+    def rule(self, record: Record) -> VendorRule:
         """Return the rule for the record's version. Raises ImportFault with the setting to fix."""
         rule = self.config.rule_for(self.version(record))
         if rule is None:
@@ -121,7 +121,7 @@ class Mapper:
             )
         return rule
 
-    def scale(self, record: Record, rule: Rule) -> Scale:
+    def scale(self, record: Record, rule: VendorRule) -> Scale:
         """Return the declared scale, or the rule's. Raises ImportFault: a scale is never guessed from the scores."""
         declared = str(self.value(record, "score_scale") or rule.default_scale or "").strip().replace("\u2013", "-")
         if declared == "0-1":

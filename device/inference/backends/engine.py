@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from console.errors import ExpectedError
 from device.host.stderr import filtered_stderr
 
 INTERPRETERS = (("ai-edge-litert", "ai_edge_litert.interpreter"), ("tflite-runtime", "tflite_runtime.interpreter"))
@@ -25,7 +26,7 @@ MISFITS = (ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSE
 REMEDY = "install one with `pip install 'pneumoflag[device]'`, or `pneumoflag[tflite]` on boards that have only that"
 
 
-class BackendUnavailable(Exception):
+class BackendUnavailable(ExpectedError):
     """This backend cannot run the network here; the words say why and what to do."""
 
 

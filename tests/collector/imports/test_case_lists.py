@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from collector.app import _guarded, app
+from collector.app import app
+from console import program
 
 GOOD_READS = "case_id,label\na,1\nb,0\nc,1\nd,0\n"
 GOOD_CALLS = "case_id,label,score\na,1,0.9\nb,0,0.2\nc,0,0.4\nd,0,0.1\n"
 
 
 def cli(*args: object) -> int:
-    try:
-        return _guarded(lambda: app([str(arg) for arg in args]))
-    except SystemExit as end:
-        return int(end.code or 0)
+    with pytest.raises(SystemExit) as stopped:
+        program.run(app, extra="collector", args=[str(arg) for arg in args])
+    return int(stopped.value.code or 0)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import CollectorConfig, Rule, VendorConfig, VendorsConfig
+from collector.config import CollectorConfig, VendorConfig, VendorRule, VendorsConfig
 from collector.errors import ImportFault
 from collector.imports.rows import read_rows, vendor_rows
 from collector.store.store import Store
@@ -114,8 +114,8 @@ def test_an_image_without_dicom_is_named_by_its_digest(imported):
 
 def test_the_rule_follows_the_vendors_version_and_is_kept(imported, key_file):
     rules = (
-        Rule(rule_version="old", versions="3.1.*", findings=("consolidation",), at_least=0.8),
-        Rule(rule_version="new", findings=("consolidation",), at_least=0.5),
+        VendorRule(rule_version="old", versions="3.1.*", findings=("consolidation",), at_least=0.8),
+        VendorRule(rule_version="new", findings=("consolidation",), at_least=0.5),
     )
     vendors = VendorsConfig(lunit=VendorConfig(rules=rules))
     config = CollectorConfig(site_key_file=key_file, vendors=vendors)
@@ -133,7 +133,7 @@ def test_a_sites_own_field_names_are_mapped(imported, key_file):
         "version": "sw",
         "score_scale": "scale",
     }
-    rules = (Rule(rule_version="r", findings=("consolidation",), at_least=0.5),)
+    rules = (VendorRule(rule_version="r", findings=("consolidation",), at_least=0.5),)
     config = CollectorConfig(
         site_key_file=key_file, vendors=VendorsConfig(lunit=VendorConfig(rules=rules, fields=fields))
     )

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from device.host import clock, logs, systemd
+from device.host import clock, systemd
 from device.host.alarms import Alarms
 from device.host.health import (
     STALLED_S,
@@ -121,16 +121,3 @@ def test_systemds_mark_is_enough_for_trust(tmp_path: Path, monkeypatch: pytest.M
     assert not clock.is_trusted()
     (tmp_path / "synchronized").touch()
     assert clock.is_trusted()
-
-
-def test_a_log_line_is_one_json_object_with_what_the_event_carries() -> None:
-    record = logging.makeLogRecord({"name": "device.x", "levelname": "INFO", "msg": "film_answered", "seq": 7})
-    line = json.loads(logs.JsonLines().format(record))
-    assert (line["event"], line["level"], line["room"], line["seq"]) == ("film_answered", "info", "device.x", 7)
-    assert line["at"].endswith("+00:00")
-
-
-def test_a_log_line_with_a_fault_carries_its_traceback() -> None:
-    error = ValueError("broken")
-    record = logging.makeLogRecord({"msg": "failed", "exc_info": (type(error), error, None)})
-    assert "ValueError: broken" in json.loads(logs.JsonLines().format(record))["traceback"]

@@ -21,7 +21,7 @@ def answers(folder: Path, sources: list[bytes], count: int, seed: int) -> Counte
     """How the damaged films were judged. The sound film in between shows that none left traces."""
     found: Counter[str] = Counter()
     sound = make_dx(folder / "sound")
-    with closing(Sandbox(GateConfig(), Ages(min_years=20), LimitsConfig(film_s=10))) as sandbox:
+    with closing(Sandbox(GateConfig(), Ages(min_years=20), LimitsConfig(prepare_s=10))) as sandbox:
         expected = sandbox.prepare(sound).image
         for number, content in enumerate(mutations(sources, count, seed)):
             path = folder / "damaged"

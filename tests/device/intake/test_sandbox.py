@@ -87,7 +87,7 @@ def test_memory_above_the_limit_is_too_large_and_the_next_film_is_served(film, t
 
 
 def test_a_film_that_never_ends_is_unreadable_and_the_next_is_served(film):
-    with closing(open_sandbox(film_s=2)) as sandbox:
+    with closing(open_sandbox(prepare_s=2)) as sandbox:
         assert sandbox.prepare(film).verdict == Accepted()
         pid = sandbox.pid
         os.kill(pid, signal.SIGSTOP)
@@ -188,7 +188,7 @@ def test_nonsense_of_a_child_that_was_taken_over_counts_as_its_loss(answer):
 
 
 def test_what_is_logged_of_a_lost_child_names_no_patient(film, caplog):
-    with closing(open_sandbox(film_s=2)) as sandbox:
+    with closing(open_sandbox(prepare_s=2)) as sandbox:
         sandbox.prepare(film)
         os.kill(sandbox.pid, signal.SIGSTOP)
         sandbox.prepare(film)

@@ -28,8 +28,8 @@ SECONDARY_CAPTURE, CT, DOSE_REPORT = (f"1.2.840.10008.5.1.4.1.1.{leaf}" for leaf
 
 @contextmanager
 def receiving(spool: Spool, alarms: Alarms | None = None, **settings: object) -> Iterator[DicomReceiver]:
-    limit = settings.pop("max_film_bytes", None)
-    receiver = DicomReceiver(DicomConfig(port=0, **settings), spool, alarms or Alarms(), max_film_bytes=limit)
+    limit = settings.pop("max_object_bytes", None)
+    receiver = DicomReceiver(DicomConfig(port=0, **settings), spool, alarms or Alarms(), max_object_bytes=limit)
     receiver.start()
     try:
         yield receiver
@@ -128,7 +128,7 @@ def test_a_disk_that_fills_while_a_film_comes_in_is_answered_out_of_resources(sm
 
 
 def test_a_film_above_the_limit_is_answered_out_of_resources_and_not_kept(spool: Spool) -> None:
-    with receiving(spool, max_film_bytes=100_000) as receiver:
+    with receiving(spool, max_object_bytes=100_000) as receiver:
         assert send(receiver.port, film(1, side=300), film(2)) == [0xA700, 0x0000]
     assert len(wait_for(spool, 1)) == 1
 

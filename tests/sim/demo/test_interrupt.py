@@ -52,7 +52,7 @@ def running_with(mark: str) -> list[int]:
 @pytest.mark.parametrize("delay_s", [0.4, 1.5, 3.0, None], ids=["0.4 s", "1.5 s", "3 s", "once it is sending"])
 def test_the_command_leaves_nothing_running_when_it_is_ended(tmp_path, tiny_bundle, delay_s):
     bundle, key = tiny_bundle
-    options = ["--out", str(tmp_path / "out"), "--bundle", str(bundle), "--trust", str(key.where)]
+    options = ["--out", str(tmp_path / "out"), "--bundle", str(bundle), "--trusted-key", str(key.where)]
     environment = {**os.environ, MARK: str(tmp_path)}
     demo = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True, env=environment)
     assert demo.stdout

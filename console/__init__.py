@@ -1,0 +1,5 @@
+"""Command-line and configuration plumbing that the five programs share.
+
+Takes a typer application, a YAML file or log records; gives exit codes, checked settings and JSON log lines.
+It imports nothing of the project. Every package but `metrics` may import it.
+"""
