@@ -1,4 +1,4 @@
-"""Keys: Ed25519 key files come in; checked public keys with their ids go out."""
+"""The Ed25519 public keys that may sign bundles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_ID_HEX_DIGITS = 16
 
 
 class BundleError(ExpectedError):
-    """A bundle or its key cannot be used; the words name it, the fault and the remedy."""
+    """A bundle or its key cannot be used; the message names it, the fault and the remedy."""
 
 
 class KeyFileError(BundleError):
@@ -28,7 +28,7 @@ class KeyFileError(BundleError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
-    """Who may sign bundles for this box. `raw` is the 32-byte Ed25519 key."""
+    """A key that may sign bundles for this box. `raw` is the 32-byte Ed25519 key."""
 
     raw: bytes
     where: Path
@@ -39,7 +39,7 @@ class PublicKey:
         return hashlib.sha256(self.raw).hexdigest()[:KEY_ID_HEX_DIGITS]
 
     def signed(self, message: bytes, signature: bytes) -> bool:
-        """Whether this key made the signature."""
+        """Return whether this key made the signature."""
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
         except InvalidSignature:
@@ -48,7 +48,7 @@ class PublicKey:
 
 
 def read_public_key(path: Path) -> PublicKey:
-    """A public key in PEM. Raises KeyFileError."""
+    """Read a public key in PEM. Raises KeyFileError."""
     try:
         key = load_pem_public_key(path.read_bytes())
     except OSError as error:
@@ -61,14 +61,14 @@ def read_public_key(path: Path) -> PublicKey:
 
 
 def user_key_folder() -> Path:
-    """Where this workstation keeps the keys that its user trusts."""
+    """Return the folder of the keys that the user of this workstation trusts."""
     configured = os.environ.get("XDG_CONFIG_HOME", "")
     base = Path(configured) if configured else Path.home() / ".config"
     return base / "pneumoflag" / "trusted"
 
 
 def trusted_keys(extra: Sequence[Path] = ()) -> list[PublicKey]:
-    """The shipped release keys, the user's own, and the named ones. Raises KeyFileError for a broken file."""
+    """Return the shipped release keys, the user's own, and the given ones. Raises KeyFileError for a broken file."""
     folders = (RELEASE_KEYS, user_key_folder())
     files = [path for folder in folders for path in sorted(folder.glob("*.pub"))]
     return [read_public_key(path) for path in [*files, *extra]]

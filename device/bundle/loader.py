@@ -1,7 +1,7 @@
-"""Bundle: a folder or one file and the trusted keys come in; a verified model goes out.
+"""Load a bundle and verify it with the trusted keys.
 
 Signature, digests and sizes are checked before any interpreter sees a byte of the network: a damaged network can run
-without a sign or end the process.
+with wrong outputs or end the process.
 """
 
 from __future__ import annotations
@@ -62,28 +62,28 @@ __all__ = [
 
 MODEL, GOLDEN, EDGETPU_MODEL = "model.tflite", "golden.npz", "model_edgetpu.tflite"
 OUTLIERS = "outliers.npz"
-UNREADABLE = (OSError, KeyError, TypeError, AttributeError, MemoryError, *DAMAGE)
-"""What numpy raises for anything but an archive of arrays has no common type."""
+NPZ_ERRORS = (OSError, KeyError, TypeError, AttributeError, MemoryError, *DAMAGE)
+"""What numpy raises for anything but an archive of arrays; there is no common type."""
 
 
 class BadSignature(BundleError):
-    """The manifest is not what the signer signed."""
+    """The manifest was changed after it was signed."""
 
 
 class UntrustedKey(BundleError):
-    """Signed by someone this box does not know."""
+    """The bundle is signed by a key that is not trusted here."""
 
 
 class DigestMismatch(BundleError):
-    """A file is not the one of the manifest."""
+    """A file is not the one that was signed."""
 
 
 class BadManifest(BundleError):
-    """Signed, yet not understood by this version of the box."""
+    """The manifest is signed, but this version of the box cannot read it."""
 
 
 class Expired(BundleError):
-    """The bundle's time is over."""
+    """The bundle has expired."""
 
 
 class BadGolden(BundleError):
@@ -91,14 +91,14 @@ class BadGolden(BundleError):
 
 
 class BadOutliers(BundleError):
-    """The rule that tells films the network must not judge cannot be read."""
+    """The out-of-distribution rule cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """A verified model. `golden_inputs` uint8 (n, rows, columns), `golden_logits` float32 (n,).
 
-    `outliers` stands exactly when the manifest has a threshold for it.
+    `outliers` is given exactly when the manifest has a threshold for it.
     """
 
     path: Path
@@ -112,14 +112,14 @@ class Bundle:
 
     @property
     def model(self) -> Model:
-        """What results say of the network."""
-        facts = self.manifest
+        """The model as results name it."""
+        manifest = self.manifest
         return Model(
-            name=facts.name,
-            version=facts.version,
-            digest=facts.files[MODEL],
-            preprocess_version=facts.preprocess_version,
-            quantization=facts.quantization,
+            name=manifest.name,
+            version=manifest.version,
+            digest=manifest.files[MODEL],
+            preprocess_version=manifest.preprocess_version,
+            quantization=manifest.quantization,
         )
 
     @property
@@ -130,7 +130,7 @@ class Bundle:
 
     @property
     def ages(self) -> Ages:
-        """Which ages the model may judge."""
+        """The ages that the model may classify."""
         return self.manifest.ages
 
 
@@ -173,7 +173,7 @@ def _verify_signature(path: Path, text: bytes, signature_hex: bytes, trusted: Se
 
 
 def _claimed_key_id(text: bytes) -> str:
-    """Who the unverified manifest says signed it: for the error message only."""
+    """Return the signer that the unverified manifest names, for the error message only."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -187,17 +187,17 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()]
-        words = f"{path}: {MANIFEST} is not understood here; update the box or build the bundle anew"
-        raise BadManifest("\n".join([words, *lines])) from None
+        summary = f"{path}: {MANIFEST} cannot be read by this version; update the box or rebuild the bundle"
+        raise BadManifest("\n".join([summary, *lines])) from None
 
 
 def _verify_files(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
-    named, found = set(manifest.files), set(members) - {MANIFEST, SIGNATURE}
+    signed, present = set(manifest.files), set(members) - {MANIFEST, SIGNATURE}
     needed = {MODEL, GOLDEN} if manifest.outliers is None else {MODEL, GOLDEN, OUTLIERS}
-    if missing := sorted((named | needed) - (found & named)):
+    if missing := sorted((signed | needed) - (present & signed)):
         raise NotABundle(f"{path}: {', '.join(missing)} missing or not in {MANIFEST}; fetch the bundle again")
-    if foreign := sorted(found - named):
-        raise NotABundle(f"{path}: {', '.join(foreign)} stands in the bundle and not in {MANIFEST}; fetch it again")
+    if unsigned := sorted(present - signed):
+        raise NotABundle(f"{path}: {', '.join(unsigned)} is not named in {MANIFEST}; fetch the bundle again")
     for name, digest in manifest.files.items():
         if hashlib.sha256(members[name]).hexdigest() != digest:
             raise DigestMismatch(f"{path}: {name} is not the file that was signed; fetch the bundle again")
@@ -211,31 +211,31 @@ def _verify_time(path: Path, manifest: Manifest, now: datetime) -> None:
 def _golden(path: Path, content: bytes, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     try:
         inputs, logits = _arrays(content, "inputs", "logits")
-    except UNREADABLE as error:
-        raise BadGolden(f"{path}: {GOLDEN} cannot be read ({error}); build the bundle anew") from None
+    except NPZ_ERRORS as error:
+        raise BadGolden(f"{path}: {GOLDEN} cannot be read ({error}); rebuild the bundle") from None
     fits = inputs.dtype == np.uint8 and inputs.shape[1:] == size and logits.shape == inputs.shape[:1]
     if not fits or not len(inputs) or logits.dtype != np.float32 or not np.isfinite(logits).all():
-        raise BadGolden(f"{path}: {GOLDEN} does not hold films of {size} with their logits; build the bundle anew")
+        raise BadGolden(f"{path}: {GOLDEN}: expected images of {size} with their logits; rebuild the bundle")
     return inputs, logits
 
 
 def _outliers(path: Path, content: bytes) -> OutlierRule:
     try:
         centres, whiten = _arrays(content, "centres", "whiten")
-    except UNREADABLE as error:
-        raise BadOutliers(f"{path}: {OUTLIERS} cannot be read ({error}); build the bundle anew") from None
+    except NPZ_ERRORS as error:
+        raise BadOutliers(f"{path}: {OUTLIERS} cannot be read ({error}); rebuild the bundle") from None
     typed = all(array.dtype == np.float32 and array.ndim == 2 and array.size for array in (centres, whiten))
     if not typed or whiten.shape != (centres.shape[1],) * 2:
         raise BadOutliers(
-            f"{path}: {OUTLIERS} holds centres {centres.dtype} {centres.shape} and whiten {whiten.dtype} "
-            f"{whiten.shape}, float32 (kinds, k) and (k, k) expected; build the bundle anew"
+            f"{path}: {OUTLIERS}: expected float32 centres (classes, k) and whiten (k, k), got {centres.dtype} "
+            f"{centres.shape} and {whiten.dtype} {whiten.shape}; rebuild the bundle"
         )
     if not (np.isfinite(centres).all() and np.isfinite(whiten).all()):
-        raise BadOutliers(f"{path}: {OUTLIERS} holds what is no number; build the bundle anew")
+        raise BadOutliers(f"{path}: {OUTLIERS} holds NaN or infinity; rebuild the bundle")
     return OutlierRule(centres=centres, whiten=whiten)
 
 
 def _arrays(content: bytes, *names: str) -> list[NDArray[Any]]:
-    """Arrays of an .npz by name. Raises UNREADABLE."""
+    """Return arrays of an .npz by name. Raises NPZ_ERRORS."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return [arrays[name] for name in names]

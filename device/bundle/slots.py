@@ -1,7 +1,7 @@
-"""Update: a bundle file comes in; it is the active one once a child process has tried it, or nothing has changed.
+"""Install a bundle: it becomes active after a self-test in a process of its own, or nothing changes.
 
-`model.bundle` of the configuration is then a link, `active`, beside two slots. Switching is one rename, and the slot of
-before stays for the way back.
+`model.bundle` of the configuration is then a link, `active`, beside two slots. Switching is one rename, and the
+previous slot stays for the roll-back.
 """
 
 from __future__ import annotations
@@ -20,69 +20,71 @@ from device.config import ModelConfig
 from device.contract import Model
 
 SLOTS = ("slot-a.bundle", "slot-b.bundle")
-TRIAL_S = 180.0
+SELFTEST_S = 180.0
 SELFTEST = [sys.executable, "-c", "from device.app import main; main()", "selftest"]
 
 
 class UpdateError(ExpectedError):
-    """The new model was not taken; the one of before is still active. The words say why and what to do."""
+    """The new model was not installed; the previous one stays active. The message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What is active now, and what was before."""
+    """The model that is active now, and the previous one."""
 
     model: Model
-    before: Model | None
+    previous: Model | None
 
 
 def install(bundle: Path, model: ModelConfig, *, allow_older: bool = False) -> Installed:
-    """Verify, copy to the free slot, try, activate. Raises UpdateError, BundleError; nothing has changed then."""
+    """Verify, copy to the free slot, test, activate. Raises UpdateError, BundleError; nothing has changed then."""
     active = _link(model)
-    new, before = _model(bundle, model), _active_model(model)
-    if before and new.version <= before.version and not allow_older:
+    new, previous = _verified_model(bundle, model), _active_model(model)
+    if previous and new.version <= previous.version and not allow_older:
         raise UpdateError(
-            f"{bundle}: version {new.version}, but version {before.version} is active; --allow-older takes it anyway"
+            f"{bundle}: expected a version above {previous.version}, which is active, got {new.version}; "
+            "--allow-older installs it anyway"
         )
     slot = active.with_name(_free_slot(active))
     _copy(bundle, slot)
     try:
-        _try(slot, model)
+        _test(slot, model)
     except UpdateError:
         slot.unlink()
         raise
-    _point(active, slot)
-    return Installed(model=new, before=before)
+    _activate(active, slot)
+    return Installed(model=new, previous=previous)
 
 
 def roll_back(model: ModelConfig) -> Installed:
-    """Make the other slot active again. Raises UpdateError when there is none, BundleError when it is no good."""
+    """Make the other slot active again. Raises UpdateError when there is none, BundleError when it is invalid."""
     active = _link(model)
     slot = active.with_name(_free_slot(active))
     if not active.is_symlink() or not slot.exists():
         raise UpdateError(f"{active}: no earlier model is kept; install one with `pneumoflag-device install`")
-    before = _active_model(model)
-    found = _model(slot, model)
-    _point(active, slot)
-    return Installed(model=found, before=before)
+    previous = _active_model(model)
+    restored = _verified_model(slot, model)
+    _activate(active, slot)
+    return Installed(model=restored, previous=previous)
 
 
 def _link(model: ModelConfig) -> Path:
     if model.bundle.exists() and not model.bundle.is_symlink():
         raise UpdateError(
-            f"{model.bundle}: a file of your own, which stays; set model.bundle to a new path such as models/active"
+            f"{model.bundle}: expected a link or nothing, got a file; set model.bundle to a new path "
+            "such as models/active"
         )
     return model.bundle
 
 
-def _model(bundle: Path, model: ModelConfig) -> Model:
+def _verified_model(bundle: Path, model: ModelConfig) -> Model:
     return load_bundle(bundle, trusted_keys(model.trusted_keys)).model
 
 
 def _active_model(model: ModelConfig) -> Model | None:
-    """None also for one that can no longer be used, for then any other is better."""
+    """Return None also for a model that can no longer be used: then any other is better."""
     try:
-        return _model(model.bundle, model)
+        return _verified_model(model.bundle, model)
     except BundleError:
         return None
 
@@ -103,28 +105,32 @@ def _copy(bundle: Path, slot: Path) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UpdateError(
-            f"{bundle}: cannot be copied to {slot.parent} ({error.strerror}); one file expected"
+            f"{bundle}: cannot be copied to {slot.parent} ({error.strerror}); give one .bundle file"
         ) from None
 
 
-def _try(slot: Path, model: ModelConfig) -> None:
-    """The self-test in a process of its own: a network can end the process that opens it."""
-    trusted = [word for key in model.trusted_keys for word in ("--trusted-key", str(key))]
+def _test(slot: Path, model: ModelConfig) -> None:
+    """Run the self-test in a process of its own, because a network can end the process that opens it."""
+    trusted = [argument for key in model.trusted_keys for argument in ("--trusted-key", str(key))]
     options = ["--bundle", str(slot), "--backend", model.backend, "--threads", str(model.threads)]
     options += ["--max-ms", str(model.max_infer_ms), *trusted]
     try:
-        trial = subprocess.run([*SELFTEST, *options], check=False, capture_output=True, text=True, timeout=TRIAL_S)
+        selftest = subprocess.run(
+            [*SELFTEST, *options], check=False, capture_output=True, text=True, timeout=SELFTEST_S
+        )
     except subprocess.TimeoutExpired:
-        raise UpdateError(f"{slot}: the trial took longer than {TRIAL_S:.0f} s; the model of before stays") from None
-    if trial.returncode:
-        said = (trial.stderr.strip().splitlines() or [f"ended with status {trial.returncode}"])[-1]
-        raise UpdateError(f"the trial failed, the model of before stays: {said}")
+        raise UpdateError(
+            f"{slot}: the self-test took longer than {SELFTEST_S:.0f} s; the previous model stays active"
+        ) from None
+    if selftest.returncode:
+        error = (selftest.stderr.strip().splitlines() or [f"ended with status {selftest.returncode}"])[-1]
+        raise UpdateError(f"the self-test failed, the previous model stays active: {error}")
 
 
-def _point(active: Path, slot: Path) -> None:
-    fresh = active.with_name(f".{secrets.token_hex(8)}")
-    fresh.symlink_to(slot.name)
-    fresh.rename(active)
+def _activate(active: Path, slot: Path) -> None:
+    link = active.with_name(f".{secrets.token_hex(8)}")
+    link.symlink_to(slot.name)
+    link.rename(active)
     folder = os.open(active.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

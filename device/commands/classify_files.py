@@ -89,7 +89,7 @@ def _make_room(evidence: Path | None, classifier: Classifier, bundle: Path) -> N
     """The folder of the pictures. Raises Unusable."""
     if evidence is None:
         return
-    if not classifier.maps_evidence:
+    if not classifier.has_evidence_map:
         raise Unusable(f"{bundle}: its network does not say where a score comes from; leave --evidence out")
     try:
         evidence.mkdir(parents=True, exist_ok=True)

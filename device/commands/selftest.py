@@ -62,7 +62,7 @@ def _print_bundle(bundle: Bundle) -> None:
     ages = f"{facts.ages.min_years} and over" if facts.ages.max_years is None else f"{facts.ages}"
     print(f"ages       {ages} years")
     if facts.outliers is not None:
-        print(f"outliers   films beyond {facts.outliers.threshold:.4g} are not judged")
+        print(f"outliers   images beyond {facts.outliers.threshold:.4g} are not judged")
     print(f"thresholds flag at {facts.thresholds.flag_at:.4f}, clear below {facts.thresholds.clear_below:.4f}")
 
 

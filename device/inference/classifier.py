@@ -1,7 +1,7 @@
-"""Classify: a film of 224 x 224 grey values comes in; its scores, its evidence and whether it may be judged go out.
+"""Classify a preprocessed image: its scores, its evidence map, and whether it is in distribution.
 
-Before the first film the golden inputs run on the CPU and on the chosen backend; a backend that answers otherwise, or
-stops later, is left for the CPU, with an alarm in the log and `runtime.fell_back` in every result.
+Before the first image the golden inputs run on the CPU and on the configured backend. If that backend gives other
+outputs, or stops later, the CPU takes over, with an error in the log and `runtime.fell_back` in every result.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from device.bundle.loader import Ages, Bundle, BundleError
 from device.bundle.manifest import sigmoid
 from device.bundle.ood_rule import Floats32
 from device.contract import Model, Runtime, Thresholds
-from device.inference.backends import coral, cpu, jetson
-from device.inference.backends.engine import BackendUnavailable, Engine, EngineFault
+from device.inference.backends import coral
+from device.inference.backends.engine import CPU, BackendUnavailable, Engine, EngineFault, open_cpu_engine
 from device.inference.tensors import (
     ModelOutput,
     input_tensor,
     level_table,
     read_outputs,
-    unfit,
+    reasons_unsuitable,
 )
 
 __all__ = [
@@ -46,35 +46,36 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 BACKENDS: dict[str, Callable[..., Engine]] = {
-    "cpu": cpu.open_engine,
+    "cpu": open_cpu_engine,
     "coral": coral.open_engine,
-    "jetson": jetson.open_engine,
+    "jetson": open_cpu_engine,  # its CPU runs the int8 network in under a millisecond, so the GPU is not used
 }
 
 
 class Unsuitable(BundleError):
-    """The bundle is whole, but this box cannot run it."""
+    """The bundle is intact, but this box cannot run it."""
 
 
 class UnknownBackend(UsageError):
-    """No backend has this name."""
+    """There is no backend of this name."""
 
 
 class GoldenMismatch(BundleError):
-    """The network does not answer the golden inputs as it did where it was made."""
+    """The network's outputs for the golden inputs are not those of the workstation that built the bundle."""
 
 
 class ClassifyError(Exception):
-    """The network gave no usable number for this film: it stays unclassified."""
+    """The network gave no usable number for this image: the exposure stays unclassified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What the network says of one film.
+    """The output of the network for one image, calibrated.
 
     `score` is the uncalibrated sigmoid of the logit; `evidence` float32 (rows, columns), each position's share of the
-    logit, or None when the network has no such output. `distance` is the squared distance to the films that the network
-    knows, None without a rule. A film not `in_distribution` lies beyond the bundle's threshold: it must not be judged.
+    logit, or None when the network has no such output. `distance` is the squared Mahalanobis distance to the training
+    images, None without an out-of-distribution rule. Beyond the bundle's threshold an image is not `in_distribution`
+    and must not be classified.
     """
 
     logit: float
@@ -88,7 +89,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenReport:
-    """How the golden inputs went on one backend. Logits; milliseconds per film after the first."""
+    """Outcome of the golden inputs on one backend: logits, and milliseconds per image after the first."""
 
     backend: str
     largest_difference: float
@@ -97,7 +98,7 @@ class GoldenReport:
 
     @property
     def passed(self) -> bool:
-        """NaN fails."""
+        """Whether every logit is within the tolerance; NaN is not."""
         return self.largest_difference <= self.tolerance
 
 
@@ -107,7 +108,7 @@ class Classifier:
     def __init__(self, bundle: Bundle, *, backend: str, threads: int) -> None:
         """`backend` is auto, cpu, coral or jetson. Raises BundleError, BackendUnavailable, UnknownBackend."""
         if backend != "auto" and backend not in BACKENDS:
-            raise UnknownBackend(f"backend {backend!r} is unknown; one of auto, {', '.join(BACKENDS)} expected")
+            raise UnknownBackend(f"backend: expected one of auto, {', '.join(BACKENDS)}, got {backend!r}")
         self.model: Model = bundle.model
         self.thresholds: Thresholds = bundle.thresholds
         self.ages: Ages = bundle.ages
@@ -115,13 +116,13 @@ class Classifier:
         self._manifest = bundle.manifest
         self._levels = level_table(bundle.manifest.input)
         self.fell_back = False
-        self._cpu = self._checked(cpu.open_engine(bundle, threads=threads))
-        self.golden = self._prove(self._cpu)
-        self._engine = self._chosen(backend, threads)
+        self._cpu = self._checked(open_cpu_engine(bundle, threads=threads))
+        self.golden = self._run_golden(self._cpu)
+        self._engine = self._open_backend(backend, threads)
 
     @property
-    def maps_evidence(self) -> bool:
-        """Whether the network says where its score comes from."""
+    def has_evidence_map(self) -> bool:
+        """Whether the network has an output that locates the evidence."""
         return self._manifest.outputs.evidence is not None
 
     @property
@@ -136,77 +137,76 @@ class Classifier:
         )
 
     def classify(self, image: NDArray[np.uint8]) -> Scores:
-        """`image` uint8 (rows, columns) as `preprocess` makes it. Raises ClassifyError."""
+        """Return the scores of `image`, uint8 (rows, columns) as `preprocess` makes it. Raises ClassifyError."""
         started = time.perf_counter()
         try:
-            reading = self._infer(self._engine, image)
+            output = self._infer(self._engine, image)
         except EngineFault as fault:
-            reading = self._infer_after(fault, image)
-        if not math.isfinite(reading.logit):
-            raise ClassifyError(f"the network answered {reading.logit}; the film stays unclassified")
-        distance, known = self._place(reading)
+            output = self._infer_on_cpu_after(fault, image)
+        if not math.isfinite(output.logit):
+            raise ClassifyError(f"logit: expected a finite number, got {output.logit}; the exposure stays unclassified")
+        distance, in_distribution = self._ood_distance(output)
         return Scores(
-            logit=reading.logit,
-            score=sigmoid(reading.logit),
-            probability=self.probability(reading.logit),
-            evidence=reading.evidence,
+            logit=output.logit,
+            score=sigmoid(output.logit),
+            probability=self.probability(output.logit),
+            evidence=output.evidence,
             infer_ms=(time.perf_counter() - started) * 1000.0,
             distance=distance,
-            in_distribution=known,
+            in_distribution=in_distribution,
         )
 
-    def _place(self, reading: ModelOutput) -> tuple[float | None, bool]:
-        """How far the film lies from those the network knows, and whether that is near enough; NaN is not."""
+    def _ood_distance(self, output: ModelOutput) -> tuple[float | None, bool]:
+        """Return the squared distance to the training images and whether it is within the threshold; NaN is not."""
         rule, spec = self._bundle.outliers, self._manifest.outliers
-        if rule is None or spec is None or reading.features is None:
+        if rule is None or spec is None or output.features is None:
             return None, True
-        distance = rule.distance(reading.features)
+        distance = rule.distance(output.features)
         return distance, distance <= spec.threshold
 
     def probability(self, logit: float) -> float:
-        """The bundle's calibration."""
+        """Return the calibrated probability of a logit."""
         return self._manifest.calibration.apply(logit)
 
     def golden_run(self) -> GoldenReport:
-        """Run the golden inputs on the backend in use."""
-        return self._prove(self._engine)
+        """Run the golden inputs on the backend in use. Raises GoldenMismatch."""
+        return self._run_golden(self._engine)
 
-    def _chosen(self, backend: str, threads: int) -> Engine:
-        wanted = self._best() if backend == "auto" else backend
-        if wanted == "cpu":
+    def _open_backend(self, backend: str, threads: int) -> Engine:
+        if backend == "auto":
+            backend = "cpu" if self._bundle.edgetpu is None else "coral"
+        if backend == "cpu":
             return self._cpu
         try:
-            engine = self._checked(BACKENDS[wanted](self._bundle, threads=threads))
-            self._prove(engine)
+            engine = self._checked(BACKENDS[backend](self._bundle, threads=threads))
+            self._run_golden(engine)
         except (BackendUnavailable, EngineFault, BundleError) as error:
-            # On `auto` nobody asked for the accelerator, but a bundle compiled for one says that it belongs there.
-            self._fall_back(wanted, str(error))
+            # An alarm even on `auto`: a bundle compiled for the accelerator is meant to run there.
+            self._fall_back(backend, str(error))
             return self._cpu
         return engine
 
-    def _best(self) -> str:
-        return "cpu" if self._bundle.edgetpu is None else "coral"
-
-    def _infer_after(self, fault: EngineFault, image: NDArray[np.uint8]) -> ModelOutput:
+    def _infer_on_cpu_after(self, fault: EngineFault, image: NDArray[np.uint8]) -> ModelOutput:
         if self._engine is self._cpu:
-            raise ClassifyError(f"{fault}; the film stays unclassified") from None
+            raise ClassifyError(f"{fault}; the exposure stays unclassified") from None
         self._fall_back(self._engine.backend, str(fault))
         self._engine = self._cpu
         try:
             return self._infer(self._cpu, image)
         except EngineFault as second:
-            raise ClassifyError(f"{second}; the film stays unclassified") from None
+            raise ClassifyError(f"{second}; the exposure stays unclassified") from None
 
-    def _fall_back(self, wanted: str, why: str) -> None:
+    def _fall_back(self, backend: str, reason: str) -> None:
         self.fell_back = True
-        log.error("backend_fell_back", extra={"wanted": wanted, "now": cpu.NAME, "why": why})
+        log.error("backend_fell_back", extra={"backend": backend, "now": CPU, "reason": reason})
 
     def _checked(self, engine: Engine) -> Engine:
-        for fault in unfit(self._bundle, engine):
-            raise Unsuitable(f"{self._bundle.path}: {fault}")
+        reasons = reasons_unsuitable(self._bundle, engine)
+        if reasons:
+            raise Unsuitable(f"{self._bundle.path}: {'; '.join(reasons)}")
         return engine
 
-    def _prove(self, engine: Engine) -> GoldenReport:
+    def _run_golden(self, engine: Engine) -> GoldenReport:
         logits, times_ms = [], []
         for image in self._bundle.golden_inputs:
             started = time.perf_counter()
@@ -220,13 +220,13 @@ class Classifier:
         )
         if not report.passed:
             raise GoldenMismatch(
-                f"{self._bundle.path}: on {engine.backend} a golden logit is off by {report.largest_difference:.4g}, "
-                f"at most {report.tolerance:.4g} expected; use another backend or interpreter"
+                f"{self._bundle.path}: a golden logit on {engine.backend}: expected a difference of at most "
+                f"{report.tolerance:.4g}, got {report.largest_difference:.4g}; use another backend or interpreter"
             )
         return report
 
     def _infer(self, engine: Engine, image: NDArray[np.uint8]) -> ModelOutput:
         spec = self._manifest.input
         if image.dtype != np.uint8 or image.shape != spec.shape[1:3]:
-            raise ClassifyError(f"a film of {image.dtype} {image.shape} came in, uint8 {spec.shape[1:3]} expected")
+            raise ClassifyError(f"image: expected uint8 {spec.shape[1:3]}, got {image.dtype} {image.shape}")
         return read_outputs(self._manifest.outputs, engine.run(input_tensor(image, spec, self._levels)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from console.errors import ExpectedError
 from device.bundle.manifest import InputSpec, OutputSpec
-from device.inference.backends.engine import Engine, TensorFacts, build_engine
+from device.inference.backends.engine import Engine, TensorSpec, build_engine
 from device.inference.tensors import input_tensor, level_table, read_outputs
 from export.bundle.build_timestamp import now
 from export.int8.predictions import Proof
@@ -91,7 +91,7 @@ def int8_outliers(run: SeedRun, rule: dict[str, Any] | None, operating: Proof) -
     return {**rule, "threshold": threshold, "chosen_on": f"{rule['chosen_on']}; int8 on the device's own code"}
 
 
-def _input(found: TensorFacts, predictor: Predictor) -> dict[str, Any]:
+def _input(found: TensorSpec, predictor: Predictor) -> dict[str, Any]:
     spec = {
         "shape": found.shape, "dtype": found.dtype, "scale": found.scale, "zero_point": found.zero_point,
         "mean": predictor.mean, "tone": predictor.tone,

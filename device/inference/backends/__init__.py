@@ -1,4 +1,5 @@
-"""Interpreters of a .tflite network: LiteRT or tflite-runtime on the CPU, the Edge TPU, and the Jetson's CPU.
+"""Interpreters of a .tflite network: LiteRT or tflite-runtime on the CPU, and the Edge TPU.
 
-Each takes int8 tensors and gives int8 tensors. Imported by inference and, for int8 checks, by train and export.
+Each takes an int8 tensor and gives dequantized outputs. Imported by inference, and by train and
+export for int8 checks.
 """

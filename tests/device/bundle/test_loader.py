@@ -77,7 +77,7 @@ def test_the_same_parts_make_the_same_file(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_it_refuses_a_stranger_and_names_key_and_remedy(tiny_bundle: Tiny, tmp_path: Path) -> None:
+def test_it_refuses_an_untrusted_signer_and_names_key_and_remedy(tiny_bundle: Tiny, tmp_path: Path) -> None:
     path, key = tiny_bundle
     (tmp_path / "other").mkdir()
     _, other = make_bundle(tmp_path / "other")
@@ -194,13 +194,13 @@ def test_it_refuses_a_signed_manifest_that_it_does_not_understand(tiny_bundle: T
         golden_file(np.zeros((0, 224, 224), np.uint8), np.zeros(0, np.float32)),
     ],
 )
-def test_it_refuses_golden_films_that_prove_nothing(tmp_path: Path, golden: bytes) -> None:
+def test_it_refuses_golden_images_that_prove_nothing(tmp_path: Path, golden: bytes) -> None:
     path, key = make_bundle(tmp_path, parts={MODEL: TINY.read_bytes(), GOLDEN: golden})
     with pytest.raises(BadGolden):
         load_bundle(path, [key])
 
 
-def test_golden_films_with_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
+def test_golden_images_with_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     stream = io.BytesIO()
     np.savez(stream, inputs=np.array([{}], dtype=object), logits=np.zeros(1, np.float32))
     path, key = make_bundle(tmp_path, parts={MODEL: TINY.read_bytes(), GOLDEN: stream.getvalue()})

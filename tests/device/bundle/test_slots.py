@@ -46,18 +46,18 @@ def short_trial(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_trial")
-def test_a_new_model_goes_to_the_free_slot_and_the_one_before_is_kept(shelf: Shelf) -> None:
+def test_a_new_model_goes_to_the_free_slot_and_the_previous_one_is_kept(shelf: Shelf) -> None:
     first = install(shelf.bundle(1), shelf.model)
-    assert (first.model.version, first.before, shelf.active()) == (1, None, "slot-a.bundle")
+    assert (first.model.version, first.previous, shelf.active()) == (1, None, "slot-a.bundle")
     second = install(shelf.bundle(2), shelf.model)
-    assert (second.model.version, second.before.version, shelf.active()) == (2, 1, "slot-b.bundle")
+    assert (second.model.version, second.previous.version, shelf.active()) == (2, 1, "slot-b.bundle")
     assert shelf.slots() == {"active", "slot-a.bundle", "slot-b.bundle"}
     back = roll_back(shelf.model)
     assert (back.model.version, shelf.active()) == (1, "slot-a.bundle")
 
 
 @pytest.mark.usefixtures("short_trial")
-def test_an_older_model_is_taken_only_when_told_to(shelf: Shelf) -> None:
+def test_an_older_model_is_installed_only_with_the_option(shelf: Shelf) -> None:
     install(shelf.bundle(2), shelf.model)
     with pytest.raises(UpdateError, match="--allow-older"):
         install(shelf.bundle(1), shelf.model)
@@ -73,12 +73,12 @@ def test_a_bundle_of_an_unknown_signer_changes_nothing(shelf: Shelf, tmp_path: P
     assert shelf.slots() == {"active", "slot-a.bundle"}
 
 
-def test_a_network_that_fails_its_trial_changes_nothing(shelf: Shelf) -> None:
+def test_a_network_that_fails_its_self_test_changes_nothing(shelf: Shelf) -> None:
     install(shelf.bundle(1), shelf.model)
     films, logits = tiny_golden()
     tflite = (Path(__file__).parents[1] / "tiny.tflite").read_bytes()
     wrong = {"model.tflite": tflite, GOLDEN: golden_file(films, logits + 3), **CARD}
-    with pytest.raises(UpdateError, match="model of before stays"):
+    with pytest.raises(UpdateError, match="previous model stays"):
         install(shelf.bundle(2, parts=wrong), shelf.model)
     assert (shelf.active(), shelf.slots()) == ("slot-a.bundle", {"active", "slot-a.bundle"})
 
@@ -86,7 +86,7 @@ def test_a_network_that_fails_its_trial_changes_nothing(shelf: Shelf) -> None:
 def test_a_network_that_takes_too_long_changes_nothing(shelf: Shelf) -> None:
     install(shelf.bundle(1), shelf.model)
     hurried = shelf.model.model_copy(update={"max_infer_ms": 1e-6})
-    with pytest.raises(UpdateError, match=r"model of before stays: .*ms wanted \(model\.max_infer_ms\)"):
+    with pytest.raises(UpdateError, match=r"previous model stays active: .*ms wanted \(model\.max_infer_ms\)"):
         install(shelf.bundle(2), hurried)
     assert (shelf.active(), shelf.slots()) == ("slot-a.bundle", {"active", "slot-a.bundle"})
 
@@ -94,13 +94,13 @@ def test_a_network_that_takes_too_long_changes_nothing(shelf: Shelf) -> None:
 def test_a_file_that_someone_placed_there_is_not_touched(shelf: Shelf) -> None:
     shelf.model.bundle.parent.mkdir()
     shelf.model.bundle.write_bytes(b"mine")
-    with pytest.raises(UpdateError, match="stays"):
+    with pytest.raises(UpdateError, match="expected a link or nothing, got a file"):
         install(shelf.bundle(1), shelf.model)
     assert shelf.model.bundle.read_bytes() == b"mine"
 
 
 @pytest.mark.usefixtures("short_trial")
-def test_without_an_earlier_model_there_is_no_way_back(shelf: Shelf) -> None:
+def test_without_an_earlier_model_there_is_no_roll_back(shelf: Shelf) -> None:
     with pytest.raises(UpdateError, match="no earlier model"):
         roll_back(shelf.model)
     install(shelf.bundle(1), shelf.model)

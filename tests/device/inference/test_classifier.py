@@ -22,8 +22,8 @@ from device.inference.backends.engine import (
     BackendUnavailable,
     Engine,
     EngineFault,
-    TensorFacts,
-    _real,
+    TensorSpec,
+    _dequantized,
     build_engine,
 )
 from device.inference.classifier import (
@@ -76,7 +76,7 @@ def accelerator(tiny_bundle: Tiny, monkeypatch: pytest.MonkeyPatch) -> Accelerat
     return stick
 
 
-def test_it_scores_a_film_as_the_network_does(tiny_bundle: Tiny) -> None:
+def test_it_scores_an_image_as_the_network_does(tiny_bundle: Tiny) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="cpu", threads=1)
     dark, bright = classifier.classify(tiny_image(0.0)), classifier.classify(tiny_image(1.0))
     assert dark.logit < -3 < 1 < bright.logit
@@ -95,7 +95,7 @@ def test_it_applies_the_bundles_calibration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_same_film_has_the_same_logit_every_time(tiny_bundle: Tiny, threads: int) -> None:
+def test_the_same_image_has_the_same_logit_every_time(tiny_bundle: Tiny, threads: int) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="cpu", threads=threads)
     assert len({classifier.classify(tiny_image(0.4)).logit for _ in range(5)}) == 1
 
@@ -103,16 +103,16 @@ def test_the_same_film_has_the_same_logit_every_time(tiny_bundle: Tiny, threads:
 @pytest.mark.parametrize(
     "film", [np.zeros((224, 224), np.float32), np.zeros((10, 10), np.uint8), np.zeros((224, 224, 1), np.uint8)]
 )
-def test_it_refuses_what_is_not_a_prepared_film(tiny_bundle: Tiny, film: np.ndarray) -> None:
+def test_it_refuses_what_is_not_a_preprocessed_image(tiny_bundle: Tiny, film: np.ndarray) -> None:
     with pytest.raises(ClassifyError, match="uint8"):
         Classifier(loaded(tiny_bundle), backend="cpu", threads=1).classify(film)
 
 
-def test_it_refuses_a_network_that_answers_the_golden_films_otherwise(tmp_path: Path) -> None:
+def test_it_refuses_a_network_with_other_outputs_for_the_golden_images(tmp_path: Path) -> None:
     films, logits = tiny_golden()
     wrong = golden_file(films, logits + np.float32([0, 0, 0, 0.5]))
     bundle = loaded(make_bundle(tmp_path, parts={MODEL: TINY.read_bytes(), GOLDEN: wrong}))
-    with pytest.raises(GoldenMismatch, match=r"off by 0\.5"):
+    with pytest.raises(GoldenMismatch, match=r"got 0\.5"):
         Classifier(bundle, backend="cpu", threads=1)
 
 
@@ -131,24 +131,24 @@ def test_auto_takes_the_cpu_without_an_alarm_when_nothing_was_compiled_for_coral
     assert (classifier.runtime.backend, classifier.runtime.fell_back) == ("cpu", False)
 
 
-def test_a_jetson_runs_on_its_cores_and_says_so(tiny_bundle: Tiny) -> None:
+def test_on_a_jetson_the_cpu_runs_the_network_and_the_result_says_cpu(tiny_bundle: Tiny) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="jetson", threads=2)
     assert (classifier.runtime.backend, classifier.runtime.fell_back) == ("cpu", False)
 
 
-def test_an_unknown_backend_is_named_with_the_known_ones(tiny_bundle: Tiny) -> None:
+def test_an_unknown_backend_is_named_with_the_valid_ones(tiny_bundle: Tiny) -> None:
     with pytest.raises(UnknownBackend, match="auto, cpu, coral, jetson"):
         Classifier(loaded(tiny_bundle), backend="abacus", threads=1)
 
 
-def test_an_accelerator_that_answers_rightly_is_used(tiny_bundle: Tiny, accelerator: Accelerator) -> None:
+def test_an_accelerator_with_the_right_outputs_is_used(tiny_bundle: Tiny, accelerator: Accelerator) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="coral", threads=1)
     assert (classifier.runtime.backend, classifier.runtime.fell_back) == ("edgetpu", False)
     assert classifier.golden_run().backend == "edgetpu"
 
 
 @pytest.mark.parametrize("change", [lambda o: o[:, ::-1], lambda o: o * np.float32(np.nan), lambda o: o * 1.5])
-def test_an_accelerator_that_answers_wrongly_is_left(
+def test_an_accelerator_with_wrong_outputs_is_replaced_by_the_cpu(
     tiny_bundle: Tiny, accelerator: Accelerator, change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     accelerator.change = change
@@ -156,7 +156,7 @@ def test_an_accelerator_that_answers_wrongly_is_left(
     assert (classifier.runtime.backend, classifier.runtime.fell_back) == ("cpu", True)
 
 
-def test_a_film_survives_an_accelerator_that_vanishes(
+def test_an_image_is_classified_though_the_accelerator_vanishes(
     tiny_bundle: Tiny, accelerator: Accelerator, caplog: pytest.LogCaptureFixture
 ) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="coral", threads=1)
@@ -169,7 +169,7 @@ def test_a_film_survives_an_accelerator_that_vanishes(
     assert caplog.records[0].message == "backend_fell_back"
 
 
-def test_a_number_that_is_none_never_becomes_a_score(tiny_bundle: Tiny, accelerator: Accelerator) -> None:
+def test_nan_or_infinity_never_becomes_a_score(tiny_bundle: Tiny, accelerator: Accelerator) -> None:
     classifier = Classifier(loaded(tiny_bundle), backend="coral", threads=1)
     accelerator.change = lambda output: output * np.float32(np.inf)
     with pytest.raises(ClassifyError, match="unclassified"):
@@ -177,21 +177,21 @@ def test_a_number_that_is_none_never_becomes_a_score(tiny_bundle: Tiny, accelera
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
-        ({"preprocess_version": 99}, "preprocessing version 99"),
+        ({"preprocess_version": 99}, "preprocessing version: expected 1, got 99"),
         ({"minimum_runtime": {"ai-edge-litert": "99.0", "tflite-runtime": "99.0"}}, "99.0 or newer"),
-        ({"outputs": {"kind": "logit"}}, "2 logits come out, 1 expected"),
-        ({"outputs": {"kind": "logits2", "logit": 3}}, "output 3 is named"),
+        ({"outputs": {"kind": "logit"}}, "logits: expected 1, got 2"),
+        ({"outputs": {"kind": "logits2", "logit": 3}}, "names output 3"),
         ({"input": {"shape": (1, 224, 224, 1), "dtype": "int8", "scale": 0.5, "zero_point": -128}}, "input scale"),
         (
             {"input": {"shape": (1, 224, 224, 1), "dtype": "int8", "scale": 1 / 255, "zero_point": 0}},
-            "the network takes",
+            "the network's input: expected",
         ),
     ],
 )
-def test_a_bundle_that_does_not_fit_this_box_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(Unsuitable, match=words):
+def test_a_bundle_that_does_not_fit_this_box_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(Unsuitable, match=message):
         Classifier(loaded(make_bundle(tmp_path, **changes)), backend="cpu", threads=1)
 
 
@@ -202,7 +202,7 @@ def test_a_signed_network_that_no_interpreter_opens_is_named_with_the_remedy(tmp
 
 
 def test_a_bundle_not_compiled_for_coral_is_refused_there(tiny_bundle: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coral, "_load_library", lambda: None)
+    monkeypatch.setattr(coral.ctypes, "CDLL", lambda _: None)
     with pytest.raises(BackendUnavailable, match="edgetpu_compiler"):
         coral.open_engine(loaded(tiny_bundle), threads=1)
 
@@ -224,9 +224,9 @@ def test_a_logit_is_read_as_the_manifest_says() -> None:
     assert read.features.tolist() == [0, 1, 2, 3, 4, 5, 1.0, 3.5]
 
 
-def test_a_network_with_real_outputs_keeps_them(tiny_bundle: Tiny) -> None:
-    facts = TensorFacts(shape=(1, 2), dtype="float32", scale=0.0, zero_point=0)
-    assert _real(np.float32([[0.25, -1]]), facts).tolist() == [[0.25, -1.0]]
+def test_float_outputs_stay_as_they_are(tiny_bundle: Tiny) -> None:
+    facts = TensorSpec(shape=(1, 2), dtype="float32", scale=0.0, zero_point=0)
+    assert _dequantized(np.float32([[0.25, -1]]), facts).tolist() == [[0.25, -1.0]]
 
 
 def test_an_interpreter_that_stops_is_a_fault_and_not_a_crash(tiny_bundle: Tiny) -> None:
@@ -243,7 +243,7 @@ def test_selftest_prints_what_it_checked_and_passes(tiny_bundle: Tiny, capsys: p
         assert word in said
 
 
-def test_selftest_fails_for_a_stranger_with_the_remedy(
+def test_selftest_fails_for_an_untrusted_signer_with_the_remedy(
     tiny_bundle: Tiny, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -251,7 +251,7 @@ def test_selftest_fails_for_a_stranger_with_the_remedy(
     assert "--trusted-key" in capsys.readouterr().err
 
 
-def test_selftest_fails_when_the_wanted_backend_is_not_there(
+def test_selftest_fails_when_the_configured_backend_is_absent(
     tiny_bundle: Tiny, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, key = tiny_bundle

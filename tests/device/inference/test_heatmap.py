@@ -25,7 +25,7 @@ from device.commands.classify_files import (
 from device.config import BoardConfig
 from device.contract import Flag, Reason, Source
 from device.delivery.outbox import Outbox
-from device.host.clock import reading
+from device.host.clock import read_clock
 from device.inference import heatmap
 from device.pipeline.exposure import SiteIdentity, judge_film
 from device.pipeline.processor import FilmJudge
@@ -97,7 +97,7 @@ def test_a_file_stands_for_itself_with_its_scale_below() -> None:
 
 def judge_of(folder: Path, **bundle: Any) -> FilmJudge:
     classifier = opened(make_evidence_bundle(folder, **bundle))
-    return FilmJudge(Here(), classifier, SiteIdentity(site="s", device="d", boot_id="b", key=None), clock=reading)
+    return FilmJudge(Here(), classifier, SiteIdentity(site="s", device="d", boot_id="b", key=None), clock=read_clock)
 
 
 def spooled(path: Path) -> Spooled:
@@ -120,7 +120,7 @@ def test_the_picture_adds_up_to_the_logit_whatever_the_networks_constant(tmp_pat
     path = make_dx(tmp_path / "film")
     judge = partial(judge_film, path, datetime.now(UTC), Source.DICOM, None, Here())
     identity = SiteIdentity(site="s", device="d", boot_id="b", key=None)
-    judged = judge(opened(make_evidence_bundle(tmp_path, bias=2.5)), identity, reading)
+    judged = judge(opened(make_evidence_bundle(tmp_path, bias=2.5)), identity, read_clock)
     assert judged.scores is not None
     assert judged.evidence is not None
     assert judged.evidence[0].sum() == pytest.approx(judged.scores.logit, abs=1e-4)

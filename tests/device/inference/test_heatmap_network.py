@@ -60,7 +60,7 @@ def test_the_logit_is_the_sum_of_the_map(classifier: Classifier) -> None:
     assert found.evidence[3, 3] > 0 > found.evidence[0, 0]
 
 
-def test_the_bias_stands_beside_the_map(tmp_path: Path, classifier: Classifier) -> None:
+def test_the_bias_is_added_to_the_sum_of_the_map(tmp_path: Path, classifier: Classifier) -> None:
     film = tiny_image(0.6)
     biased = opened(make_evidence_bundle(tmp_path, name="biased.bundle", bias=1.5)).classify(film)
     plain = classifier.classify(film)
@@ -68,7 +68,7 @@ def test_the_bias_stands_beside_the_map(tmp_path: Path, classifier: Classifier) 
     assert np.array_equal(biased.evidence, plain.evidence)
 
 
-def test_known_films_lie_near_and_a_strange_one_far(classifier: Classifier) -> None:
+def test_training_images_are_near_and_an_unusual_one_is_far(classifier: Classifier) -> None:
     known = classifier.classify(tiny_image(1.0))
     assert known.distance == pytest.approx(0.0, abs=1e-6)
     assert known.in_distribution
@@ -78,7 +78,7 @@ def test_known_films_lie_near_and_a_strange_one_far(classifier: Classifier) -> N
     assert not strange.in_distribution
 
 
-def test_without_a_rule_every_film_is_judged(tmp_path: Path) -> None:
+def test_without_a_rule_every_image_is_classified(tmp_path: Path) -> None:
     bundle = loaded(make_evidence_bundle(tmp_path, parts=_parts_without_rule(), threshold=None))
     assert bundle.outliers is None
     scores = Classifier(bundle, backend="cpu", threads=1).classify(bright_image())
@@ -87,11 +87,11 @@ def test_without_a_rule_every_film_is_judged(tmp_path: Path) -> None:
 
 def _parts_without_rule() -> dict[str, bytes]:
     films = tiny_golden()[0]
-    logits = np.float32([reading.logit for reading in tiny_evidence(list(films))])
+    logits = np.float32([output.logit for output in tiny_evidence(list(films))])
     return {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(films, logits)}
 
 
-def test_a_distance_that_is_no_number_is_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_distance_of_nan_is_out_of_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         interpreter_name, version, backend = "ai-edge-litert", "99", "edgetpu"
 
@@ -110,7 +110,7 @@ def test_a_distance_that_is_no_number_is_far(tmp_path: Path, monkeypatch: pytest
     assert not found.in_distribution
 
 
-def test_a_film_is_brought_to_the_networks_tone_first(tmp_path: Path) -> None:
+def test_an_image_gets_the_intensity_normalization_of_the_network_first(tmp_path: Path) -> None:
     classifier = opened(make_evidence_bundle(tmp_path, tone="smooth"))
     half, full = classifier.classify(tiny_image(0.5)), classifier.classify(tiny_image(1.0))
     # The tone takes the exposure out: a disc of half the brightness is nearly the same film.
@@ -118,49 +118,51 @@ def test_a_film_is_brought_to_the_networks_tone_first(tmp_path: Path) -> None:
     assert full.logit == pytest.approx(tiny_evidence([tiny_image(1.0)], tone="smooth")[0].logit)
 
 
-def test_golden_films_go_through_the_tone_too(tmp_path: Path) -> None:
+def test_golden_images_are_normalized_too(tmp_path: Path) -> None:
     films = tiny_golden()[0]
-    without = np.float32([reading.logit for reading in tiny_evidence(list(films), tone="none")])
+    without = np.float32([output.logit for output in tiny_evidence(list(films), tone="none")])
     parts = {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(films, without), OUTLIERS: outliers_file()}
     with pytest.raises(GoldenMismatch):
         opened(make_evidence_bundle(tmp_path, tone="smooth", parts=parts))
 
 
 @pytest.mark.parametrize(
-    ("outputs", "words"),
+    ("outputs", "message"),
     [
-        ({"evidence": 3}, "output 3 is named"),
-        ({"features": [0, 7]}, "output 7 is named"),
-        ({"features": [0]}, "2 features come out, the outlier rule is for 5"),
-        ({"evidence": 0, "features": [1]}, "an evidence map"),
+        ({"evidence": 3}, "names output 3"),
+        ({"features": [0, 7]}, "names output 7"),
+        ({"features": [0]}, "features for the outlier rule: expected 5, got 2"),
+        ({"evidence": 0, "features": [1]}, "expected a map"),
     ],
 )
-def test_outputs_that_the_network_does_not_have_are_named(tmp_path: Path, outputs: dict[str, Any], words: str) -> None:
+def test_outputs_that_the_network_does_not_have_are_named(
+    tmp_path: Path, outputs: dict[str, Any], message: str
+) -> None:
     whole = {"kind": "evidence", "logit": None, "evidence": 1, "features": [0, 2], **outputs}
-    with pytest.raises(Unsuitable, match=words):
+    with pytest.raises(Unsuitable, match=message):
         opened(make_evidence_bundle(tmp_path, outputs=whole))
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "cannot be read"),
         (b"no archive", "cannot be read"),
         (outliers_file()[:-40], "cannot be read"),
-        (outliers_file(whiten=np.eye(5)), "whiten float64"),
+        (outliers_file(whiten=np.eye(5)), r"float64 \(5, 5\)"),
         (outliers_file(whiten=np.eye(4, dtype=np.float32)), r"\(4, 4\)"),
-        (outliers_file(centres=np.zeros(5, np.float32)), r"centres float32 \(5,\)"),
+        (outliers_file(centres=np.zeros(5, np.float32)), r"got float32 \(5,\)"),
         (outliers_file(centres=np.zeros((0, 5), np.float32)), r"\(0, 5\)"),
-        (outliers_file(centres=np.full((1, 5), np.nan, np.float32)), "no number"),
+        (outliers_file(centres=np.full((1, 5), np.nan, np.float32)), "NaN or infinity"),
         (outliers_file(whiten=np.array([None] * 5, dtype=object)), "cannot be read"),
     ],
 )
-def test_a_spoilt_outlier_rule_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
-    with pytest.raises(BadOutliers, match=words):
+def test_a_damaged_outlier_rule_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(BadOutliers, match=message):
         loaded(make_evidence_bundle(tmp_path, outliers=content))
 
 
-def test_a_rule_that_the_manifest_promises_must_be_there(tmp_path: Path) -> None:
+def test_a_rule_that_the_manifest_names_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(NotABundle, match=OUTLIERS):
         loaded(make_evidence_bundle(tmp_path, parts=_parts_without_rule()))
 
