@@ -33,7 +33,7 @@ from device.inference.classifier import Classifier
 from device.intake.sandbox import Sandbox
 from device.pipeline.exposure import SiteIdentity
 from device.pipeline.loop import Pipeline
-from device.pipeline.processor import FilmJudge
+from device.pipeline.processor import ExposureProcessor
 from device.receive.dicom_server import DicomReceiver
 from device.receive.folder import FolderReceiver
 from device.receive.spool import Spool
@@ -91,8 +91,8 @@ class Box:
             alarms=self._alarms,
             model=self._classifier.model,
         )
-        judge = FilmJudge(sandbox, self._classifier, identity, clock=clock.read_clock)
-        self._pipeline = Pipeline(self._spool, self.outbox, judge, self._alarms, on_put=self.publisher.wake)
+        processor = ExposureProcessor(sandbox, self._classifier, identity, clock=clock.read_clock)
+        self._pipeline = Pipeline(self._spool, self.outbox, processor, self._alarms, on_put=self.publisher.wake)
 
     def start(self) -> dict[str, str | int | None]:
         """Let films flow. Returns where it listens, which `ports.json` in the data folder says too."""

@@ -1,4 +1,4 @@
-"""Judged: an entry of the history comes in; its result, read, with the time that counts goes out. Pure."""
+"""An exposure on the board: its history entry, its decoded result and the time it counts as acquired. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLOCK_SLACK = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class BoardExposure:
     """A history entry whose result has been read, with the time the film counts as taken."""
 
     entry: BoardEntry
@@ -22,7 +22,7 @@ class Judged:
     own_time: bool
 
 
-def read(entry: BoardEntry) -> Judged | None:
+def read(entry: BoardEntry) -> BoardExposure | None:
     """None for a row that this version cannot read."""
     try:
         result = Result.from_dict(entry.result)
@@ -30,5 +30,5 @@ def read(entry: BoardEntry) -> Judged | None:
         return None
     own = entry.acquired_at
     if own is None or own > entry.received_at + CLOCK_SLACK:
-        return Judged(entry=entry, result=result, taken_at=entry.received_at, own_time=False)
-    return Judged(entry=entry, result=result, taken_at=own, own_time=True)
+        return BoardExposure(entry=entry, result=result, taken_at=entry.received_at, own_time=False)
+    return BoardExposure(entry=entry, result=result, taken_at=own, own_time=True)

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from device.board.snapshot import Facts, Reader
+from device.board.snapshot import Reader, Snapshot
 from device.board.view import View, make_view
 from device.config import BoardConfig
 
@@ -48,7 +48,7 @@ class Watcher:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="board-watcher", daemon=True)
         self._view: View | None = None
-        self._facts: Facts | None = None
+        self._facts: Snapshot | None = None
         self._viewed_at = 0.0
         self._looked_at = -FRESH_S
 
@@ -64,7 +64,7 @@ class Watcher:
         self._looked_at = looked_at
         return changed
 
-    def _look_at(self, facts: Facts) -> bool:
+    def _look_at(self, facts: Snapshot) -> bool:
         now = datetime.now(UTC)
         view = make_view(facts, now, self._config)
         if view == self._view:

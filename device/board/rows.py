@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from device.board.entry import Judged
+from device.board.entry import BoardExposure
 from device.board.formatting import (
     clock,
     percent,
@@ -65,7 +65,7 @@ class Row:
         return f"{self.head}{probability} {self.name or 'No name'}, {self.taken_word} {self.taken}."
 
 
-def make_row(film: Judged, now: datetime, config: BoardConfig) -> Row:
+def make_row(film: BoardExposure, now: datetime, config: BoardConfig) -> Row:
     """The line of one film as it reads at `now`."""
     entry, result = film.entry, film.result
     words = _words(result)
@@ -116,7 +116,7 @@ def _gauge(result: Result) -> Gauge | None:
     )
 
 
-def _marks(film: Judged, now: datetime, config: BoardConfig) -> list[str]:
+def _marks(film: BoardExposure, now: datetime, config: BoardConfig) -> list[str]:
     entry, marks = film.entry, []
     after = entry.decided_at - film.taken_at
     if after > timedelta(seconds=config.late_after_s):

@@ -1,4 +1,4 @@
-"""Facts: outbox file and spool folder come in; what stands in them at one moment goes out. Looks, never writes."""
+"""Snapshot: outbox file and spool folder come in; what stands in them at one moment goes out. Looks, never writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from device.board.entry import Judged, read
+from device.board.entry import BoardExposure, read
 from device.delivery.flag_history import BoardEntry, History
 from device.receive.spool import scan
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Snapshot:
     """`entries`: flags, newest decision first; `films`: the same, read, with None for one of an unknown form.
 
     `waiting`: arrival times (UTC) of films not judged yet, oldest first. `undelivered` results wait for
@@ -26,14 +26,14 @@ class Facts:
     """
 
     entries: tuple[BoardEntry, ...] = ()
-    films: tuple[Judged | None, ...] = ()
+    films: tuple[BoardExposure | None, ...] = ()
     waiting: tuple[datetime, ...] = ()
     undelivered: int = 0
     dead: int = 0
     readable: bool = True
 
 
-UNREADABLE = Facts(readable=False)
+UNREADABLE = Snapshot(readable=False)
 
 
 class Reader:
@@ -45,9 +45,9 @@ class Reader:
         self._inode = 0
         self._seen: object = None
         self._facts = UNREADABLE
-        self._known: dict[object, Judged | None] = {}
+        self._known: dict[object, BoardExposure | None] = {}
 
-    def read(self) -> Facts:
+    def read(self) -> Snapshot:
         """What stands there now; cheap when nothing has changed."""
         try:
             return self._read()
@@ -58,7 +58,7 @@ class Reader:
             self._facts = UNREADABLE
             return UNREADABLE
 
-    def _read(self) -> Facts:
+    def _read(self) -> Snapshot:
         # The spool first: a film leaves it after its flag is committed, so it is never missing from both.
         waiting = tuple(film.received_at for film in scan(self._spool_root))
         history = self._open()
@@ -67,11 +67,11 @@ class Reader:
             undelivered, dead = history.depths()
             entries = tuple(history.recent(self._show))
             films = self._read_films(entries)
-            self._facts = Facts(entries=entries, films=films, waiting=waiting, undelivered=undelivered, dead=dead)
+            self._facts = Snapshot(entries=entries, films=films, waiting=waiting, undelivered=undelivered, dead=dead)
             self._seen = seen
         return self._facts
 
-    def _read_films(self, entries: tuple[BoardEntry, ...]) -> tuple[Judged | None, ...]:
+    def _read_films(self, entries: tuple[BoardEntry, ...]) -> tuple[BoardExposure | None, ...]:
         """Each entry is read once."""
         known, self._known = self._known, {}
         for entry in entries:

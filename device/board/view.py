@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from device.board.entry import CLOCK_SLACK, Judged
+from device.board.entry import CLOCK_SLACK, BoardExposure
 from device.board.formatting import clock
 from device.board.rows import Row, make_row
-from device.board.snapshot import Facts
+from device.board.snapshot import Snapshot
 from device.config import BoardConfig
 from device.contract import Flag, Model, Reason, Runtime
 
@@ -67,7 +67,7 @@ BLIND = Top(
 )
 
 
-def make_view(facts: Facts, now: datetime, config: BoardConfig) -> View:
+def make_view(facts: Snapshot, now: datetime, config: BoardConfig) -> View:
     """The page at `now`."""
     if not facts.readable or (facts.films and facts.films[0] is None):
         return View(top=BLIND)
@@ -89,7 +89,7 @@ def make_view(facts: Facts, now: datetime, config: BoardConfig) -> View:
     )
 
 
-def _newest(judged: list[Judged], now: datetime, stale: timedelta) -> Judged | None:
+def _newest(judged: list[BoardExposure], now: datetime, stale: timedelta) -> BoardExposure | None:
     """The newest exposure, if it is recent. A lateral film gives way to a judged frontal one of its study."""
     recent = [film for film in judged if _is_recent(film.taken_at, now, stale)]
     newest = max(recent, key=lambda film: (film.taken_at, film.result.seq), default=None)
@@ -100,7 +100,7 @@ def _newest(judged: list[Judged], now: datetime, stale: timedelta) -> Judged | N
     return max(frontal, key=lambda film: film.taken_at, default=newest)
 
 
-def _came_last(judged: list[Judged], now: datetime) -> Judged | None:
+def _came_last(judged: list[BoardExposure], now: datetime) -> BoardExposure | None:
     """The film that arrived last: the newest decision, or a film sent again since.
 
     Decisions stand in order of `seq`, so a clock that jumps cannot bring an old one back to the top.
@@ -114,7 +114,11 @@ def _came_last(judged: list[Judged], now: datetime) -> Judged | None:
 
 
 def _top(
-    waiting: list[datetime], newest: Judged | None, judged: list[Judged], now: datetime, config: BoardConfig
+    waiting: list[datetime],
+    newest: BoardExposure | None,
+    judged: list[BoardExposure],
+    now: datetime,
+    config: BoardConfig,
 ) -> Top:
     last = _came_last(judged, now)
     if waiting:
@@ -139,7 +143,7 @@ def _top(
     return Top(panel=Panel.QUIET, head=head, text="Earlier flags stand below.", since=since.taken_at, after="ago")
 
 
-def _one_study(one: Judged, other: Judged) -> bool:
+def _one_study(one: BoardExposure, other: BoardExposure) -> bool:
     return one.result.study_id is not None and one.result.study_id == other.result.study_id
 
 
@@ -147,11 +151,11 @@ def _is_recent(moment: datetime, now: datetime, limit: timedelta) -> bool:
     return -CLOCK_SLACK <= now - moment <= limit
 
 
-def _word(film: Judged) -> str:
+def _word(film: BoardExposure) -> str:
     return "taken" if film.own_time else "received"
 
 
-def _not_judged(facts: Facts) -> list[datetime]:
+def _not_judged(facts: Snapshot) -> list[datetime]:
     """Films that wait, without those whose flag is there already and that leave the spool this instant."""
     arrivals = (at for entry in facts.entries for at in (entry.received_at, entry.resent_at) if at is not None)
     done = Counter(_milliseconds(at) for at in arrivals)
@@ -182,7 +186,7 @@ def _waiting(waiting: list[datetime], now: datetime, config: BoardConfig) -> Top
     slow = "It takes longer than it should: read as usual, and tell the administrator."
     return Top(
         panel=Panel.WAITING,
-        head=f"Film received {clock(newest, now)}" if count == 1 else many,
+        head=f"Exposure received {clock(newest, now)}" if count == 1 else many,
         text=f"Not judged yet. {slow}" if overdue else text,
         since=oldest,
         before="Waiting for" if count == 1 else "The oldest has waited for",
@@ -190,13 +194,13 @@ def _waiting(waiting: list[datetime], now: datetime, config: BoardConfig) -> Top
     )
 
 
-def _companions(newest: Judged, judged: list[Judged], rows: dict[str, Row]) -> tuple[Row, ...]:
+def _companions(newest: BoardExposure, judged: list[BoardExposure], rows: dict[str, Row]) -> tuple[Row, ...]:
     """Other films of the same study."""
     same = [rows[film.result.result_id] for film in judged if film is not newest and _one_study(film, newest)]
     return tuple(same[:MAX_COMPANIONS])
 
 
-def _notices(facts: Facts, judged: list[Judged]) -> list[str]:
+def _notices(facts: Snapshot, judged: list[BoardExposure]) -> list[str]:
     notices = []
     if judged and judged[0].result.runtime.fell_back:
         notices.append("The accelerator has failed: the processor judges instead, more slowly. Tell the administrator.")

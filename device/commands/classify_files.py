@@ -19,7 +19,7 @@ from device.host import clock
 from device.inference.classifier import Classifier
 from device.inference.heatmap import png
 from device.intake.sandbox import Sandbox
-from device.pipeline.exposure import Judged, SiteIdentity, judge_film
+from device.pipeline.exposure import ExposureResult, SiteIdentity, classify_exposure
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -33,10 +33,10 @@ class Unusable(Exception):
     """What the command line names cannot be used; the words say what to do."""
 
 
-class Judge(Protocol):
+class Classify(Protocol):
     """One film's path to its result."""
 
-    def __call__(self, path: Path) -> Judged:
+    def __call__(self, path: Path) -> ExposureResult:
         """Never raises for a fault of the film."""
 
 
@@ -52,7 +52,7 @@ def classify_paths(
     threads: int,
     evidence: Path | None = None,
 ) -> int:
-    """Judge every file of `paths`; one JSON line each, in input order, to `out` or standard output.
+    """Classify every file of `paths`; one JSON line each, in input order, to `out` or standard output.
 
     `evidence`: a folder for a PNG of each film with a flag, named by its exposure_id, of where the score came from.
     Returns the exit code: 0 every file has its line, 1 lines or pictures could not be written, 2 a path that is not
@@ -65,9 +65,9 @@ def classify_paths(
             lines = stack.enter_context(_opened(out))
             classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
             _make_room(evidence, classifier, bundle)
-            judge = stack.enter_context(_judge(classifier, site_key))
+            classify = stack.enter_context(_classify(classifier, site_key))
             shown = stack.enter_context(_shown(films, progress=progress))
-            return _write_all(shown, judge, lines, evidence)
+            return _write_all(shown, classify, lines, evidence)
     except Unusable as fault:
         print(fault, file=sys.stderr)
         return USAGE
@@ -129,25 +129,27 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 @contextlib.contextmanager
-def _judge(classifier: Classifier, site_key: Path | None) -> Iterator[Judge]:
+def _classify(classifier: Classifier, site_key: Path | None) -> Iterator[Classify]:
     """The box's own parts, with default policy and limits."""
     key = None if site_key is None else load_site_key(site_key)
     identity = SiteIdentity(site=PLACE, device=PLACE, boot_id=PLACE, key=key)
     with contextlib.closing(Sandbox(GateConfig(), classifier.ages, LimitsConfig())) as sandbox:
 
-        def judge(path: Path) -> Judged:
-            return judge_film(path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.read_clock)
+        def classify(path: Path) -> ExposureResult:
+            return classify_exposure(
+                path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.read_clock
+            )
 
-        yield judge
+        yield classify
 
 
-def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO, evidence: Path | None) -> int:
+def _write_all(films: Iterator[Path], classify: Classify, lines: TextIO, evidence: Path | None) -> int:
     for path in films:
-        judged = judge(path)
+        classified = classify(path)
         try:
             if evidence is not None:
-                _draw(judged, evidence)
-            print(_line(path, judged.result), file=lines, flush=True)
+                _draw(classified, evidence)
+            print(_line(path, classified.result), file=lines, flush=True)
         except BrokenPipeError:
             # The reader has gone, as `head` does.
             _discard(lines)
@@ -159,9 +161,9 @@ def _write_all(films: Iterator[Path], judge: Judge, lines: TextIO, evidence: Pat
     return DONE
 
 
-def _draw(judged: Judged, folder: Path) -> None:
-    if judged.evidence is not None:
-        (folder / f"{judged.result.exposure_id}.png").write_bytes(png(*judged.evidence))
+def _draw(classified: ExposureResult, folder: Path) -> None:
+    if classified.evidence is not None:
+        (folder / f"{classified.result.exposure_id}.png").write_bytes(png(*classified.evidence))
 
 
 def _discard(lines: TextIO) -> None:

@@ -35,7 +35,7 @@ class FrameTooLarge(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class FrameHeader:
     """What a frame says of itself."""
 
     rows: int
@@ -43,7 +43,7 @@ class Declared:
     precision: int
 
 
-def jpeg_declared(frame: bytes | mmap) -> Declared | None:
+def jpeg_frame_header(frame: bytes | mmap) -> FrameHeader | None:
     """From the frame header (SOF) of JPEG (ITU-T T.81 B.2.2) or JPEG-LS (T.87 C.2.2); None without one."""
     at = 2
     while at + 9 <= len(frame):
@@ -55,7 +55,7 @@ def jpeg_declared(frame: bytes | mmap) -> Declared | None:
             continue
         if marker in _START_OF_FRAME:
             precision, rows, columns = struct.unpack_from(">BHH", frame, at + 4)
-            return Declared(rows=rows, columns=columns, precision=precision)
+            return FrameHeader(rows=rows, columns=columns, precision=precision)
         at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
     return None
 
@@ -63,13 +63,13 @@ def jpeg_declared(frame: bytes | mmap) -> Declared | None:
 _START_OF_FRAME = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
 
 
-def j2k_declared(frame: bytes) -> Declared | None:
+def j2k_frame_header(frame: bytes) -> FrameHeader | None:
     """From the SIZ marker of a JPEG 2000 codestream, bare or in a JP2 box (ITU-T T.800 A.5.1)."""
     at = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if at < 0 or at + 43 > len(frame):
         return None
     right, bottom, left, top = struct.unpack_from(">4I", frame, at + 8)
-    return Declared(rows=bottom - top, columns=right - left, precision=(frame[at + 42] & 0x7F) + 1)
+    return FrameHeader(rows=bottom - top, columns=right - left, precision=(frame[at + 42] & 0x7F) + 1)
 
 
 def decoded(frame: bytes, transfer_syntax: str, layout: Layout, max_pixels: int) -> Samples:
@@ -78,7 +78,7 @@ def decoded(frame: bytes, transfer_syntax: str, layout: Layout, max_pixels: int)
     Raises FrameTooLarge and CodecFault; MemoryError passes.
     """
     if transfer_syntax != RLE:
-        _check(declared_of(frame, transfer_syntax), layout, max_pixels)
+        _check(frame_header(frame, transfer_syntax), layout, max_pixels)
     for decoder in DECODERS[transfer_syntax]:
         try:
             samples = decoder(frame, layout)
@@ -97,12 +97,12 @@ def _raise_if_memory(error: cv2.error) -> None:
         raise MemoryError from None
 
 
-def declared_of(frame: bytes, transfer_syntax: str) -> Declared | None:
+def frame_header(frame: bytes, transfer_syntax: str) -> FrameHeader | None:
     """What the frame says of itself; None when it says nothing. Not for RLE, which has no header of its own."""
-    return j2k_declared(frame) if transfer_syntax in _J2K_SYNTAXES else jpeg_declared(frame)
+    return j2k_frame_header(frame) if transfer_syntax in _J2K_SYNTAXES else jpeg_frame_header(frame)
 
 
-def _check(declared: Declared | None, layout: Layout, max_pixels: int) -> None:
+def _check(declared: FrameHeader | None, layout: Layout, max_pixels: int) -> None:
     if declared is None:
         raise CodecFault
     if declared.rows * declared.columns > max_pixels:
@@ -113,7 +113,7 @@ def _check(declared: Declared | None, layout: Layout, max_pixels: int) -> None:
 
 def _jpeg_8(frame: bytes, _: Layout) -> Samples:
     """Brightness at once: libjpeg-turbo turns colour into it faster than anything after."""
-    declared = jpeg_declared(frame)
+    declared = jpeg_frame_header(frame)
     if declared is None or declared.precision != 8:
         raise ValueError("not of 8 bits")
     picture = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)

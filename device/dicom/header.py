@@ -16,7 +16,6 @@ from device.contract import Exposure, Message, Source
 from device.dicom import vocabulary
 from device.dicom.attributes import integer, items, number, text, texts
 from device.dicom.dates import acquired_at, age_of
-from device.dicom.facts import Facts
 
 MAX_COUNT = 65535
 """Rows and Columns are 16-bit values (VR US); more comes from a header of another type."""
@@ -53,6 +52,27 @@ class Identity(Message):
     sop_uid: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderFacts:
+    """What the gate needs to know of a header.
+
+    `modalities`: the stated one and the one the SOP class implies, without those that are missing; empty for an image
+    without DICOM. `body_part` is a fixed term of `vocabulary`; `frames` is 1 for a plain radiograph; `complete` is
+    false when the file ends within its header.
+    """
+
+    is_dicom: bool
+    modalities: tuple[str, ...] = ()
+    has_pixels: bool = True
+    for_processing: bool = False
+    body_part: str | None = None
+    view: vocabulary.View | None = None
+    age_years: int | None = None
+    frames: int = 1
+    window_missing: bool = False
+    complete: bool = True
+
+
 def identity_of(header: Dataset, meta: Dataset) -> Identity:
     """Names and numbers as the header has them."""
     return Identity(
@@ -84,10 +104,12 @@ def exposure_of(header: Dataset, meta: Dataset, transfer_syntax: str) -> Exposur
     )
 
 
-def facts_of(header: Dataset, meta: Dataset, exposure: Exposure, *, has_pixels: bool, window_missing: bool) -> Facts:
+def facts_of(
+    header: Dataset, meta: Dataset, exposure: Exposure, *, has_pixels: bool, window_missing: bool
+) -> HeaderFacts:
     """What the gate judges."""
     intent = text(header, "PresentationIntentType").upper()
-    return Facts(
+    return HeaderFacts(
         is_dicom=True,
         modalities=modalities_of(header, meta),
         has_pixels=has_pixels,

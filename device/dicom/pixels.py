@@ -156,7 +156,7 @@ def _as_decoded(samples: Samples, frame: bytes, transfer_syntax: str, layout: La
     """
     width = 8 * samples.dtype.itemsize
     words = layout.words
-    declared = None if transfer_syntax == codecs.RLE else codecs.declared_of(frame, transfer_syntax)
+    declared = None if transfer_syntax == codecs.RLE else codecs.frame_header(frame, transfer_syntax)
     if samples.dtype.kind != "u":
         return replace(layout, words=replace(words, bits_stored=width, high_bit=width - 1, signed=True))
     precision = declared.precision if declared else layout.bits_allocated

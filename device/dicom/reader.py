@@ -1,4 +1,4 @@
-"""Decode: a path comes in; a Film (facts, box-only identity, a way to its pixels) or a refusal goes out.
+"""Reader: a path comes in; an ImageFile (facts, box-only identity, a way to its pixels) or a refusal goes out.
 
 The header is read first and the pixels only on demand, so that a film the gate rejects never meets a decoder.
 """
@@ -29,8 +29,7 @@ from device.dicom import (
 )
 from device.dicom.attributes import FAULTS
 from device.dicom.codecs import CodecFault, FrameTooLarge
-from device.dicom.facts import Facts
-from device.dicom.header import Identity
+from device.dicom.header import HeaderFacts, Identity
 from device.preprocess.render import (
     AS_IS,
     Grey,
@@ -38,7 +37,7 @@ from device.preprocess.render import (
     preprocess,
 )
 
-__all__ = ["Film", "Identity", "Loaded", "Refused", "open_film", "read_grey"]
+__all__ = ["Identity", "ImageFile", "LoadedPixels", "Refused", "open_image_file", "read_grey"]
 
 _UNREADABLE: tuple[type[Exception], ...] = (part10.NotDicom, pixels.PixelFault, CodecFault, *FAULTS)
 _HEAD_BYTES = 4096
@@ -53,7 +52,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedPixels:
     """Stored values (rows, columns) and how they become grey; `caveats` that only the pixels show."""
 
     pixels: NDArray[Any]
@@ -62,13 +61,13 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Film:
+class ImageFile:
     """A film whose header could be read. `load` decodes its pixels; it raises Refused and MemoryError."""
 
     exposure: Exposure
     identity: Identity
-    facts: Facts
-    load: Callable[[], Loaded]
+    facts: HeaderFacts
+    load: Callable[[], LoadedPixels]
 
 
 def read_grey(path: Path) -> Grey:
@@ -76,17 +75,17 @@ def read_grey(path: Path) -> Grey:
 
     Raises Refused for what cannot be read.
     """
-    loaded = open_film(path, LimitsConfig()).load()
+    loaded = open_image_file(path, LimitsConfig()).load()
     return preprocess(loaded.pixels, loaded.rendering)
 
 
-def open_film(path: Path, limits: LimitsConfig) -> Film:
+def open_image_file(path: Path, limits: LimitsConfig) -> ImageFile:
     """Read the header. Raises Refused: too_large before anything is read, or unreadable."""
     data = _mapped(path, limits.max_file_bytes)
     head = data[:_HEAD_BYTES]
     try:
-        if head[128:132] != b"DICM" and raster.is_picture(head):
-            return _open_picture(data, limits)
+        if head[128:132] != b"DICM" and raster.is_raster(head):
+            return _open_raster(data, limits)
         return _open_dicom(data, limits)
     except (MemoryError, part10.Bomb):
         raise Refused(Reason.TOO_LARGE) from None
@@ -113,27 +112,27 @@ def _mapped(path: Path, max_file_bytes: int) -> mmap.mmap:
         os.close(handle)
 
 
-def _open_picture(data: mmap.mmap, limits: LimitsConfig) -> Film:
+def _open_raster(data: mmap.mmap, limits: LimitsConfig) -> ImageFile:
     try:
         size = raster.size_of(data)
-    except raster.PictureFault:
+    except raster.RasterFault:
         raise Refused(Reason.UNREADABLE) from None
 
-    def load() -> Loaded:
+    def load() -> LoadedPixels:
         if size.rows * size.columns > limits.max_pixels:
             raise Refused(Reason.TOO_LARGE)
         try:
             grey = raster.decode(data)
-        except raster.PictureFault:
+        except raster.RasterFault:
             raise Refused(Reason.UNREADABLE) from None
         if grey.dtype == np.uint8:
-            return Loaded(pixels=grey, rendering=AS_IS)
-        return Loaded(pixels=grey, rendering=Rendering(), caveats=(Caveat.WINDOW_MISSING,))
+            return LoadedPixels(pixels=grey, rendering=AS_IS)
+        return LoadedPixels(pixels=grey, rendering=Rendering(), caveats=(Caveat.WINDOW_MISSING,))
 
-    return Film(
+    return ImageFile(
         exposure=empty_exposure(Source.FILE, rows=size.rows, columns=size.columns),
         identity=Identity(),
-        facts=Facts(is_dicom=False, frames=size.frames),
+        facts=HeaderFacts(is_dicom=False, frames=size.frames),
         load=load,
     )
 
@@ -156,7 +155,7 @@ def empty_exposure(source: Source, *, rows: int | None = None, columns: int | No
     )
 
 
-def _open_dicom(data: mmap.mmap, limits: LimitsConfig) -> Film:
+def _open_dicom(data: mmap.mmap, limits: LimitsConfig) -> ImageFile:
     parsed = part10.parse(data, limits.max_file_bytes)
     if not len(parsed.dataset):
         raise Refused(Reason.UNREADABLE)
@@ -173,7 +172,7 @@ def _open_dicom(data: mmap.mmap, limits: LimitsConfig) -> Film:
         window_missing=form.monochrome and layout.stated_voi(parsed.dataset, form) is None,
     )
 
-    return Film(
+    return ImageFile(
         exposure=exposure,
         identity=header.identity_of(parsed.dataset, parsed.meta),
         facts=replace(facts, complete=parsed.complete or where is not None),
@@ -181,7 +180,7 @@ def _open_dicom(data: mmap.mmap, limits: LimitsConfig) -> Film:
     )
 
 
-def _load(parsed: part10.Parsed, where: pixels.Element | None, form: layout.Layout, max_pixels: int) -> Loaded:
+def _load(parsed: part10.Parsed, where: pixels.Element | None, form: layout.Layout, max_pixels: int) -> LoadedPixels:
     if parsed.transfer_syntax not in pixels.SUPPORTED:
         raise Refused(Reason.UNSUPPORTED_TRANSFER_SYNTAX)
     if where is None or form.rows < 1 or form.columns < 1:
@@ -196,7 +195,7 @@ def _load(parsed: part10.Parsed, where: pixels.Element | None, form: layout.Layo
     except _UNREADABLE:
         raise Refused(Reason.UNREADABLE) from None
     caveats = (Caveat.PIXEL_DATA_LENGTH,) if stored.odd_length else ()
-    return Loaded(pixels=values, rendering=layout.rendering_of(parsed.dataset, stored.layout), caveats=caveats)
+    return LoadedPixels(pixels=values, rendering=layout.rendering_of(parsed.dataset, stored.layout), caveats=caveats)
 
 
 def _brightness(values: NDArray[Any], dataset: Dataset, form: layout.Layout) -> NDArray[Any]:

@@ -10,7 +10,7 @@ When several reasons hold, the first of this order is given; a person would name
 13. `unreadable`: the pixels cannot be decoded or are fewer than rows x columns
 14. `out_of_distribution`: the network does not know such a film
 
-3 to 10 are judged here from the header alone; pixels of a rejected film are never decoded.
+3 to 10 are decided here from the header alone; pixels of a rejected film are never decoded.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Protocol
 
 from device.config import GateConfig
 from device.contract import Caveat, Reason
-from device.dicom.facts import Facts
+from device.dicom.header import HeaderFacts
 from device.dicom.vocabulary import CHEST
 
 
 class AgeLimits(Protocol):
-    """Which ages the model may judge, both ends included (`manifest.Ages`)."""
+    """Ages that the model may classify, both ends included (`manifest.Ages`)."""
 
     @property
     def min_years(self) -> int:
@@ -47,7 +47,7 @@ class Ages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The network may judge the film."""
+    """The network may classify the exposure."""
 
     caveats: tuple[Caveat, ...] = ()
 
@@ -60,17 +60,17 @@ class Rejected:
     caveats: tuple[Caveat, ...] = ()
 
 
-Verdict = Accepted | Rejected
+GateDecision = Accepted | Rejected
 
 
-def judge(facts: Facts, policy: GateConfig, ages: AgeLimits) -> Verdict:
+def decide_gate(facts: HeaderFacts, policy: GateConfig, ages: AgeLimits) -> GateDecision:
     """The first reason of the module's order, or acceptance; caveats either way."""
     caveats = tuple(_caveats(facts))
     reason = next(_reasons(facts, policy, ages), None)
     return Accepted(caveats=caveats) if reason is None else Rejected(reason=reason, caveats=caveats)
 
 
-def _caveats(facts: Facts) -> Iterator[Caveat]:
+def _caveats(facts: HeaderFacts) -> Iterator[Caveat]:
     if not facts.is_dicom:
         yield Caveat.NOT_DICOM
     if facts.view is None:
@@ -86,7 +86,7 @@ def _caveats(facts: Facts) -> Iterator[Caveat]:
         yield Caveat.MULTI_FRAME
 
 
-def _reasons(facts: Facts, policy: GateConfig, ages: AgeLimits) -> Iterator[Reason]:
+def _reasons(facts: HeaderFacts, policy: GateConfig, ages: AgeLimits) -> Iterator[Reason]:
     """All that hold, in the module's order."""
     yield from _reasons_of_kind(facts, policy)
     if _is_not_chest(facts, policy):
@@ -100,7 +100,7 @@ def _reasons(facts: Facts, policy: GateConfig, ages: AgeLimits) -> Iterator[Reas
         yield Reason.UNKNOWN_AGE
 
 
-def _reasons_of_kind(facts: Facts, policy: GateConfig) -> Iterator[Reason]:
+def _reasons_of_kind(facts: HeaderFacts, policy: GateConfig) -> Iterator[Reason]:
     if not _has_right_modality(facts, policy):
         yield Reason.WRONG_MODALITY
     if not facts.complete:
@@ -111,7 +111,7 @@ def _reasons_of_kind(facts: Facts, policy: GateConfig) -> Iterator[Reason]:
         yield Reason.FOR_PROCESSING
 
 
-def _has_right_modality(facts: Facts, policy: GateConfig) -> bool:
+def _has_right_modality(facts: HeaderFacts, policy: GateConfig) -> bool:
     if not facts.is_dicom:
         return policy.files_without_dicom == "caveat"
     if not facts.modalities:
@@ -120,7 +120,7 @@ def _has_right_modality(facts: Facts, policy: GateConfig) -> bool:
     return all(modality in policy.modalities for modality in facts.modalities)
 
 
-def _is_not_chest(facts: Facts, policy: GateConfig) -> bool:
+def _is_not_chest(facts: HeaderFacts, policy: GateConfig) -> bool:
     if facts.body_part is None:
         return facts.is_dicom and policy.missing_body_part == "reject"
     return facts.body_part != CHEST

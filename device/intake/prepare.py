@@ -1,4 +1,4 @@
-"""Prepare: the path of one film comes in; a verdict, and for an accepted film what the network needs, goes out.
+"""Prepare: the path of one film comes in; a decision, and for an accepted film what the network needs, goes out.
 
 Runs in the sandbox's child: everything that touches a stranger's bytes is called from here.
 """
@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from device.config import GateConfig, LimitsConfig
 from device.contract import Exposure, Reason, Source
 from device.dicom.reader import (
-    Film,
     Identity,
-    Loaded,
+    ImageFile,
+    LoadedPixels,
     Refused,
     empty_exposure,
-    open_film,
+    open_image_file,
 )
 from device.intake.gate import (
     Accepted,
     AgeLimits,
+    GateDecision,
     Rejected,
-    Verdict,
-    judge,
+    decide_gate,
 )
 from device.preprocess.render import Rendered, render
 
@@ -47,13 +47,13 @@ MIN_SPREAD = 1.0
 class Prepared:
     """One film, ready for the network or rejected.
 
-    `image` uint8 (224, 224), 0 black to 255 white, and `thumbnail` (JPEG) stand exactly when the verdict is Accepted.
+    `image` uint8 (224, 224), 0 black to 255 white, and `thumbnail` (JPEG) stand exactly when the decision is Accepted.
     `identity` never leaves the box. Milliseconds; None for what did not happen.
     """
 
     exposure: Exposure
     identity: Identity
-    verdict: Verdict
+    decision: GateDecision
     image: NDArray[np.uint8] | None = None
     thumbnail: bytes | None = None
     decode_ms: float | None = None
@@ -62,7 +62,7 @@ class Prepared:
     @classmethod
     def unread(cls, source: Source, reason: Reason) -> Self:
         """A film of which nothing is known but that it cannot be used."""
-        return cls(exposure=empty_exposure(source), identity=Identity(), verdict=Rejected(reason=reason))
+        return cls(exposure=empty_exposure(source), identity=Identity(), decision=Rejected(reason=reason))
 
 
 def prepare(path: Path, *, source_hint: Source, policy: GateConfig, ages: AgeLimits, limits: LimitsConfig) -> Prepared:
@@ -72,29 +72,29 @@ def prepare(path: Path, *, source_hint: Source, policy: GateConfig, ages: AgeLim
     """
     started = time.perf_counter()
     try:
-        film = open_film(path, limits)
+        film = open_image_file(path, limits)
     except Refused as refusal:
         return replace(Prepared.unread(source_hint, refusal.reason), decode_ms=_since(started))
-    verdict = judge(film.facts, policy, ages)
-    if isinstance(verdict, Rejected):
-        return Prepared(exposure=film.exposure, identity=film.identity, verdict=verdict, decode_ms=_since(started))
-    return _prepare_pixels(film, verdict, started)
+    decision = decide_gate(film.facts, policy, ages)
+    if isinstance(decision, Rejected):
+        return Prepared(exposure=film.exposure, identity=film.identity, decision=decision, decode_ms=_since(started))
+    return _prepare_pixels(film, decision, started)
 
 
-def _prepare_pixels(film: Film, verdict: Accepted, started: float) -> Prepared:
-    known = Prepared(exposure=film.exposure, identity=film.identity, verdict=verdict)
+def _prepare_pixels(film: ImageFile, decision: Accepted, started: float) -> Prepared:
+    known = Prepared(exposure=film.exposure, identity=film.identity, decision=decision)
     try:
         loaded = film.load()
         decoded = time.perf_counter()
         rendered = _rendered(loaded)
         _check_content(loaded, rendered)
     except Refused as refusal:
-        late = Rejected(reason=refusal.reason, caveats=verdict.caveats)
-        return replace(known, verdict=late, decode_ms=_since(started))
-    caveats = verdict.caveats + tuple(caveat for caveat in loaded.caveats if caveat not in verdict.caveats)
+        late = Rejected(reason=refusal.reason, caveats=decision.caveats)
+        return replace(known, decision=late, decode_ms=_since(started))
+    caveats = decision.caveats + tuple(caveat for caveat in loaded.caveats if caveat not in decision.caveats)
     return replace(
         known,
-        verdict=Accepted(caveats=caveats),
+        decision=Accepted(caveats=caveats),
         image=rendered.image,
         thumbnail=rendered.thumbnail,
         decode_ms=(decoded - started) * 1e3,
@@ -102,7 +102,7 @@ def _prepare_pixels(film: Film, verdict: Accepted, started: float) -> Prepared:
     )
 
 
-def _rendered(loaded: Loaded) -> Rendered:
+def _rendered(loaded: LoadedPixels) -> Rendered:
     try:
         # A rescale beyond all numbers leaves one grey, which is refused below.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -114,7 +114,7 @@ def _rendered(loaded: Loaded) -> Rendered:
         raise Refused(Reason.TOO_LARGE if out_of_memory else Reason.UNREADABLE) from None
 
 
-def _check_content(loaded: Loaded, rendered: Rendered) -> None:
+def _check_content(loaded: LoadedPixels, rendered: Rendered) -> None:
     """The network gives a flag for everything, also for films that show nothing. Raises Refused."""
     small = min(loaded.pixels.shape[:2]) < MIN_SIDE
     if small or float(rendered.image.std()) < MIN_SPREAD or len(np.unique(rendered.image)) < MIN_GREYS:

@@ -35,11 +35,11 @@ from device.contract import (
 from device.intake.gate import (
     Accepted,
     AgeLimits,
+    GateDecision,
     Rejected,
-    Verdict,
 )
 from device.intake.prepare import Identity, Prepared
-from device.intake.worker_process import HEAD, Child, ChildLost
+from device.intake.worker_process import HEAD, WorkerLost, WorkerProcess
 from device.preprocess.render import INPUT_SHAPE
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Sandbox:
             started = time.perf_counter()
             try:
                 return self._asked(request)
-            except ChildLost as loss:
+            except WorkerLost as loss:
                 log.warning("sandbox_lost", extra={"how": type(loss).__name__, "detail": str(loss)})
                 self._replace()
                 spent_ms = (time.perf_counter() - started) * 1e3
@@ -106,14 +106,14 @@ class Sandbox:
             self._replace()
         return prepared
 
-    def _ready_child(self) -> Child:
+    def _ready_child(self) -> WorkerProcess:
         """A child that has said it is ready. One that died while idle was not killed by this film."""
         for _ in range(3):
             try:
                 if self._child is not None:
                     self._child.wait_ready(START_S)
                     return self._child
-            except ChildLost:
+            except WorkerLost:
                 pass
             self._replace()
         raise SandboxBroken("films cannot be opened: no child process starts; is memory left, is the package whole?")
@@ -124,9 +124,9 @@ class Sandbox:
             self._child.end()
         self._child = self._started()
 
-    def _started(self) -> Child | None:
+    def _started(self) -> WorkerProcess | None:
         try:
-            return Child(self._settings)
+            return WorkerProcess(self._settings)
         except OSError as error:
             log.error("sandbox_not_started", extra={"errno": error.errno})  # noqa: TRY400 - the number says it all
             return None
@@ -146,28 +146,28 @@ class Sandbox:
 
 def _timed(prepared: Prepared, decode_ms: float) -> Prepared:
     return Prepared(
-        exposure=prepared.exposure, identity=prepared.identity, verdict=prepared.verdict, decode_ms=decode_ms
+        exposure=prepared.exposure, identity=prepared.identity, decision=prepared.decision, decode_ms=decode_ms
     )
 
 
 def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bool]:
-    """Raises ChildLost for anything that the child of this program would not say."""
+    """Raises WorkerLost for anything that the child of this program would not say."""
     try:
         said = parse(text)
         if isinstance(said, dict) and "fault" in said:
-            raise ChildLost(f"died of {str(said['fault'])[:80]}")
+            raise WorkerLost(f"died of {str(said['fault'])[:80]}")
         reply = decode(Reply, said, "reply")
     except ContractError as error:
-        raise ChildLost(f"nonsense: {error}") from None
+        raise WorkerLost(f"nonsense: {error}") from None
     if reply.accepted != bool(image) or reply.accepted == (reply.reason is not None):
-        raise ChildLost("nonsense: an image for an accepted film expected")
-    verdict: Verdict = Accepted(caveats=reply.caveats)
+        raise WorkerLost("nonsense: an image for an accepted film expected")
+    decision: GateDecision = Accepted(caveats=reply.caveats)
     if reply.reason is not None:
-        verdict = Rejected(reason=reply.reason, caveats=reply.caveats)
+        decision = Rejected(reason=reply.reason, caveats=reply.caveats)
     prepared = Prepared(
         exposure=reply.exposure,
         identity=reply.identity,
-        verdict=verdict,
+        decision=decision,
         image=np.frombuffer(image, np.uint8).reshape(INPUT_SHAPE) if image else None,
         thumbnail=thumbnail or None,
         decode_ms=reply.decode_ms,
@@ -178,13 +178,13 @@ def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bo
 
 def reply_of(prepared: Prepared, *, spent: bool) -> bytes:
     """One whole answer of the child."""
-    verdict = prepared.verdict
+    decision = prepared.decision
     reply = Reply(
         exposure=prepared.exposure,
         identity=prepared.identity,
-        accepted=isinstance(verdict, Accepted),
-        reason=verdict.reason if isinstance(verdict, Rejected) else None,
-        caveats=verdict.caveats,
+        accepted=isinstance(decision, Accepted),
+        reason=decision.reason if isinstance(decision, Rejected) else None,
+        caveats=decision.caveats,
         decode_ms=prepared.decode_ms,
         preprocess_ms=prepared.preprocess_ms,
         spent=spent,

@@ -1,4 +1,4 @@
-"""Child: messages come in; answers of a confined process go out, or that it was lost. Part of `sandbox`."""
+"""The sandbox's worker process as the box sees it: start it, send requests, read replies, notice its loss."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ HEAD = struct.Struct(">III")
 """Lengths of JSON text, image and thumbnail."""
 
 
-class ChildLost(Exception):
+class WorkerLost(Exception):
     """The child died, fell silent or talked nonsense; the film it had is rejected and another child takes over."""
 
 
-class ChildTimeout(ChildLost):
+class WorkerTimeout(WorkerLost):
     """It took longer than `prepare_s`."""
 
 
-class Child:
+class WorkerProcess:
     """The process and its pipes."""
 
     def __init__(self, settings: bytes) -> None:
@@ -52,37 +52,37 @@ class Child:
         # A whole answer fits, so the child is free for the next film before the box has read this one.
         fcntl.fcntl(self._pipes[1].fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._ready = False
-        with contextlib.suppress(ChildLost):  # Shows again, with its cause, when the child is waited for.
+        with contextlib.suppress(WorkerLost):  # Shows again, with its cause, when the child is waited for.
             self.send(settings)
 
     @property
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         if self.process.stdin is None or self.process.stdout is None:
-            raise ChildLost("no pipes")
+            raise WorkerLost("no pipes")
         return self.process.stdin, self.process.stdout
 
     def wait_ready(self, timeout_s: float) -> None:
-        """Once after the start: imports are done and the limits stand. Raises ChildLost for a child that died idle."""
+        """Once after the start: imports are done and the limits stand. Raises WorkerLost for a child that died idle."""
         if not self._ready:
             self.receive(timeout_s)
             self._ready = True
         elif self.process.poll() is not None:
-            raise ChildLost("died idle")
+            raise WorkerLost("died idle")
 
     def send(self, message: bytes) -> None:
-        """One message. Raises ChildLost."""
+        """One message. Raises WorkerLost."""
         try:
             self._pipes[0].write(len(message).to_bytes(4, "big") + message)
         except OSError:
-            raise ChildLost("died before the film") from None
+            raise WorkerLost("died before the film") from None
 
     def receive(self, timeout_s: float) -> tuple[bytes, bytes, bytes]:
-        """Text, image, thumbnail. Raises ChildLost, ChildTimeout."""
+        """Text, image, thumbnail. Raises WorkerLost, WorkerTimeout."""
         deadline = time.monotonic() + timeout_s
         text, image, thumbnail = HEAD.unpack(self._read(HEAD.size, deadline))
         image_bytes = INPUT_SHAPE[0] * INPUT_SHAPE[1]
         if text > MAX_TEXT_BYTES or image not in {0, image_bytes} or thumbnail > MAX_THUMBNAIL_BYTES:
-            raise ChildLost("nonsense: lengths")
+            raise WorkerLost("nonsense: lengths")
         whole = self._read(text + image + thumbnail, deadline)
         return whole[:text], whole[text : text + image], whole[text + image :]
 
@@ -93,10 +93,10 @@ class Child:
             poll.register(handle, selectors.EVENT_READ)
             while len(found) < count:
                 if not poll.select(max(0.0, deadline - time.monotonic())):
-                    raise ChildTimeout("took too long")
+                    raise WorkerTimeout("took too long")
                 chunk = os.read(handle, count - len(found))
                 if not chunk:
-                    raise ChildLost(f"stopped answering, status {self.process.poll()}")
+                    raise WorkerLost(f"stopped answering, status {self.process.poll()}")
                 found += chunk
         return bytes(found)
 

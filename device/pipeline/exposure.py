@@ -82,7 +82,7 @@ class SiteIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class ExposureResult:
     """A result with `seq` 0, what the board shows beside it, and the network's scores.
 
     None when the network gave none; those of a film that it must not judge stand here and not in the result.
@@ -106,7 +106,7 @@ class Judged:
         return scores.evidence + np.float32(constant / scores.evidence.size), film
 
 
-def judge_film(  # noqa: PLR0917 - each part of the box is handed in
+def classify_exposure(  # noqa: PLR0917 - each part of the box is handed in
     path: Path,
     received_at: datetime,
     source: Source,
@@ -115,7 +115,7 @@ def judge_film(  # noqa: PLR0917 - each part of the box is handed in
     classifier: Network,
     identity: SiteIdentity,
     clock: Callable[[], Clock],
-) -> Judged:
+) -> ExposureResult:
     """Prepare, classify, decide. `source` is how the film came, for files that do not say themselves what they are.
 
     Raises EngineFault and the like from the classifier only where it has no backend left to fall back to.
@@ -142,7 +142,7 @@ def judge_film(  # noqa: PLR0917 - each part of the box is handed in
         timing_ms=_timing(prepared, scores, receive_ms, (decided.at - received_at).total_seconds() * 1e3),
         clock=decided,
     )
-    return Judged(result=result, prepared=prepared, scores=scores)
+    return ExposureResult(result=result, prepared=prepared, scores=scores)
 
 
 class _Identifiers(TypedDict):
@@ -176,13 +176,13 @@ def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
 
 
 def _gate(prepared: Prepared, scores: Scores | None) -> Gate:
-    """The gate's verdict, but that a film unlike those the network knows is rejected after all."""
-    verdict = prepared.verdict
-    if isinstance(verdict, Accepted):
+    """The gate's decision, but that a film unlike those the network knows is rejected after all."""
+    decision = prepared.decision
+    if isinstance(decision, Accepted):
         if scores is not None and not scores.in_distribution:
-            return Gate(status=GateStatus.REJECTED, reason=Reason.OUT_OF_DISTRIBUTION, caveats=verdict.caveats)
-        return Gate(status=GateStatus.ACCEPTED, caveats=verdict.caveats)
-    return Gate(status=GateStatus.REJECTED, reason=verdict.reason, caveats=verdict.caveats)
+            return Gate(status=GateStatus.REJECTED, reason=Reason.OUT_OF_DISTRIBUTION, caveats=decision.caveats)
+        return Gate(status=GateStatus.ACCEPTED, caveats=decision.caveats)
+    return Gate(status=GateStatus.REJECTED, reason=decision.reason, caveats=decision.caveats)
 
 
 def _timing(prepared: Prepared, scores: Scores | None, receive_ms: float | None, total_ms: float) -> TimingMs:

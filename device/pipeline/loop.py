@@ -15,7 +15,7 @@ from device.delivery.flag_history import BoardEntry
 from device.delivery.outbox import Outbox, OutboxFull
 from device.host.alarms import Alarms
 from device.intake.sandbox import SandboxBroken
-from device.receive.spool import Spool, Spooled
+from device.receive.spool import Spool, SpooledExposure
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +25,20 @@ PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A judged film: what is published (`seq` still 0) and what the board shows."""
+class ProcessedExposure:
+    """A classified exposure: what is published (`seq` still 0) and what the board shows."""
 
     result: Result
     entry: BoardEntry
 
 
-class Judge(Protocol):
+class Processor(Protocol):
     """What makes an answer of a film; `give_up` makes one without opening it."""
 
-    def judge(self, film: Spooled) -> Answer:
+    def process(self, film: SpooledExposure) -> ProcessedExposure:
         """Decode, gate, classify, decide."""
 
-    def give_up(self, film: Spooled) -> Answer:
+    def give_up(self, film: SpooledExposure) -> ProcessedExposure:
         """The rejection `unreadable`."""
 
 
@@ -49,12 +49,18 @@ class Pipeline:
         self,
         spool: Spool,
         outbox: Outbox,
-        judge: Judge,
+        processor: Processor,
         alarms: Alarms,
         *,
         on_put: Callable[[], None] = lambda: None,
     ) -> None:
-        self._spool, self._outbox, self._judge, self._alarms, self._on_put = spool, outbox, judge, alarms, on_put
+        self._spool, self._outbox, self._processor, self._alarms, self._on_put = (
+            spool,
+            outbox,
+            processor,
+            alarms,
+            on_put,
+        )
         self.last_film_s: float | None = None
         """When the last film was answered, on the monotonic clock."""
 
@@ -88,20 +94,20 @@ class Pipeline:
             else:
                 self._spool.wait(PAUSE_S)
 
-    def _answer(self, film: Spooled) -> Answer:
+    def _answer(self, film: SpooledExposure) -> ProcessedExposure:
         if film.tries >= MAX_TRIES:
             log.error("film_given_up", extra={"tries": film.tries})
-            return self._judge.give_up(film)
+            return self._processor.give_up(film)
         attempted = self._spool.attempt(film)
         try:
-            return self._judge.judge(attempted)
+            return self._processor.process(attempted)
         except SandboxBroken:
             # No fault of the film, and the box ends of it: a few such starts must not use up the film's tries.
             with suppress(OSError):
                 self._spool.spare(film)
             raise
 
-    def _tell(self, answer: Answer, result: Result | None) -> None:
+    def _tell(self, answer: ProcessedExposure, result: Result | None) -> None:
         if result is None:
             log.info("film_again", extra={"result": answer.result.result_id})
             return

@@ -1,4 +1,4 @@
-"""Film judge: a spooled film comes in; its result and what the board shows of it go out."""
+"""Processor: a spooled exposure comes in; its result and its board entry go out."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from device.inference import heatmap
 from device.intake.gate import Rejected
 from device.intake.prepare import Prepared
 from device.pipeline.exposure import (
-    Judged,
+    ExposureResult,
     Network,
     Preparer,
     SiteIdentity,
-    judge_film,
+    classify_exposure,
 )
-from device.pipeline.loop import Answer
-from device.receive.spool import Spooled
+from device.pipeline.loop import ProcessedExposure
+from device.receive.spool import SpooledExposure
 
 
-class FilmJudge:
-    """The pipeline's judge: the same `judge_film` as the offline command, with the sandbox for a preparer."""
+class ExposureProcessor:
+    """The pipeline's processor: the same `classify_exposure` as the offline command, with the sandbox as preparer."""
 
     def __init__(
         self, preparer: Preparer, network: Network, identity: SiteIdentity, *, clock: Callable[[], Clock]
     ) -> None:
         self._preparer, self._network, self._identity, self._clock = preparer, network, identity, clock
 
-    def judge(self, film: Spooled) -> Answer:
+    def process(self, exposure: SpooledExposure) -> ProcessedExposure:
         """Decode, gate, classify, decide."""
-        return self._answer(film, self._preparer)
+        return self._answer(exposure, self._preparer)
 
-    def give_up(self, film: Spooled) -> Answer:
+    def give_up(self, exposure: SpooledExposure) -> ProcessedExposure:
         """The rejection `unreadable`, from the file's digest alone."""
-        return self._answer(film, _Unopened())
+        return self._answer(exposure, _Unopened())
 
-    def _answer(self, film: Spooled, preparer: Preparer) -> Answer:
-        judged = judge_film(
-            film.path,
-            film.received_at,
-            film.source,
-            film.receive_ms,
+    def _answer(self, exposure: SpooledExposure, preparer: Preparer) -> ProcessedExposure:
+        classified = classify_exposure(
+            exposure.path,
+            exposure.received_at,
+            exposure.source,
+            exposure.receive_ms,
             preparer,
             self._network,
             self._identity,
             self._clock,
         )
-        return Answer(result=judged.result, entry=_entry(judged, film))
+        return ProcessedExposure(result=classified.result, entry=_entry(classified, exposure))
 
 
 class _Unopened:
@@ -61,35 +61,35 @@ class _Unopened:
         return Prepared.unread(source_hint, Reason.UNREADABLE)
 
 
-def _entry(judged: Judged, film: Spooled) -> BoardEntry:
-    identity = judged.prepared.identity
+def _entry(classified: ExposureResult, exposure: SpooledExposure) -> BoardEntry:
+    identity = classified.prepared.identity
     return BoardEntry(
-        result=judged.result.to_dict(),
+        result=classified.result.to_dict(),
         patient_name=identity.patient_name,
         patient_id=identity.patient_id,
         accession=identity.accession,
-        acquired_at=judged.result.exposure.acquired_at,
-        received_at=film.received_at,
-        decided_at=judged.result.clock.at,
-        thumbnail=judged.prepared.thumbnail,
-        evidence=_evidence(judged),
-        fingerprint=_fingerprint(judged),
+        acquired_at=classified.result.exposure.acquired_at,
+        received_at=exposure.received_at,
+        decided_at=classified.result.clock.at,
+        thumbnail=classified.prepared.thumbnail,
+        evidence=_evidence(classified),
+        fingerprint=_fingerprint(classified),
     )
 
 
-def _evidence(judged: Judged) -> bytes | None:
+def _evidence(classified: ExposureResult) -> bytes | None:
     """Where the score came from; none for a film that has no flag."""
-    drawn = judged.evidence
+    drawn = classified.evidence
     return None if drawn is None else heatmap.jpeg(*drawn)
 
 
-def _fingerprint(judged: Judged) -> str:
+def _fingerprint(classified: ExposureResult) -> str:
     """SHA-256 in hex over whose film it is and what the network saw of it.
 
     Not over the file: the same film sent by C-STORE and by the folder differs in its file meta information.
     """
-    # The verdict on the file, not on what the network made of it: that may differ between two backends.
-    image, verdict = judged.prepared.image, judged.prepared.verdict
-    gate = (GateStatus.REJECTED, verdict.reason) if isinstance(verdict, Rejected) else (GateStatus.ACCEPTED, None)
-    whose = json.dumps([*astuple(judged.prepared.identity), *gate])
+    # The decision on the file, not on what the network made of it: that may differ between two backends.
+    image, decision = classified.prepared.image, classified.prepared.decision
+    gate = (GateStatus.REJECTED, decision.reason) if isinstance(decision, Rejected) else (GateStatus.ACCEPTED, None)
+    whose = json.dumps([*astuple(classified.prepared.identity), *gate])
     return hashlib.sha256(whose.encode() + (b"" if image is None else image.tobytes())).hexdigest()

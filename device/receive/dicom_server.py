@@ -87,7 +87,7 @@ class DicomReceiver:
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Answer associations."""
+        """Accept associations."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -31,7 +31,7 @@ class SpoolFull(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spooled:
+class SpooledExposure:
     """A film on disk. `receive_ms` is null where reception has no duration; `tries` counts attempts to judge it."""
 
     path: Path
@@ -61,7 +61,7 @@ class SpoolWriter:
         self.size_bytes += len(data)
         return len(data)
 
-    def commit(self, *, source: Source, receive_ms: float | None) -> Spooled:
+    def commit(self, *, source: Source, receive_ms: float | None) -> SpooledExposure:
         """Make it durable (file, then folder) and let it be judged. Raises SpoolFull; nothing is kept then."""
         received_at = self._spool.now()
         receive_ms = None if receive_ms is None else round(receive_ms, 3)
@@ -73,7 +73,7 @@ class SpoolWriter:
             raise
         os.close(self._fd)
         self._fd = -1
-        film = Spooled(path=self._path, received_at=received_at, source=source, receive_ms=receive_ms)
+        film = SpooledExposure(path=self._path, received_at=received_at, source=source, receive_ms=receive_ms)
         return self._spool.admit(film)
 
     def abort(self) -> None:
@@ -119,14 +119,14 @@ class Spool:
         with _full_is_told():
             return SpoolWriter(self)
 
-    def put(self, data: bytes | Iterable[bytes], *, source: Source, receive_ms: float | None) -> Spooled:
+    def put(self, data: bytes | Iterable[bytes], *, source: Source, receive_ms: float | None) -> SpooledExposure:
         """Spool a whole film; it is durable when this returns. Raises SpoolFull; nothing is kept then."""
         with self.open() as writer:
             for chunk in (data,) if isinstance(data, bytes) else data:
                 writer.write(chunk)
             return writer.commit(source=source, receive_ms=receive_ms)
 
-    def admit(self, temporary: Spooled) -> Spooled:
+    def admit(self, temporary: SpooledExposure) -> SpooledExposure:
         """Give a durable temporary file its name; the writer's part of `commit`."""
         with self._changed:
             film = _renamed(replace(temporary, order=self._next_order), self.root)
@@ -137,12 +137,12 @@ class Spool:
             self._changed.notify_all()
         return film
 
-    def pending(self) -> list[Spooled]:
+    def pending(self) -> list[SpooledExposure]:
         """What waits, oldest first."""
         with self._changed:
             return [self._films[order] for order in sorted(self._films)]
 
-    def oldest(self) -> Spooled | None:
+    def oldest(self) -> SpooledExposure | None:
         """The next film to judge."""
         with self._changed:
             return self._films[min(self._films)] if self._films else None
@@ -159,21 +159,21 @@ class Spool:
             self._closing = True
             self._changed.notify_all()
 
-    def attempt(self, film: Spooled) -> Spooled:
+    def attempt(self, film: SpooledExposure) -> SpooledExposure:
         """Count a try before it is made, on disk: a film that takes the process down is known by its count."""
         return self._rename(film, tries=film.tries + 1)
 
-    def spare(self, film: Spooled) -> Spooled:
+    def spare(self, film: SpooledExposure) -> SpooledExposure:
         """Take the count back: the try ended for want of room, not by the film's fault."""
         return self._rename(film, tries=film.tries)
 
-    def done(self, film: Spooled) -> None:
+    def done(self, film: SpooledExposure) -> None:
         """Forget a film whose result is committed. Should a power cut bring it back, it is judged again: a resend."""
         with self._changed:
             latest = self._films.pop(film.order, film)  # `attempt` has given it a new name since
         latest.path.unlink(missing_ok=True)
 
-    def _rename(self, film: Spooled, *, tries: int) -> Spooled:
+    def _rename(self, film: SpooledExposure, *, tries: int) -> SpooledExposure:
         with self._changed:
             latest = self._films.get(film.order, film)
             self._films[film.order] = _renamed(replace(latest, tries=tries), self.root)
@@ -185,7 +185,7 @@ class Spool:
         return len(self._films)
 
 
-def scan(root: Path) -> list[Spooled]:
+def scan(root: Path) -> list[SpooledExposure]:
     """The films in a spool folder, oldest first, for rooms that only look (the flag board)."""
     return sorted((film for film in map(_parse, root.iterdir()) if film), key=lambda film: film.order)
 
@@ -201,7 +201,7 @@ def _full_is_told() -> Iterator[None]:
         raise
 
 
-def _renamed(film: Spooled, root: Path) -> Spooled:
+def _renamed(film: SpooledExposure, root: Path) -> SpooledExposure:
     received_us = max(0, (film.received_at - _EPOCH) // timedelta(microseconds=1))
     receive_us = "x" if film.receive_ms is None else str(max(0, round(film.receive_ms * 1000)))
     path = root / f"{film.order:012d}-{received_us}-{film.source}-{receive_us}-{film.tries}.film"
@@ -209,12 +209,12 @@ def _renamed(film: Spooled, root: Path) -> Spooled:
     return replace(film, path=path)
 
 
-def _parse(path: Path) -> Spooled | None:
+def _parse(path: Path) -> SpooledExposure | None:
     found = _NAME.fullmatch(path.name)
     if not found:
         return None
     order, received_us, source, receive_us, tries = found.groups()
-    return Spooled(
+    return SpooledExposure(
         path=path,
         received_at=_EPOCH + timedelta(microseconds=int(received_us)),
         source=Source(source),

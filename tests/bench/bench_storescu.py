@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.device.films import write_film
+from tests.device.exposures import write_exposure
 from tests.support.box import BoxProcess
 from tests.support.bundle_factory import make_bundle
 from tests.support.mosquitto import Mosquitto
@@ -51,7 +51,7 @@ def run(folder: Path, *, films: int, side: int, pause_s: float) -> None:
     released: list[float] = []
     try:
         for number in range(films):
-            path = write_film(folder, number, side=side)
+            path = write_exposure(folder, number, side=side)
             subprocess.run(["storescu", "--max-send-pdu", "131072", "127.0.0.1", str(box.port), str(path)], check=True)
             released.append(time.monotonic())
             path.unlink()

@@ -28,7 +28,7 @@ from device.bundle.slots import install
 from device.config import DeviceConfig, ModelConfig
 from device.contract import Topics
 from tests.device.delivery.test_publisher import Collector
-from tests.device.films import film, film_uid, write_film
+from tests.device.exposures import dicom_bytes, sop_uid, write_exposure
 from tests.device.receive.test_dicom_server import send
 from tests.support.box import COMMAND, BoxProcess
 from tests.support.bundle_factory import make_bundle
@@ -67,15 +67,15 @@ def test_films_by_storage_and_by_folder_arrive_once_as_results_of_the_contract(
     inbox.mkdir()
     box = make_box(mosquitto.port, folder={"path": str(inbox), "settle_s": 0.2, "poll_s": 0.05}).start()
     collector = Collector(mosquitto.port, receipts=True)
-    assert send(box.port, film(1), film(2)) == [0x0000, 0x0000]
+    assert send(box.port, dicom_bytes(1), dicom_bytes(2)) == [0x0000, 0x0000]
     first = collector.results(2)
-    write_film(inbox, 1)  # the same film again, another way
+    write_exposure(inbox, 1)  # the same film again, another way
     (inbox / "broken.dcm").write_bytes(b"not a film")
     (third,) = collector.results(1)
     assert [result.seq for result in (*first, third)] == [1, 2, 3]
     assert third.gate.reason == "unreadable"
     key = contract.load_site_key(box.key)
-    assert first[0].exposure_id == contract.pseudonym(key, contract.IdKind.EXPOSURE, film_uid(1))
+    assert first[0].exposure_id == contract.pseudonym(key, contract.IdKind.EXPOSURE, sop_uid(1))
     validator = jsonschema.Draft202012Validator(SCHEMA)
     for result in (*first, third):
         validator.validate(result.to_dict())
@@ -102,7 +102,7 @@ def depth(box: BoxProcess) -> int:
 def test_with_the_broker_away_films_are_judged_and_kept_over_a_new_start(tmp_path: Path, make_box: Made) -> None:
     port = free_port()
     box = make_box(port).start()
-    assert send(box.port, film(1)) == [0x0000]
+    assert send(box.port, dicom_bytes(1)) == [0x0000]
     wait_until(lambda: depth(box) == 1)
     box.kill()
     broker = Mosquitto(tmp_path, port=port).start()
@@ -133,7 +133,7 @@ def test_its_health_says_what_an_administrator_wants_to_know(mosquitto: Mosquitt
     collector = Collector(mosquitto.port, receipts=False)
     box = make_box(mosquitto.port, health_s=0.3)
     box.start()
-    send(box.port, film(1))
+    send(box.port, dicom_bytes(1))
     collector.results(1)
     while not (report := json.loads(collector.bodies(TOPICS.health, 1)[0]))["outbox_depth"]:
         pass

@@ -16,7 +16,7 @@ from device.contract import Reason, Source
 from device.delivery.outbox import Outbox
 from device.receive.spool import Spool
 from sim.phantom import Finding, View, draw_spec, render
-from tests.device.board.board_films import add
+from tests.device.board.board_entries import add
 from tests.flow.browser import Browser
 
 SIZE = (1280, 432)

@@ -19,7 +19,7 @@ import yaml
 
 from device.bundle.loader import load_bundle
 from device.contract import IdKind, load_site_key, pseudonym, result_id
-from tests.device.films import film_uid, write_film
+from tests.device.exposures import sop_uid, write_exposure
 from tests.support.box import BoxProcess
 from tests.support.bundle_factory import make_bundle
 from tests.support.mosquitto import Mosquitto
@@ -131,7 +131,7 @@ def run_campaign(
         killer.thread.start()
         for first in range(0, films, FILMS_PER_ASSOCIATION):
             numbers = range(first, min(films, first + FILMS_PER_ASSOCIATION))
-            modality.send({write_film(outbound, number): number for number in numbers})
+            modality.send({write_exposure(outbound, number): number for number in numbers})
         killer.thread.join(120)
         _drain(box, collector, drain_s)
         return _outcome(box, collector, modality, bundle, killer.kills, started_s)
@@ -194,7 +194,7 @@ def _outcome(  # noqa: PLR0917
 ) -> Outcome:
     path, public_key = bundle
     key, digest = load_site_key(box.key), load_bundle(path, [public_key]).model.digest
-    uids = [film_uid(number) for number in modality.answered]
+    uids = [sop_uid(number) for number in modality.answered]
     expected = {result_id(pseudonym(key, IdKind.EXPOSURE, uid) or "", digest) for uid in uids}
     stored = [str(row[0]) for row in collector.rows("SELECT result_id FROM results")]
     exposures = [row[0] for row in collector.rows("SELECT exposure_id FROM results")]

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from device.bundle.loader import PublicKey
-from tests.device.films import film
+from tests.device.exposures import dicom_bytes
 from tests.support.box import BoxProcess
 from tests.support.mosquitto import free_port
 
@@ -40,7 +40,7 @@ def box(tmp_path: Path, tiny_bundle: tuple[Path, PublicKey]) -> Iterator[BoxProc
 
 def expose(box: BoxProcess, number: int, name: str) -> None:
     """A film of this minute, by C-STORE."""
-    dataset = pydicom.dcmread(BytesIO(film(number, side=256)))
+    dataset = pydicom.dcmread(BytesIO(dicom_bytes(number, side=256)))
     now = datetime.now().astimezone()
     dataset.AcquisitionDate, dataset.AcquisitionTime = f"{now:%Y%m%d}", f"{now:%H%M%S}"
     dataset.PatientName = name

@@ -18,7 +18,7 @@ from device.config import BoardConfig
 from device.contract import Reason
 from device.delivery.outbox import Outbox
 from device.receive.spool import Spool
-from tests.device.board.board_films import (
+from tests.device.board.board_entries import (
     Shown,
     entry_of,
     grey_jpeg,

@@ -23,7 +23,7 @@ from device.config import BoardConfig
 from device.contract import Reason, Source
 from device.delivery.outbox import Outbox
 from device.receive.spool import Spool
-from tests.device.board.board_films import add, grey_jpeg
+from tests.device.board.board_entries import add, grey_jpeg
 
 
 class Listener:
@@ -242,7 +242,7 @@ def test_a_film_in_the_spool_takes_the_flag_from_the_top_at_once(site: Site) -> 
     add(site.box, "a", patient="EARLIER^X")
     listener.wait_for_text("EARLIER, X")
     film = site.spool.put(b"film", source=Source.DICOM, receive_ms=1.0)
-    listener.wait_for_text("Film received")
+    listener.wait_for_text("Exposure received")
     assert 'class="top state waiting"' in site.text()
     site.spool.done(film)
     assert soon(lambda: 'class="top flag-clear"' in site.text())

@@ -20,12 +20,12 @@ from device.board.formatting import (
 from device.board.labels import CAVEAT_WORDS, FLAG_WORDS, REASON_WORDS
 from device.board.render import Renderer
 from device.board.rows import make_row
-from device.board.snapshot import UNREADABLE, Facts
+from device.board.snapshot import UNREADABLE, Snapshot
 from device.board.view import Panel, View, make_view
 from device.config import BoardConfig
 from device.contract import Caveat, Flag, Reason, Thresholds
 from device.delivery.flag_history import BoardEntry
-from tests.device.board.board_films import Shown, entry_of
+from tests.device.board.board_entries import Shown, entry_of
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 CONFIG = BoardConfig(late_after_s=60, stale_after_s=600)
@@ -40,7 +40,7 @@ def film(name: str, ago_s: float, seq: int, **details: Any) -> BoardEntry:
 
 
 def view_of(*entries: BoardEntry, waiting: tuple[datetime, ...] = (), now: datetime = NOW, **facts: Any) -> View:
-    return make_view(Facts(entries=entries, films=tuple(map(read, entries)), waiting=waiting, **facts), now, CONFIG)
+    return make_view(Snapshot(entries=entries, films=tuple(map(read, entries)), waiting=waiting, **facts), now, CONFIG)
 
 
 # ---- words
@@ -162,7 +162,7 @@ def test_the_newest_exposure_stands_on_top_with_its_own_identifiers_and_time() -
 def test_while_a_film_waits_no_flag_is_current() -> None:
     view = view_of(film("a", 5, 1), waiting=(ago(1),))
     assert (view.top.panel, view.current) == (Panel.WAITING, None)
-    assert view.top.head.startswith("Film received ")
+    assert view.top.head.startswith("Exposure received ")
     assert not view.top.overdue
     assert len(view.rows) == 1
 

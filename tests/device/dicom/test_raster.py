@@ -11,7 +11,7 @@ import pytest
 
 from device.contract import Caveat, Reason, Source
 from device.intake.gate import Accepted
-from tests.device.films_prepared import prepared, reason
+from tests.device.exposures import prepared, reason
 from tests.support.dicom_files import ramp
 
 PICTURE = (Caveat.NOT_DICOM, Caveat.VIEW_MISSING, Caveat.AGE_MISSING)
@@ -25,7 +25,7 @@ def test_pictures_are_accepted_with_their_caveats(tmp_path, suffix, channels):
     path = tmp_path / f"film{suffix}"
     cv2.imwrite(str(path), picture)
     made = prepared(path)
-    assert made.verdict == Accepted(caveats=PICTURE)
+    assert made.decision == Accepted(caveats=PICTURE)
     assert (made.exposure.source, made.exposure.rows) == (Source.FILE, 224)
     assert np.abs(made.image.astype(int) - film).max() <= (0 if suffix == ".png" else 6)
 
@@ -39,7 +39,7 @@ def test_alpha_and_palette_do_not_disturb(tmp_path):
 def test_a_16_bit_png_is_stretched_over_its_own_range(tmp_path):
     cv2.imwrite(str(tmp_path / "deep.png"), ramp(bits=12) + np.uint16(1000))
     made = prepared(tmp_path / "deep.png")
-    assert made.verdict == Accepted(caveats=(*PICTURE, Caveat.WINDOW_MISSING))
+    assert made.decision == Accepted(caveats=(*PICTURE, Caveat.WINDOW_MISSING))
     assert (made.image.min(), made.image.max()) == (0, 255)
 
 

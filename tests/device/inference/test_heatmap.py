@@ -27,10 +27,10 @@ from device.contract import Flag, Reason, Source
 from device.delivery.outbox import Outbox
 from device.host.clock import read_clock
 from device.inference import heatmap
-from device.pipeline.exposure import SiteIdentity, judge_film
-from device.pipeline.processor import FilmJudge
-from device.receive.spool import Spool, Spooled
-from tests.device.board.board_films import (
+from device.pipeline.exposure import SiteIdentity, classify_exposure
+from device.pipeline.processor import ExposureProcessor
+from device.receive.spool import Spool, SpooledExposure
+from tests.device.board.board_entries import (
     Shown,
     add,
     entry_of,
@@ -95,17 +95,19 @@ def test_a_file_stands_for_itself_with_its_scale_below() -> None:
     assert scale[-1, RED] > scale[-1, BLUE]
 
 
-def judge_of(folder: Path, **bundle: Any) -> FilmJudge:
+def processor_of(folder: Path, **bundle: Any) -> ExposureProcessor:
     classifier = opened(make_evidence_bundle(folder, **bundle))
-    return FilmJudge(Here(), classifier, SiteIdentity(site="s", device="d", boot_id="b", key=None), clock=read_clock)
+    return ExposureProcessor(
+        Here(), classifier, SiteIdentity(site="s", device="d", boot_id="b", key=None), clock=read_clock
+    )
 
 
-def spooled(path: Path) -> Spooled:
-    return Spooled(path=path, received_at=datetime.now(UTC), source=Source.DICOM, receive_ms=None)
+def spooled(path: Path) -> SpooledExposure:
+    return SpooledExposure(path=path, received_at=datetime.now(UTC), source=Source.DICOM, receive_ms=None)
 
 
 def test_a_judged_film_takes_its_picture_into_the_history(tmp_path: Path) -> None:
-    answer = judge_of(tmp_path).judge(spooled(make_dx(tmp_path / "film")))
+    answer = processor_of(tmp_path).process(spooled(make_dx(tmp_path / "film")))
     assert answer.result.flag is not Flag.UNCLASSIFIED
     assert answer.entry.evidence is not None
     picture = cv2.imdecode(np.frombuffer(answer.entry.evidence, np.uint8), cv2.IMREAD_COLOR)
@@ -118,20 +120,20 @@ def test_a_judged_film_takes_its_picture_into_the_history(tmp_path: Path) -> Non
 
 def test_the_picture_adds_up_to_the_logit_whatever_the_networks_constant(tmp_path: Path) -> None:
     path = make_dx(tmp_path / "film")
-    judge = partial(judge_film, path, datetime.now(UTC), Source.DICOM, None, Here())
+    classify = partial(classify_exposure, path, datetime.now(UTC), Source.DICOM, None, Here())
     identity = SiteIdentity(site="s", device="d", boot_id="b", key=None)
-    judged = judge(opened(make_evidence_bundle(tmp_path, bias=2.5)), identity, read_clock)
-    assert judged.scores is not None
-    assert judged.evidence is not None
-    assert judged.evidence[0].sum() == pytest.approx(judged.scores.logit, abs=1e-4)
-    assert judged.scores.evidence.sum() == pytest.approx(judged.scores.logit - 2.5, abs=1e-4)
+    classified = classify(opened(make_evidence_bundle(tmp_path, bias=2.5)), identity, read_clock)
+    assert classified.scores is not None
+    assert classified.evidence is not None
+    assert classified.evidence[0].sum() == pytest.approx(classified.scores.logit, abs=1e-4)
+    assert classified.scores.evidence.sum() == pytest.approx(classified.scores.logit - 2.5, abs=1e-4)
 
 
 def test_a_film_that_must_not_be_judged_has_no_picture_and_the_box_says_why(tmp_path: Path) -> None:
     dx = make_dx(
         tmp_path / "film", bright_image().astype(np.uint16), BitsStored=8, HighBit=7, WindowCenter=128, WindowWidth=256
     )
-    answer = judge_of(tmp_path).judge(spooled(dx))
+    answer = processor_of(tmp_path).process(spooled(dx))
     assert (answer.result.flag, answer.result.gate.reason) == (Flag.UNCLASSIFIED, Reason.OUT_OF_DISTRIBUTION)
     assert answer.entry.evidence is None
     assert answer.entry.thumbnail is not None
@@ -139,8 +141,8 @@ def test_a_film_that_must_not_be_judged_has_no_picture_and_the_box_says_why(tmp_
 
 def test_a_resend_is_known_whatever_the_network_made_of_the_film(tmp_path: Path) -> None:
     path = make_dx(tmp_path / "film")
-    kept = judge_of(tmp_path).judge(spooled(path))
-    refused = judge_of(tmp_path, name="strict.bundle", threshold=1e-9).judge(spooled(path))
+    kept = processor_of(tmp_path).process(spooled(path))
+    refused = processor_of(tmp_path, name="strict.bundle", threshold=1e-9).process(spooled(path))
     assert refused.result.gate.reason is Reason.OUT_OF_DISTRIBUTION
     assert refused.entry.fingerprint == kept.entry.fingerprint
 

@@ -27,8 +27,8 @@ def answers(folder: Path, sources: list[bytes], count: int, seed: int) -> Counte
             path = folder / "damaged"
             path.write_bytes(content)
             pid = sandbox.pid
-            verdict = sandbox.prepare(path).verdict
-            found["accepted" if isinstance(verdict, Accepted) else verdict.reason.value] += 1
+            decision = sandbox.prepare(path).decision
+            found["accepted" if isinstance(decision, Accepted) else decision.reason.value] += 1
             found["lost"] += sandbox.pid != pid
             if number % 100 == 0:
                 assert (sandbox.prepare(sound).image == expected).all()

@@ -9,12 +9,12 @@ import pytest
 
 from device.config import GateConfig
 from device.contract import Caveat, Reason
-from device.dicom.facts import Facts
+from device.dicom.header import HeaderFacts
 from device.dicom.vocabulary import View
-from device.intake.gate import Accepted, Ages, Rejected, judge
+from device.intake.gate import Accepted, Ages, Rejected, decide_gate
 
 ADULTS = Ages(min_years=20)
-GOOD = Facts(is_dicom=True, modalities=("DX",), body_part="CHEST", view=View.PA, age_years=66)
+GOOD = HeaderFacts(is_dicom=True, modalities=("DX",), body_part="CHEST", view=View.PA, age_years=66)
 FAULTS = {
     Reason.WRONG_MODALITY: {"modalities": ("CT",)},
     Reason.UNREADABLE: {"complete": False},
@@ -26,13 +26,13 @@ FAULTS = {
 }
 
 
-def reason(facts: Facts, policy: GateConfig | None = None, ages: Ages = ADULTS) -> Reason | None:
-    verdict = judge(facts, policy or GateConfig(), ages)
-    return verdict.reason if isinstance(verdict, Rejected) else None
+def reason(facts: HeaderFacts, policy: GateConfig | None = None, ages: Ages = ADULTS) -> Reason | None:
+    decision = decide_gate(facts, policy or GateConfig(), ages)
+    return decision.reason if isinstance(decision, Rejected) else None
 
 
 def test_an_adult_frontal_chest_film_passes_without_caveat():
-    assert judge(GOOD, GateConfig(), ADULTS) == Accepted()
+    assert decide_gate(GOOD, GateConfig(), ADULTS) == Accepted()
 
 
 @pytest.mark.parametrize(("expected", "change"), [*FAULTS.items()])
@@ -46,7 +46,10 @@ def test_of_two_faults_the_first_of_the_order_is_named(first, second):
 
 
 def test_a_ct_is_the_wrong_modality_whatever_else_it_lacks():
-    assert reason(Facts(is_dicom=True, modalities=("CT",), has_pixels=False, complete=False)) is Reason.WRONG_MODALITY
+    assert (
+        reason(HeaderFacts(is_dicom=True, modalities=("CT",), has_pixels=False, complete=False))
+        is Reason.WRONG_MODALITY
+    )
 
 
 def test_a_film_whose_class_contradicts_its_modality_is_refused():
@@ -55,8 +58,8 @@ def test_a_film_whose_class_contradicts_its_modality_is_refused():
 
 
 def test_an_object_that_does_not_say_what_it_is():
-    assert reason(Facts(is_dicom=True, has_pixels=False)) is Reason.NO_PIXELS
-    assert reason(Facts(is_dicom=True)) is Reason.WRONG_MODALITY
+    assert reason(HeaderFacts(is_dicom=True, has_pixels=False)) is Reason.NO_PIXELS
+    assert reason(HeaderFacts(is_dicom=True)) is Reason.WRONG_MODALITY
 
 
 @pytest.mark.parametrize("view", [View.PA, View.AP, View.FRONTAL])
@@ -79,14 +82,14 @@ def test_every_other_view_is_refused(view):
 )
 def test_a_missing_attribute_is_a_caveat_or_a_rejection_as_the_site_wants(missing, setting, caveat, expected):
     facts = replace(GOOD, **missing)
-    assert judge(facts, GateConfig(), ADULTS) == Accepted(caveats=(caveat,))
-    assert judge(facts, GateConfig(**{setting: "reject"}), ADULTS) == Rejected(reason=expected, caveats=(caveat,))
+    assert decide_gate(facts, GateConfig(), ADULTS) == Accepted(caveats=(caveat,))
+    assert decide_gate(facts, GateConfig(**{setting: "reject"}), ADULTS) == Rejected(reason=expected, caveats=(caveat,))
 
 
 def test_a_picture_without_dicom_carries_its_caveats():
-    picture = Facts(is_dicom=False)
+    picture = HeaderFacts(is_dicom=False)
     carried = (Caveat.NOT_DICOM, Caveat.VIEW_MISSING, Caveat.AGE_MISSING)
-    assert judge(picture, GateConfig(), ADULTS) == Accepted(caveats=carried)
+    assert decide_gate(picture, GateConfig(), ADULTS) == Accepted(caveats=carried)
     assert reason(picture, GateConfig(files_without_dicom="reject")) is Reason.WRONG_MODALITY
     assert reason(picture, GateConfig(missing_view="reject")) is Reason.UNKNOWN_VIEW
     assert reason(picture, GateConfig(missing_body_part="reject")) is None
@@ -109,4 +112,4 @@ def test_modalities_are_the_sites_choice():
 
 def test_oddities_of_an_accepted_film_are_caveats():
     odd = replace(GOOD, frames=3, window_missing=True)
-    assert judge(odd, GateConfig(), ADULTS) == Accepted(caveats=(Caveat.WINDOW_MISSING, Caveat.MULTI_FRAME))
+    assert decide_gate(odd, GateConfig(), ADULTS) == Accepted(caveats=(Caveat.WINDOW_MISSING, Caveat.MULTI_FRAME))

@@ -1,4 +1,4 @@
-"""Odd files of every kind, each to its verdict. The films are made here; those of others are in test_odd_files."""
+"""Odd files of every kind, each to its decision. The films are made here; those of others are in test_odd_files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pydicom.uid import (
 from device.contract import Caveat, Reason
 from device.dicom.reader import Refused, read_grey
 from device.intake.gate import Accepted
-from tests.device.films_prepared import prepared, reason
+from tests.device.exposures import prepared, reason
 from tests.support import dicom_files as dicom
 from tests.support.dicom_files import make_compressed, make_dx, ramp
 
@@ -45,7 +45,7 @@ def grey(tmp_path: Path) -> np.ndarray:
 
 def test_a_plain_film_is_accepted_with_its_facts(file):
     film = prepared(make_dx(file))
-    assert film.verdict == Accepted()
+    assert film.decision == Accepted()
     assert (film.image.shape, film.image.dtype) == ((224, 224), np.uint8)
     assert film.thumbnail.startswith(b"\xff\xd8")
     assert (film.exposure.modality, film.exposure.body_part, film.exposure.view) == ("DX", "CHEST", "PA")
@@ -107,14 +107,14 @@ def test_8_bit_jpeg_is_read_nearly_as_it_was(file, syntax):
     path = make_compressed(file, imagecodecs.jpeg8_encode(film, level=98), syntax, film, WindowCenter=None)
     expected = read_grey(make_dx(file.with_name("plain"), film, WindowCenter=None))
     assert np.abs(prepared(path).image.astype(int) - expected).max() <= 3
-    assert prepared(path).verdict == Accepted(caveats=(Caveat.WINDOW_MISSING,))
+    assert prepared(path).decision == Accepted(caveats=(Caveat.WINDOW_MISSING,))
 
 
 def test_12_bit_jpeg_extended_is_read(file):
     film = ramp(bits=12)
     frame = imagecodecs.jpeg_encode(film, level=98, bitspersample=12)
     path = make_compressed(file, frame, EXTENDED, film, BitsStored=12, HighBit=11)
-    assert prepared(path).verdict == Accepted()
+    assert prepared(path).decision == Accepted()
 
 
 @pytest.mark.parametrize("syntax", [MPEG, PROGRESSIVE, JPEG_XL, "1.2.3.4.5.6.7"])
@@ -184,7 +184,7 @@ def test_headers_get_their_reason(file, changes, expected):
     ],
 )
 def test_oddities_are_caveats_of_a_classified_film(file, changes, caveat):
-    assert prepared(make_dx(file, **changes)).verdict == Accepted(caveats=(caveat,))
+    assert prepared(make_dx(file, **changes)).decision == Accepted(caveats=(caveat,))
 
 
 def test_of_several_frames_the_first_is_taken(file, grey):
@@ -201,7 +201,7 @@ def test_a_number_of_frames_that_is_no_number_counts_as_one(file, grey):
 def test_one_byte_of_padding_is_no_caveat(file):
     film = ramp(225, 301, bits=8).astype(np.uint8)
     assert film.size % 2 == 1
-    assert prepared(make_dx(file, film, PixelData=film.tobytes() + b"\0")).verdict == Accepted()
+    assert prepared(make_dx(file, film, PixelData=film.tobytes() + b"\0")).decision == Accepted()
 
 
 def test_overlay_bits_and_a_shift_change_nothing(file, grey):
@@ -273,7 +273,7 @@ def test_colour_becomes_brightness(file):
     film[100:200] = (0, 0, 255)
     changes = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0, "WindowCenter": None}
     by_pixel = prepared(make_dx(file, film, **changes))
-    assert by_pixel.verdict == Accepted()
+    assert by_pixel.decision == Accepted()
     assert (by_pixel.image[0, 0], by_pixel.image[-1, -1]) == (76, 150)
     changes["PlanarConfiguration"] = 1
     by_plane = make_dx(file, film, PixelData=np.ascontiguousarray(np.moveaxis(film, -1, 0)).tobytes(), **changes)
@@ -354,13 +354,13 @@ def test_thousands_of_nested_sequences_are_unreadable(file):
 )
 def test_a_film_that_shows_nothing_gets_no_flag(file, film, changes):
     rejected = prepared(make_dx(file, film, **changes))
-    assert rejected.verdict.reason is Reason.OUT_OF_DISTRIBUTION
+    assert rejected.decision.reason is Reason.OUT_OF_DISTRIBUTION
     assert (rejected.image, rejected.thumbnail) == (None, None)
 
 
 @pytest.mark.parametrize(("film", "changes"), [(ramp(32, 32), {}), (ramp(), {"WindowWidth": "300000"})])
 def test_a_small_or_a_pale_film_is_a_film(file, film, changes):
-    assert isinstance(prepared(make_dx(file, film, **changes)).verdict, Accepted)
+    assert isinstance(prepared(make_dx(file, film, **changes)).decision, Accepted)
 
 
 def test_a_file_above_the_limit_is_not_read(file):

@@ -24,8 +24,8 @@ from device.config import GateConfig, LimitsConfig
 from device.contract import Reason, Source
 from device.intake.gate import Accepted, Ages, Rejected
 from device.intake.sandbox import Sandbox, SandboxBroken, _prepared
-from device.intake.worker_process import HEAD, Child, ChildLost
-from tests.device.films_prepared import prepared
+from device.intake.worker_process import HEAD, WorkerLost, WorkerProcess
+from tests.device.exposures import prepared
 from tests.support.dicom_files import PATIENT_NAME, make_dx
 
 ADULTS = Ages(min_years=20)
@@ -61,7 +61,7 @@ def deflate_bomb(path: Path, inflated_mib: int) -> Path:
 def test_it_answers_as_prepare_does_in_this_process(sandbox, film):
     there, here = sandbox.prepare(film), prepared(film)
     assert (there.image == here.image).all()
-    assert (there.verdict, there.exposure, there.identity) == (here.verdict, here.exposure, here.identity)
+    assert (there.decision, there.exposure, there.identity) == (here.decision, here.exposure, here.identity)
     assert there.thumbnail == here.thumbnail
 
 
@@ -69,31 +69,31 @@ def test_a_rejection_and_a_path_that_is_not_text_come_through(sandbox, tmp_path)
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/fil\xff m\n\xc3\xa4"))
     odd.write_bytes(b"text")
     answer = sandbox.prepare(odd, source_hint=Source.DICOM)
-    assert answer.verdict == Rejected(reason=Reason.UNREADABLE)
+    assert answer.decision == Rejected(reason=Reason.UNREADABLE)
     assert answer.exposure.source is Source.DICOM
 
 
 def test_a_bomb_of_2_gib_is_too_large_and_the_next_film_is_served(sandbox, film, tmp_path):
     bomb = deflate_bomb(tmp_path / "bomb", 2048)
     assert bomb.stat().st_size < 3 << 20
-    assert sandbox.prepare(bomb).verdict == Rejected(reason=Reason.TOO_LARGE)
-    assert sandbox.prepare(film).verdict == Accepted()
+    assert sandbox.prepare(bomb).decision == Rejected(reason=Reason.TOO_LARGE)
+    assert sandbox.prepare(film).decision == Accepted()
 
 
 def test_memory_above_the_limit_is_too_large_and_the_next_film_is_served(film, tmp_path):
     with closing(open_sandbox(memory_mib=128)) as tight:
-        assert tight.prepare(deflate_bomb(tmp_path / "bomb", 250)).verdict == Rejected(reason=Reason.TOO_LARGE)
-        assert tight.prepare(film).verdict == Accepted()
+        assert tight.prepare(deflate_bomb(tmp_path / "bomb", 250)).decision == Rejected(reason=Reason.TOO_LARGE)
+        assert tight.prepare(film).decision == Accepted()
 
 
 def test_a_film_that_never_ends_is_unreadable_and_the_next_is_served(film):
     with closing(open_sandbox(prepare_s=2)) as sandbox:
-        assert sandbox.prepare(film).verdict == Accepted()
+        assert sandbox.prepare(film).decision == Accepted()
         pid = sandbox.pid
         os.kill(pid, signal.SIGSTOP)
-        assert sandbox.prepare(film).verdict == Rejected(reason=Reason.UNREADABLE)
+        assert sandbox.prepare(film).decision == Rejected(reason=Reason.UNREADABLE)
         assert sandbox.pid != pid
-        assert sandbox.prepare(film).verdict == Accepted()
+        assert sandbox.prepare(film).decision == Accepted()
 
 
 def test_a_child_that_dies_over_a_film_costs_only_that_film(sandbox, film, tmp_path):
@@ -103,15 +103,15 @@ def test_a_child_that_dies_over_a_film_costs_only_that_film(sandbox, film, tmp_p
     os.kill(pid, signal.SIGSTOP)
     killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
     killer.start()
-    assert sandbox.prepare(big).verdict == Rejected(reason=Reason.UNREADABLE)
-    assert sandbox.prepare(big).verdict == Accepted()
+    assert sandbox.prepare(big).decision == Rejected(reason=Reason.UNREADABLE)
+    assert sandbox.prepare(big).decision == Accepted()
 
 
 def test_a_child_that_died_idle_costs_no_film(sandbox, film):
     sandbox.prepare(film)
     os.kill(sandbox.pid, signal.SIGKILL)
     time.sleep(0.1)
-    assert sandbox.prepare(film).verdict == Accepted()
+    assert sandbox.prepare(film).decision == Accepted()
 
 
 def test_where_no_child_starts_the_film_is_not_to_blame(film, monkeypatch):
@@ -180,10 +180,10 @@ def test_nonsense_of_a_child_that_was_taken_over_counts_as_its_loss(answer):
     read_end, write_end = os.pipe()
     os.write(write_end, answer)
     os.close(write_end)
-    child = object.__new__(Child)
+    child = object.__new__(WorkerProcess)
     with os.fdopen(read_end, "rb", buffering=0) as stream:
         child.process = SimpleNamespace(stdin=stream, stdout=stream, poll=lambda: None)
-        with pytest.raises(ChildLost):
+        with pytest.raises(WorkerLost):
             _prepared(*child.receive(timeout_s=1))
 
 
@@ -199,7 +199,7 @@ def test_what_is_logged_of_a_lost_child_names_no_patient(film, caplog):
 
 def test_several_threads_may_ask_at_once(sandbox, film):
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(sandbox.prepare(film).verdict)) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: answers.append(sandbox.prepare(film).decision)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

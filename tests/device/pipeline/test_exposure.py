@@ -28,12 +28,12 @@ from device.contract import (
 from device.inference.classifier import ClassifyError, Scores
 from device.intake.prepare import Prepared
 from device.pipeline.exposure import (
-    Judged,
+    ExposureResult,
     SiteIdentity,
+    classify_exposure,
     content_sha256,
-    judge_film,
 )
-from tests.device.films_prepared import prepared
+from tests.device.exposures import prepared
 from tests.support import dicom_files as dicom
 from tests.support.dicom_files import make_dx
 
@@ -68,11 +68,13 @@ class Network:
         )  # fmt: skip
 
 
-def judged(path: Path, network: Network | None = None, key: bytes | None = KEY, decided: datetime = NOON) -> Judged:
+def classified(
+    path: Path, network: Network | None = None, key: bytes | None = KEY, decided: datetime = NOON
+) -> ExposureResult:
     identity = SiteIdentity(site="s", device="d", boot_id="b", key=key)
     clock = Clock(at=decided, trusted=True)
     received = NOON - timedelta(seconds=2)
-    return judge_film(path, received, Source.DICOM, 5.0, Here(), network or Network(), identity, lambda: clock)
+    return classify_exposure(path, received, Source.DICOM, 5.0, Here(), network or Network(), identity, lambda: clock)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def film(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("probability", "flag"), [(0.9, Flag.PNEUMONIA), (0.5, Flag.REVIEW), (0.1, Flag.CLEAR)])
 def test_the_probability_becomes_the_flag(film, probability, flag):
-    result = judged(film, Network(probability)).result
+    result = classified(film, Network(probability)).result
     assert (result.flag, result.probability, result.score, result.timing_ms.infer) == (flag, probability, 0.73, 2.0)
     assert result.gate.status is GateStatus.ACCEPTED
     assert (result.timing_ms.receive, result.timing_ms.total) == (5.0, 2000.0)
@@ -90,7 +92,7 @@ def test_the_probability_becomes_the_flag(film, probability, flag):
 
 
 def test_identifiers_are_keyed_and_nothing_else_of_the_patient_is_said(film):
-    result = judged(film).result
+    result = classified(film).result
     assert result.exposure_id == pseudonym(KEY, IdKind.EXPOSURE, dicom.SOP_UID)
     assert result.study_id == pseudonym(KEY, IdKind.STUDY, dicom.STUDY_UID)
     assert result.patient_id == pseudonym(KEY, IdKind.PATIENT, dicom.PATIENT_ID)
@@ -102,18 +104,18 @@ def test_identifiers_are_keyed_and_nothing_else_of_the_patient_is_said(film):
 
 def test_the_same_film_sent_again_has_the_same_result_id(film, tmp_path):
     again = make_dx(tmp_path / "again", Manufacturer="other header, same film")
-    assert judged(film).result.result_id == judged(again).result.result_id
-    assert judged(film, key=None).result.result_id != judged(again, key=None).result.result_id
+    assert classified(film).result.result_id == classified(again).result.result_id
+    assert classified(film, key=None).result.result_id != classified(again, key=None).result.result_id
 
 
 def test_a_rejected_film_is_never_shown_to_the_network(tmp_path):
-    result = judged(make_dx(tmp_path / "film", ViewPosition="LL"), Network(None)).result
+    result = classified(make_dx(tmp_path / "film", ViewPosition="LL"), Network(None)).result
     assert (result.flag, result.probability, result.gate.reason) == (Flag.UNCLASSIFIED, None, Reason.LATERAL_VIEW)
     assert (result.timing_ms.preprocess, result.timing_ms.infer) == (None, None)
 
 
 def test_a_network_without_an_answer_leaves_the_film_unclassified(film):
-    whole = judged(film, Network(None))
+    whole = classified(film, Network(None))
     assert (whole.result.flag, whole.result.gate.status) == (Flag.UNCLASSIFIED, GateStatus.ACCEPTED)
     assert whole.scores is None
     assert whole.prepared.thumbnail
@@ -121,9 +123,9 @@ def test_a_network_without_an_answer_leaves_the_film_unclassified(film):
 
 def test_a_film_unlike_those_the_network_knows_is_rejected_with_its_caveats(tmp_path):
     film = make_dx(tmp_path / "film", ViewPosition=None, PatientAge=None, PatientBirthDate=None, SeriesDescription=None)
-    caveats = judged(film).result.gate.caveats
+    caveats = classified(film).result.gate.caveats
     assert caveats
-    whole = judged(film, Network(known=False))
+    whole = classified(film, Network(known=False))
     result = whole.result
     assert (result.flag, result.probability, result.score) == (Flag.UNCLASSIFIED, None, None)
     assert (result.gate.status, result.gate.reason) == (GateStatus.REJECTED, Reason.OUT_OF_DISTRIBUTION)
@@ -136,14 +138,14 @@ def test_a_film_unlike_those_the_network_knows_is_rejected_with_its_caveats(tmp_
 def test_a_film_without_uid_is_known_by_its_content(tmp_path):
     film = tmp_path / "text"
     film.write_bytes(b"no film")
-    assert judged(film).result.exposure_id == content_id(KEY, content_sha256(film))
+    assert classified(film).result.exposure_id == content_id(KEY, content_sha256(film))
 
 
 def test_two_paths_that_cannot_be_read_are_two_films(tmp_path):
     os.mkfifo(tmp_path / "one")
     os.mkfifo(tmp_path / "two")
-    assert judged(tmp_path / "one").result.result_id != judged(tmp_path / "two").result.result_id
+    assert classified(tmp_path / "one").result.result_id != classified(tmp_path / "two").result.result_id
 
 
 def test_a_clock_set_back_makes_no_negative_time(film):
-    assert judged(film, decided=NOON - timedelta(hours=1)).result.timing_ms.total == 0.0
+    assert classified(film, decided=NOON - timedelta(hours=1)).result.timing_ms.total == 0.0

@@ -10,27 +10,27 @@ from device.contract import Flag, Gate, GateStatus, Reason, Source
 from device.delivery.outbox import Outbox, OutboxFull
 from device.host.alarms import Alarms
 from device.intake.sandbox import SandboxBroken
-from device.pipeline.loop import MAX_TRIES, Answer, Pipeline
-from device.receive.spool import Spool, Spooled
+from device.pipeline.loop import MAX_TRIES, Pipeline, ProcessedExposure
+from device.receive.spool import Spool, SpooledExposure
 from tests.device.results import draft, entry
 
 
-class Judge:
+class FakeProcessor:
     """Answers by content; dies of films that say so."""
 
-    def judge(self, film: Spooled) -> Answer:
+    def process(self, film: SpooledExposure) -> ProcessedExposure:
         body = film.path.read_bytes()
         if body == b"deadly":
             raise SystemError("the interpreter is gone")
         result = draft(hashlib.sha256(body).hexdigest())
-        return Answer(result=result, entry=entry(result))
+        return ProcessedExposure(result=result, entry=entry(result))
 
-    def give_up(self, film: Spooled) -> Answer:
+    def give_up(self, film: SpooledExposure) -> ProcessedExposure:
         result = replace(
             draft("given up"), flag=Flag.UNCLASSIFIED, probability=None, score=None,
             gate=Gate(status=GateStatus.REJECTED, reason=Reason.UNREADABLE),
         )  # fmt: skip
-        return Answer(result=result, entry=entry(result))
+        return ProcessedExposure(result=result, entry=entry(result))
 
 
 class Rooms:
@@ -39,12 +39,12 @@ class Rooms:
         self.outbox = Outbox(root / "outbox.sqlite")
         self.alarms = Alarms()
         self.told = 0
-        self.pipeline = Pipeline(self.spool, self.outbox, Judge(), self.alarms, on_put=self._tell)
+        self.pipeline = Pipeline(self.spool, self.outbox, FakeProcessor(), self.alarms, on_put=self._tell)
 
     def _tell(self) -> None:
         self.told += 1
 
-    def put(self, body: bytes) -> Spooled:
+    def put(self, body: bytes) -> SpooledExposure:
         return self.spool.put(body, source=Source.DICOM, receive_ms=None)
 
 
@@ -68,7 +68,7 @@ def test_a_film_sent_again_gives_no_second_result(tmp_path: Path) -> None:
 def test_a_film_that_was_answered_when_the_box_died_is_not_answered_twice(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path)
     film = rooms.put(b"a")
-    answer = Judge().judge(rooms.spool.attempt(film))
+    answer = FakeProcessor().process(rooms.spool.attempt(film))
     rooms.outbox.put(answer.result, answer.entry)  # and killed before the film left the spool
     rooms.outbox.close()
     again = Rooms(tmp_path)
@@ -90,11 +90,11 @@ def test_a_film_that_takes_the_box_down_each_time_is_answered_unreadable_and_blo
 
 
 def test_a_sandbox_that_does_not_start_uses_up_no_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> Answer:
+    def refuse(*_: object) -> ProcessedExposure:
         raise SandboxBroken("no child process starts")
 
     Rooms(tmp_path).put(b"a")
-    monkeypatch.setattr(Judge, "judge", refuse)
+    monkeypatch.setattr(FakeProcessor, "process", refuse)
     for _ in range(MAX_TRIES + 1):
         with pytest.raises(SandboxBroken):
             Rooms(tmp_path).pipeline.step()
@@ -107,13 +107,13 @@ def test_a_sandbox_that_does_not_start_uses_up_no_try(tmp_path: Path, monkeypatc
 def test_a_film_that_is_gone_does_not_hide_that_the_sandbox_does_not_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Judge, film: Spooled) -> Answer:
+    def refuse(_: FakeProcessor, film: SpooledExposure) -> ProcessedExposure:
         film.path.unlink()
         raise SandboxBroken("no child process starts")
 
     rooms = Rooms(tmp_path)
     rooms.put(b"a")
-    monkeypatch.setattr(Judge, "judge", refuse)
+    monkeypatch.setattr(FakeProcessor, "process", refuse)
     with pytest.raises(SandboxBroken):
         rooms.pipeline.step()
 

@@ -20,7 +20,7 @@ from device.host.alarms import Alarms
 from device.receive.dicom_server import TRANSFER_SYNTAXES, DicomReceiver
 from device.receive.dimse import file_head
 from device.receive.spool import Spool
-from tests.device.films import DX_PRESENTATION, film, write_film
+from tests.device.exposures import DX_PRESENTATION, dicom_bytes, write_exposure
 
 CR, DX_PROCESSING = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1"
 SECONDARY_CAPTURE, CT, DOSE_REPORT = (f"1.2.840.10008.5.1.4.1.1.{leaf}" for leaf in ("7", "2", "88.67"))
@@ -67,14 +67,14 @@ def wait_for(spool: Spool, count: int) -> list[bytes]:
 @pytest.mark.parametrize("sop_class", [DX_PRESENTATION, DX_PROCESSING, CR, SECONDARY_CAPTURE, CT, DOSE_REPORT])
 def test_every_storage_class_is_taken_so_that_the_gate_can_say_why_not(spool: Spool, sop_class: str) -> None:
     with receiving(spool) as receiver:
-        assert send(receiver.port, film(sop_class=sop_class)) == [0x0000]
+        assert send(receiver.port, dicom_bytes(sop_class=sop_class)) == [0x0000]
     (body,) = wait_for(spool, 1)
     ds = pydicom.dcmread(BytesIO(body))
     assert (ds.SOPClassUID, ds.file_meta.MediaStorageSOPClassUID, ds.Rows) == (sop_class, sop_class, 64)
 
 
 def test_the_spooled_bytes_are_the_senders_behind_a_clean_preamble(spool: Spool) -> None:
-    sent = film(side=300)
+    sent = dicom_bytes(side=300)
     with receiving(spool, max_pdu_bytes=4096) as receiver:
         assert send(receiver.port, sent) == [0x0000]
     (body,) = wait_for(spool, 1)
@@ -85,7 +85,7 @@ def test_the_spooled_bytes_are_the_senders_behind_a_clean_preamble(spool: Spool)
 
 def test_a_film_of_a_single_pdu_took_no_negative_time(spool: Spool) -> None:
     with receiving(spool) as receiver:
-        assert send(receiver.port, film()) == [0x0000]
+        assert send(receiver.port, dicom_bytes()) == [0x0000]
     assert wait_for(spool, 1)
     assert spool.pending()[0].receive_ms >= 0
 
@@ -102,7 +102,7 @@ def test_the_file_meta_information_is_what_pydicom_reads_back() -> None:
 def test_a_hostile_instance_uid_reaches_no_path(spool: Spool, tmp_path: Path, uid: str) -> None:
     before = set(tmp_path.rglob("*"))
     with receiving(spool) as receiver:
-        assert send(receiver.port, film(sop_instance=uid)) == [0x0000]
+        assert send(receiver.port, dicom_bytes(sop_instance=uid)) == [0x0000]
     (body,) = wait_for(spool, 1)
     assert set(tmp_path.rglob("*")) - before == {spool.pending()[0].path}
     assert uid.encode() in body
@@ -112,10 +112,10 @@ def test_a_full_disk_is_answered_out_of_resources_and_the_next_film_is_welcome_a
     alarms = Alarms()
     spool = Spool(tmp_path / "spool", reserve_bytes=1 << 60)
     with receiving(spool, alarms) as receiver:
-        assert send(receiver.port, film(1), film(2)) == [0xA700, 0xA700]
+        assert send(receiver.port, dicom_bytes(1), dicom_bytes(2)) == [0xA700, 0xA700]
         assert "film_refused" in alarms.active()
         spool._reserve_bytes = 0
-        assert send(receiver.port, film(1)) == [0x0000]
+        assert send(receiver.port, dicom_bytes(1)) == [0x0000]
         assert alarms.active() == {}
     assert len(list((tmp_path / "spool").iterdir())) == 1
 
@@ -123,21 +123,21 @@ def test_a_full_disk_is_answered_out_of_resources_and_the_next_film_is_welcome_a
 def test_a_disk_that_fills_while_a_film_comes_in_is_answered_out_of_resources(small_disk: Path) -> None:
     spool = Spool(small_disk / "spool", reserve_bytes=0)
     with receiving(spool) as receiver:
-        assert send(receiver.port, film(1, side=2000), film(2)) == [0xA700, 0x0000]
+        assert send(receiver.port, dicom_bytes(1, side=2000), dicom_bytes(2)) == [0xA700, 0x0000]
     assert [path.name for path in (small_disk / "spool").iterdir()] == [f.path.name for f in spool.pending()]
 
 
 def test_a_film_above_the_limit_is_answered_out_of_resources_and_not_kept(spool: Spool) -> None:
     with receiving(spool, max_object_bytes=100_000) as receiver:
-        assert send(receiver.port, film(1, side=300), film(2)) == [0xA700, 0x0000]
+        assert send(receiver.port, dicom_bytes(1, side=300), dicom_bytes(2)) == [0xA700, 0x0000]
     assert len(wait_for(spool, 1)) == 1
 
 
 def test_only_modalities_on_the_list_may_send(spool: Spool) -> None:
     with receiving(spool, calling_ae_titles=("GC85A", "GC85B")) as receiver:
-        assert send(receiver.port, film(), calling="GC85B") == [0x0000]
+        assert send(receiver.port, dicom_bytes(), calling="GC85B") == [0x0000]
         with pytest.raises(ConnectionError):
-            send(receiver.port, film(), calling="STRANGER")
+            send(receiver.port, dicom_bytes(), calling="STRANGER")
 
 
 def test_storage_commitment_is_declined_while_films_are_taken(spool: Spool) -> None:
@@ -166,7 +166,7 @@ def test_an_association_that_breaks_off_leaves_nothing(spool: Spool) -> None:
         ae = AE()
         ae.add_requested_context(DX_PRESENTATION, TRANSFER_SYNTAXES[0])
         association = ae.associate("127.0.0.1", receiver.port, max_pdu=4096)
-        body = film(side=600)
+        body = dicom_bytes(side=600)
         # The command and the first part of the data set, then silence and the end.
         command = (
             _element(0x0002, DX_PRESENTATION.encode() + b"\0") + _element(0x0100, b"\1\0") + _element(0x0110, b"\1\0")
@@ -234,7 +234,7 @@ def ended(peer: socket.socket) -> bool:
 def test_sixty_idle_connections_keep_no_modality_out(spool: Spool) -> None:
     with receiving(spool, max_associations=2) as receiver:
         idle = [socket.create_connection(("127.0.0.1", receiver.port), timeout=5) for _ in range(60)]
-        assert send(receiver.port, film()) == [0x0000]
+        assert send(receiver.port, dicom_bytes()) == [0x0000]
         for peer in idle:
             peer.close()
 
@@ -246,10 +246,10 @@ def test_associations_beyond_the_limit_are_refused_for_the_moment(spool: Spool) 
         held = [ae.associate("127.0.0.1", receiver.port) for _ in range(2)]
         assert all(association.is_established for association in held)
         with pytest.raises(ConnectionError):
-            send(receiver.port, film())
+            send(receiver.port, dicom_bytes())
         held.pop().release()
         time.sleep(0.2)
-        assert send(receiver.port, film()) == [0x0000]
+        assert send(receiver.port, dicom_bytes()) == [0x0000]
         held.pop().release()
 
 
@@ -276,7 +276,7 @@ def test_dcmtk_sees_its_echo_answered(spool: Spool) -> None:
 
 @pytest_dcmtk
 def test_dcmtk_stores_a_folder_of_films_in_one_association(spool: Spool, tmp_path: Path) -> None:
-    paths = [write_film(tmp_path, n, side=500) for n in range(5)]
+    paths = [write_exposure(tmp_path, n, side=500) for n in range(5)]
     with receiving(spool) as receiver:
         done = dcmtk("storescu", "-v", "127.0.0.1", receiver.port, *paths)
         assert done.returncode == 0, done.stderr
@@ -299,7 +299,7 @@ COMPRESSIONS = {
 @pytest.mark.parametrize("name", COMPRESSIONS)
 def test_dcmtk_stores_films_in_other_transfer_syntaxes_as_they_are(spool: Spool, tmp_path: Path, name: str) -> None:
     (tool, *options), proposal, syntax = COMPRESSIONS[name]
-    plain, packed = write_film(tmp_path, 1), tmp_path / "packed.dcm"
+    plain, packed = write_exposure(tmp_path, 1), tmp_path / "packed.dcm"
     assert dcmtk(tool, *options, plain, packed).returncode == 0
     with receiving(spool) as receiver:
         done = dcmtk("storescu", "-v", proposal, "127.0.0.1", receiver.port, packed)
@@ -311,5 +311,5 @@ def test_dcmtk_stores_films_in_other_transfer_syntaxes_as_they_are(spool: Spool,
 @pytest_dcmtk
 def test_dcmtk_hears_of_a_full_disk(tmp_path: Path) -> None:
     with receiving(Spool(tmp_path / "spool", reserve_bytes=1 << 60)) as receiver:
-        done = dcmtk("storescu", "-v", "127.0.0.1", receiver.port, write_film(tmp_path))
+        done = dcmtk("storescu", "-v", "127.0.0.1", receiver.port, write_exposure(tmp_path))
         assert "OutOfResources" in done.stdout + done.stderr

@@ -10,8 +10,8 @@ from device.config import FolderConfig
 from device.contract import Source
 from device.host.alarms import Alarms
 from device.receive.folder import FolderReceiver
-from device.receive.spool import Spool, Spooled, SpoolWriter
-from tests.device.films import write_film
+from device.receive.spool import Spool, SpooledExposure, SpoolWriter
+from tests.device.exposures import write_exposure
 
 SETTLE_S = 2.0
 
@@ -46,7 +46,7 @@ class Watched:
 
 def test_a_finished_file_is_spooled_and_then_moved_away(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    path = write_film(watched.inbox, 7)
+    path = write_exposure(watched.inbox, 7)
     body = path.read_bytes()
     assert [watched.look(), watched.look()] == [0, 1]
     assert watched.bodies() == [body]
@@ -57,7 +57,7 @@ def test_a_finished_file_is_spooled_and_then_moved_away(tmp_path: Path) -> None:
 
 def test_it_deletes_where_the_site_wants_that(tmp_path: Path) -> None:
     watched = Watched(tmp_path, after="delete")
-    write_film(watched.inbox)
+    write_exposure(watched.inbox)
     watched.look()
     watched.look()
     assert list(watched.inbox.iterdir()) == []
@@ -90,7 +90,7 @@ def test_a_file_rewritten_with_the_same_size_waits_anew(tmp_path: Path) -> None:
 def test_an_old_date_proves_nothing(tmp_path: Path) -> None:
     """The file server's clock may be hours behind ours while it still writes."""
     watched = Watched(tmp_path)
-    path = write_film(watched.inbox)
+    path = write_exposure(watched.inbox)
     os.utime(path, (0, 0))
     assert watched.look() == 0
 
@@ -116,13 +116,13 @@ def test_names_of_unfinished_and_hidden_files_are_left_alone(tmp_path: Path, nam
 def test_folders_within_are_watched_and_links_are_not_followed(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     (watched.inbox / "room 1").mkdir()
-    write_film(watched.inbox / "room 1", 1)
+    write_exposure(watched.inbox / "room 1", 1)
     (tmp_path / "elsewhere").mkdir()
-    (watched.inbox / "link.dcm").symlink_to(write_film(tmp_path / "elsewhere", 2))
+    (watched.inbox / "link.dcm").symlink_to(write_exposure(tmp_path / "elsewhere", 2))
     (watched.inbox / "link").symlink_to(tmp_path / "elsewhere")
     os.mkfifo(watched.inbox / "pipe.dcm")
     assert [watched.look(), watched.look()] == [0, 1]
-    assert (watched.inbox / "received" / "room 1" / "film-0001.dcm").exists()
+    assert (watched.inbox / "received" / "room 1" / "exposure-0001.dcm").exists()
 
 
 def test_pictures_are_told_from_dicom_by_their_first_bytes(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_film_that_takes_the_name_while_the_one_before_is_synced_is_taken_too(
     watched.look()
     commit = SpoolWriter.commit
 
-    def replaced_meanwhile(writer: SpoolWriter, *, source: Source, receive_ms: float | None) -> Spooled:
+    def replaced_meanwhile(writer: SpoolWriter, *, source: Source, receive_ms: float | None) -> SpooledExposure:
         (watched.inbox / "film.part").write_bytes(b"two")
         (watched.inbox / "film.part").rename(path)
         return commit(writer, source=source, receive_ms=receive_ms)
@@ -177,7 +177,7 @@ def test_the_same_name_again_does_not_overwrite_what_was_received(tmp_path: Path
 
 def test_a_full_disk_leaves_the_file_where_it_is(tmp_path: Path) -> None:
     watched = Watched(tmp_path, reserve_bytes=1 << 60)
-    path = write_film(watched.inbox)
+    path = write_exposure(watched.inbox)
     watched.look()
     assert watched.look() == 0
     assert path.exists()
@@ -198,7 +198,7 @@ def test_of_a_huge_file_only_so_much_is_spooled_that_the_judge_can_say_too_large
 
 def test_a_file_that_cannot_be_moved_away_is_received_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(tmp_path, after="delete")
-    write_film(watched.inbox)
+    write_exposure(watched.inbox)
     watched.look()
 
     def refuse(_path: Path, **_: object) -> None:
@@ -241,7 +241,7 @@ def test_a_folder_that_vanishes_is_an_alarm_and_comes_back(tmp_path: Path) -> No
     assert watched.look() == 0
     assert "folder" in watched.alarms.active()
     watched.inbox.mkdir()
-    write_film(watched.inbox)
+    write_exposure(watched.inbox)
     watched.look()
     assert watched.look() == 1
 
@@ -252,7 +252,7 @@ def test_a_subfolder_that_cannot_be_listed_stops_none_of_its_neighbours(
     watched = Watched(tmp_path)
     for name in ("DOE^JANE", "room 2"):
         (watched.inbox / name).mkdir()
-        write_film(watched.inbox / name)
+        write_exposure(watched.inbox / name)
     scandir = os.scandir
 
     def refuse(path: str | Path) -> object:  # root may list everything, whatever the mode says

@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 from device.config import LimitsConfig
 from device.contract import Source
-from device.dicom.reader import open_film
+from device.dicom.reader import open_image_file
 from sim.modality.cases import Case, CaseType, Transport
 from sim.modality.images import AcquiredImage, acquire, make_payload
 
@@ -35,7 +35,7 @@ def payload_of(case_type=CaseType.CHEST, transport=Transport.C_STORE):
 def opened(payload, tmp_path):
     path = tmp_path / f"image{payload.suffix}"
     path.write_bytes(payload.data)
-    return open_film(path, LimitsConfig())
+    return open_image_file(path, LimitsConfig())
 
 
 def test_the_box_reads_the_exposure_as_it_was_acquired(tmp_path):
