@@ -1,4 +1,4 @@
-"""Serve: settings come in; a collector that runs until it is told to stop."""
+"""Service: settings come in; a collector that runs until it is stopped goes out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import uvicorn
 from sqlalchemy.engine import make_url
 
 from collector.config import CollectorConfig
-from collector.errors import StoreUnavailable
 from collector.ingest.subscriber import Subscriber
+from collector.store.database import StoreUnavailable
 from collector.store.store import Store
 from collector.web.app import make_app
 from console import logs
@@ -31,11 +31,11 @@ OPEN_TRIES_S = (0.5, 1.0, 2.0, 4.0)
 def serve(config: CollectorConfig) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError, StoreError or OSError when it cannot start."""
     logs.set_up(config.log_level)
-    load_site_key(config.site_key_file)  # the same check as an import: find a wrong key now rather than then
+    load_site_key(config.site_key_file)  # checked now, so that a wrong key is not noticed at the first import
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    store = _opened(config, stop)
+    store = _open_store(config, stop)
     subscriber = Subscriber(config, store)
     with _pages(config, store, subscriber) as address:
         print(_greeting(config, address), flush=True)
@@ -47,8 +47,8 @@ def serve(config: CollectorConfig) -> None:
     log.info("stopped")
 
 
-def _opened(config: CollectorConfig, stop: threading.Event) -> Store:
-    """The store, migrated; a database that another process holds for a moment is waited for."""
+def _open_store(config: CollectorConfig, stop: threading.Event) -> Store:
+    """Return the store, migrated. Waits a few seconds for a database that another process has locked."""
     store = Store(config.store.url, busy_s=config.store.busy_s)
     for wait_s in OPEN_TRIES_S:
         try:
@@ -70,7 +70,7 @@ def _greeting(config: CollectorConfig, address: str | None) -> str:
 
 @contextmanager
 def _pages(config: CollectorConfig, store: Store, subscriber: Subscriber) -> Iterator[str | None]:
-    """The pages, served by a thread of their own; their address, or None when they are off."""
+    """Serve the pages in a thread; yield their address, or None when they are off."""
     if not config.web.enabled:
         yield None
         return
@@ -100,13 +100,13 @@ def _listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"web: {host}:{port} cannot listen there ({error.strerror}); choose another web.port, or 0 for a free one"
+            f"web: cannot listen on {host}:{port} ({error.strerror}); choose another web.port, or 0 for a free one"
         ) from None
     return listener
 
 
 def _write_ports(config: CollectorConfig, port: int) -> None:
-    """`ports.json` beside the SQLite file, for whoever started us with port 0."""
+    """Write `ports.json` beside the SQLite file, for a caller that asked for port 0."""
     url = make_url(config.store.url)
     if url.get_backend_name() == "sqlite" and url.database:
         path = Path(url.database).parent / "ports.json"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from collector import compare
 from collector.compare import Call, System
-from collector.errors import ImportFault
-from collector.imports.files import Record, csv_records, parse_label
+from collector.imports.files import ImportFault, Record, csv_records, parse_label
 from collector.imports.vendors.base import number
 from collector.study.study import Study, ties_of
 

@@ -10,12 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collector.errors import ImportFault
+from console.errors import UsageError
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
+
+
+class ImportFault(UsageError):
+    """A file cannot be imported; the message names the line, the field and what was expected.
+
+    It never quotes the file: in one without a header, or with a column too many, any cell may be a name.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

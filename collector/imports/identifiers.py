@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from collector.errors import ImportFault
+from collector.imports.files import ImportFault
 from collector.store.rows import Identifiers
 from device.contract import ID_HEX_DIGITS, IdKind, content_id, pseudonym
 

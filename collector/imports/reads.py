@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from collector.errors import ImportFault
-from collector.imports.files import csv_records, parse_label
+from collector.imports.files import ImportFault, csv_records, parse_label
 from collector.imports.identifiers import keyed_identifiers
 from collector.store.rows import Read
 

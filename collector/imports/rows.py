@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector.config import CollectorConfig, VendorConfig
-from collector.errors import ImportFault
+from collector.imports.files import ImportFault
 from collector.imports.reads import read_reads
 from collector.imports.vendors import READERS, Mapper
 from collector.store.rows import Read, VendorOutput

@@ -22,8 +22,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from collector.config import BrokerConfig, CollectorConfig
-from collector.errors import InvalidValue, StoreUnavailable
 from collector.ingest.messages import Message, ParsedMessage, parse_message, reject, to_batch
+from collector.store.database import InvalidValue, StoreUnavailable
 from collector.store.store import Store
 from console.settings import ConfigError
 from device.contract import TOPIC_ROOT, Receipt, Topics

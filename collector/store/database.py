@@ -13,7 +13,19 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from collector.errors import InvalidValue, StoreError, StoreUnavailable
+from console.errors import ExpectedError
+
+
+class StoreError(ExpectedError):
+    """The store cannot be opened or used; the message names it and the remedy."""
+
+
+class StoreUnavailable(StoreError):
+    """Locked, full, damaged or unreachable: what was to be stored is kept, and tried again."""
+
+
+class InvalidValue(StoreError):
+    """A value does not fit the store (a number beyond 64 bits, text that is no Unicode); a retry will not help."""
 
 
 def open_engine(url: str, busy_s: float) -> Engine:

@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from collector.config import CollectorConfig
-from collector.errors import StoreError
 from collector.ingest.subscriber import Counters
 from collector.store import queries
+from collector.store.database import StoreError
 from collector.store.store import Store
 from collector.web.metrics import CONTENT_TYPE, metrics_text
 from collector.web.page import render

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from collector.config import Scale, VendorConfig, VendorRule
-from collector.errors import ImportFault
-from collector.imports.files import Record
+from collector.imports.files import ImportFault, Record
 from collector.imports.identifiers import FIELDS, keyed_identifiers
 from collector.store.rows import VendorOutput
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.errors import ImportFault
-from collector.imports.files import Record, csv_records, parse_label
+from collector.imports.files import ImportFault, Record, csv_records, parse_label
 from collector.imports.reads import LABELS
 from collector.imports.vendors.base import SCALES, Call, Mapper, number
 from collector.store.rows import VendorOutput

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.errors import ImportFault
-from collector.imports.files import Record, csv_records, json_records, looks_like_json
+from collector.imports.files import ImportFault, Record, csv_records, json_records, looks_like_json
 from collector.imports.vendors.base import Mapper, finding_name, number
 from collector.store.rows import VendorOutput
 

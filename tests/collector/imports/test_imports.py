@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import CollectorConfig, VendorConfig, VendorRule, VendorsConfig
-from collector.errors import ImportFault
+from collector.imports.files import ImportFault
 from collector.imports.rows import read_rows, vendor_rows
 from collector.store.store import Store
 from collector.store.tables import reads, vendor_outputs

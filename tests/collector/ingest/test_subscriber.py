@@ -16,10 +16,10 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from collector.config import BrokerConfig, CollectorConfig
-from collector.errors import InvalidValue
 from collector.ingest.messages import parse_message
 from collector.ingest.subscriber import Subscriber, subscriptions
 from collector.store import tables
+from collector.store.database import InvalidValue
 from collector.store.store import Store
 from console.settings import ConfigError
 from device.contract import Receipt

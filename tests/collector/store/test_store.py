@@ -13,9 +13,9 @@ from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.errors import InvalidValue, StoreError, StoreUnavailable
 from collector.ingest.messages import parse_message, to_batch
 from collector.store import queries, tables
+from collector.store.database import InvalidValue, StoreError, StoreUnavailable
 from collector.store.store import (
     HEAD,
     MIGRATIONS,

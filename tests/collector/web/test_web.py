@@ -12,11 +12,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector.config import CollectorConfig
-from collector.errors import StoreUnavailable
 from collector.imports.rows import read_rows
 from collector.ingest.messages import parse_message, to_batch
 from collector.ingest.subscriber import Counters
 from collector.store import tables
+from collector.store.database import StoreUnavailable
 from collector.store.rows import BoxUpdate
 from collector.store.store import Batch, Store
 from collector.web.app import make_app
