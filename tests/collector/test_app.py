@@ -122,7 +122,7 @@ def test_the_printed_settings_are_a_configuration_and_name_every_default(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "expected settings"),
         ("[1]", "expected settings"),
@@ -134,12 +134,12 @@ def test_the_printed_settings_are_a_configuration_and_name_every_default(tmp_pat
         ("{}", "site_key_file"),
     ],
 )
-def test_a_wrong_configuration_names_the_setting(tmp_path, text, words):
+def test_a_wrong_configuration_names_the_setting(tmp_path, text, message):
     path = tmp_path / "c.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=r"c\.yaml") as found:
+    with pytest.raises(ConfigError, match=r"c\.yaml") as raised:
         load_config(path)
-    assert words in str(found.value)
+    assert message in str(raised.value)
 
 
 def test_relative_paths_count_from_the_files_folder(tmp_path):

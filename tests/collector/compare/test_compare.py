@@ -73,8 +73,8 @@ def study_systems() -> tuple[dict[str, bool], list[System]]:
 def test_it_gives_the_studys_table_3_to_every_digit():
     figures = compare(*study_systems()).to_dict()["systems"]
     for name, row in TABLE_3.items():
-        found = {metric: f"{figures[name][metric]['value']:.4f}"[1:] for metric in row}
-        assert found == row
+        digits = {metric: f"{figures[name][metric]['value']:.4f}"[1:] for metric in row}
+        assert digits == row
 
 
 def test_it_gives_the_contracts_keys_and_no_nan():
@@ -90,9 +90,9 @@ def test_it_gives_the_contracts_keys_and_no_nan():
 
 
 def test_the_wilson_interval_of_the_studys_specificity_is_the_published_one():
-    found = intervals.proportion(138, 231)
-    assert found is not None
-    assert (round(found.low, 3), round(found.high, 3)) == (0.533, 0.659)
+    interval = intervals.proportion(138, 231)
+    assert interval is not None
+    assert (round(interval.low, 3), round(interval.high, 3)) == (0.533, 0.659)
 
 
 def expand(matrix: ConfusionMatrix) -> tuple[list[int], list[int]]:
@@ -106,30 +106,30 @@ def test_the_figures_of_a_matrix_are_those_of_scikit_learn(matrix):
     truth, called = expand(matrix)
     truths = {str(i): bool(v) for i, v in enumerate(truth)}
     system = System(name="x", calls={str(i): Call(positive=bool(v)) for i, v in enumerate(called)})
-    found = compare(truths, [system]).systems[0].metrics
-    assert found["accuracy"].value == pytest.approx(accuracy_score(truth, called))
-    if found["f1"]:
-        assert found["f1"].value == pytest.approx(f1_score(truth, called, zero_division=0))
-    if found["balanced_accuracy"]:
-        assert found["balanced_accuracy"].value == pytest.approx(balanced_accuracy_score(truth, called))
-    if found["mcc"]:
-        assert found["mcc"].value == pytest.approx(matthews_corrcoef(truth, called), abs=1e-12)
+    metrics = compare(truths, [system]).systems[0].metrics
+    assert metrics["accuracy"].value == pytest.approx(accuracy_score(truth, called))
+    if metrics["f1"]:
+        assert metrics["f1"].value == pytest.approx(f1_score(truth, called, zero_division=0))
+    if metrics["balanced_accuracy"]:
+        assert metrics["balanced_accuracy"].value == pytest.approx(balanced_accuracy_score(truth, called))
+    if metrics["mcc"]:
+        assert metrics["mcc"].value == pytest.approx(matthews_corrcoef(truth, called), abs=1e-12)
 
 
 @given(matrices)
 @settings(deadline=None)
 def test_every_interval_holds_its_value_and_nothing_undefined_is_a_number(matrix):
-    found = [
+    estimates = [
         intervals.proportion(matrix.tp, matrix.positives),
         confusion.f1(matrix),
         confusion.balanced_accuracy(matrix),
         confusion.mcc(matrix),
     ]
-    for estimate in found:
+    for estimate in estimates:
         if estimate is not None:
             assert -1 <= estimate.low <= estimate.value <= estimate.high <= 1
             assert all(map(math.isfinite, (estimate.low, estimate.value, estimate.high)))
-    assert (found[0] is None) == (matrix.positives == 0)
+    assert (estimates[0] is None) == (matrix.positives == 0)
 
 
 def coverage(of, truth: float, rates: tuple[float, float], sizes: tuple[int, int], seed: int = 3) -> float:
@@ -138,17 +138,17 @@ def coverage(of, truth: float, rates: tuple[float, float], sizes: tuple[int, int
     tp, tn = (generator.binomial(n, p, 1000) for n, p in zip(sizes, rates, strict=True))
     held = drawn = 0
     for a, b in zip(tp, tn, strict=True):
-        found = of(ConfusionMatrix(tn=int(b), fp=sizes[1] - int(b), fn=sizes[0] - int(a), tp=int(a)))
-        if found is not None:
+        estimate = of(ConfusionMatrix(tn=int(b), fp=sizes[1] - int(b), fn=sizes[0] - int(a), tp=int(a)))
+        if estimate is not None:
             drawn += 1
-            held += found.low <= truth <= found.high
+            held += estimate.low <= truth <= estimate.high
     return held / drawn
 
 
 @pytest.mark.parametrize(
     ("rates", "sizes"), [((0.9, 0.6), (300, 231)), ((0.97, 0.9), (40, 200)), ((0.7, 0.8), (60, 60))]
 )
-def test_the_intervals_of_balanced_accuracy_mcc_and_f1_cover_as_they_say(rates, sizes):
+def test_the_intervals_of_balanced_accuracy_mcc_and_f1_have_their_coverage(rates, sizes):
     sensitivity, specificity = rates
     positives, negatives = sizes
     tp, fp = sensitivity * positives, (1 - specificity) * negatives
@@ -184,10 +184,10 @@ def scored(draw):
 def test_the_fast_delong_is_the_plain_one_ties_included(case):
     truth, a, b = case
     areas, covariance = plain_delong(truth, [a, b])
-    found = roc.placements(truth, np.stack([a, b]))
-    assert np.allclose(found.areas, areas)
-    assert np.allclose(found.covariance, covariance)
-    assert found.areas[0] == pytest.approx(roc_auc_score(truth, a))
+    placements = roc.placements(truth, np.stack([a, b]))
+    assert np.allclose(placements.areas, areas)
+    assert np.allclose(placements.covariance, covariance)
+    assert placements.areas[0] == pytest.approx(roc_auc_score(truth, a))
 
 
 def test_the_paired_area_difference_is_the_plain_delong_test():
@@ -196,28 +196,28 @@ def test_the_paired_area_difference_is_the_plain_delong_test():
     a, b = truth + generator.normal(size=120), truth * 0.5 + generator.normal(size=120)
     areas, covariance = plain_delong(truth, [a, b])
     spread = math.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    found = roc.roc_auc_difference(truth, a, b)
-    assert found is not None
-    assert found.value == pytest.approx(areas[0] - areas[1])
-    assert found.high - found.low == pytest.approx(2 * 1.959964 * spread, rel=1e-6)
-    assert found.p == pytest.approx(math.erfc(abs(found.value) / spread / math.sqrt(2)))
+    difference = roc.roc_auc_difference(truth, a, b)
+    assert difference is not None
+    assert difference.value == pytest.approx(areas[0] - areas[1])
+    assert difference.high - difference.low == pytest.approx(2 * 1.959964 * spread, rel=1e-6)
+    assert difference.p == pytest.approx(math.erfc(abs(difference.value) / spread / math.sqrt(2)))
 
 
 def test_a_system_against_itself_differs_by_nothing():
     truth, score = np.array([True, False, True, False]), np.array([0.9, 0.2, 0.6, 0.7])
-    found = roc.roc_auc_difference(truth, score, score)
-    assert found is not None
-    assert (found.value, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
+    difference = roc.roc_auc_difference(truth, score, score)
+    assert difference is not None
+    assert (difference.value, difference.low, difference.high, difference.p) == (0.0, 0.0, 0.0, 1.0)
     assert roc.roc_auc_difference(truth, truth.astype(float), -truth.astype(float)) is None
     assert roc.roc_auc_difference(truth[:2], score[:2], score[:2]) is None
 
 
 def test_a_perfectly_separated_sample_still_has_an_interval():
-    found = roc.roc_auc(np.array([False] * 5 + [True] * 9), np.arange(14.0))
-    assert found is not None
-    assert (found.value, found.high) == (1.0, 1.0)
-    assert 0.5 < found.low < 0.6
-    assert "smaller class" in found.method
+    area = roc.roc_auc(np.array([False] * 5 + [True] * 9), np.arange(14.0))
+    assert area is not None
+    assert (area.value, area.high) == (1.0, 1.0)
+    assert 0.5 < area.low < 0.6
+    assert "smaller class" in area.method
 
 
 def test_the_curve_ends_in_both_corners_and_its_area_is_the_areas():
@@ -249,7 +249,7 @@ def test_newcombes_method_10_gives_published_intervals():
         assert tuple(round(bound, 4) for bound in paired.newcombe10(*cells)) == bounds
 
 
-def test_the_paired_interval_covers_as_it_says():
+def test_the_paired_interval_has_its_coverage():
     generator = np.random.default_rng(5)
     p = (0.55, 0.2, 0.1, 0.15)
     drawn = generator.multinomial(80, p, 2000)
@@ -259,7 +259,7 @@ def test_the_paired_interval_covers_as_it_says():
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 @settings(deadline=None)
-def test_a_difference_turned_round_is_its_own_mirror(pairs):
+def test_a_difference_of_swapped_systems_is_the_negative(pairs):
     a, b = (np.array(side) for side in zip(*pairs, strict=True))
     there, back = paired.proportion_difference(a, b), paired.proportion_difference(b, a)
     assert there is not None
@@ -275,12 +275,12 @@ def test_a_difference_turned_round_is_its_own_mirror(pairs):
 @settings(deadline=None)
 def test_kappa_is_that_of_scikit_learn(pairs):
     a, b = (np.array(side) for side in zip(*pairs, strict=True))
-    found = kappa(a, b)
-    if found is None:
+    agreement = kappa(a, b)
+    if agreement is None:
         assert a.all() == b.all()
         assert len(set(a) | set(b)) == 1
     else:
-        assert found == pytest.approx(cohen_kappa_score(a, b))
+        assert agreement == pytest.approx(cohen_kappa_score(a, b))
 
 
 def test_holm_is_that_of_statsmodels():
@@ -291,7 +291,7 @@ def test_holm_is_that_of_statsmodels():
 
 
 def test_the_majority_is_the_reference_and_a_tie_is_none():
-    found = reference(
+    majority = reference(
         {
             "a": {"r1": True, "r2": True, "r3": False},
             "b": {"r1": False, "r2": True},
@@ -299,10 +299,10 @@ def test_the_majority_is_the_reference_and_a_tie_is_none():
             "d": {"r1": True, "r2": True, "r3": True},
         }
     )
-    assert dict(found.labels) == {"a": True, "c": False, "d": True}
-    assert found.ties == ("b",)
-    assert found.disagreements == ("a", "b")
-    assert found.readers == ("r1", "r2", "r3")
+    assert dict(majority.labels) == {"a": True, "c": False, "d": True}
+    assert majority.ties == ("b",)
+    assert majority.disagreements == ("a", "b")
+    assert majority.readers == ("r1", "r2", "r3")
 
 
 def test_fleiss_kappa_is_that_of_statsmodels():
@@ -310,9 +310,9 @@ def test_fleiss_kappa_is_that_of_statsmodels():
     marks = generator.random((40, 3)) < generator.random((40, 1))
     reads = {str(i): {f"r{j}": bool(v) for j, v in enumerate(row)} for i, row in enumerate(marks)}
     table = np.stack([3 - marks.sum(axis=1), marks.sum(axis=1)], axis=1)
-    found = reference(reads)
-    assert found.fleiss_kappa == pytest.approx(fleiss_kappa(table))
-    assert found.fleiss_cases == 40
+    majority = reference(reads)
+    assert majority.fleiss_kappa == pytest.approx(fleiss_kappa(table))
+    assert majority.fleiss_cases == 40
 
 
 def test_what_is_undefined_is_null():
@@ -334,10 +334,10 @@ def test_what_is_undefined_is_null():
 def test_roc_auc_needs_a_score_for_every_counted_case():
     truth = {"a": True, "b": False, "c": True}
     calls = {"a": Call(positive=True, score=0.9), "b": Call(positive=False, score=0.2), "c": Call(positive=True)}
-    found = compare(truth, [System(name="x", calls=calls)]).systems[0]
-    assert found.metrics["roc_auc"] is None
-    assert found.metrics["brier"] is None
-    assert found.matrix.n == 3
+    outcome = compare(truth, [System(name="x", calls=calls)]).systems[0]
+    assert outcome.metrics["roc_auc"] is None
+    assert outcome.metrics["brier"] is None
+    assert outcome.matrix.n == 3
 
 
 def test_a_pair_is_compared_on_the_cases_both_called():
