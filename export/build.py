@@ -59,7 +59,7 @@ from export.int8.predictions import (
     silent,
 )
 from export.int8.quantized import Int8, quantized
-from train.run.report import released_network, summarise
+from train.run.report import RunSummary, released_network, summarise
 from train.run.run_folder import RunError, SeedRun, load_seed
 
 __all__ = ["Built", "ExportError", "Extra", "Order", "build"]
@@ -102,8 +102,8 @@ class Built:
 
 def build(order: Order, *, on_progress: Progress = silent) -> Built:
     """Quantize, audit, prove and sign. Raises RunError, ExportError, BundleError; writes nothing unless all passed."""
-    summary = summarise(order.run)
-    run = load_seed(order.run, _seed(order, summary))
+    measured = summarise(order.run)
+    summary, run = measured.to_dict(), load_seed(order.run, _seed(order, measured))
     films, digests = _calibration_films(order.run)
     network = quantized(run, films)
     found = _fit_for_boards(network)
@@ -136,7 +136,7 @@ def build(order: Order, *, on_progress: Progress = silent) -> Built:
     )  # fmt: skip
 
 
-def _seed(order: Order, summary: Mapping[str, Any]) -> int:
+def _seed(order: Order, summary: RunSummary) -> int:
     """The one asked for; else the mean of all, where there is one; else the typical one."""
     if order.seed is not None:
         return order.seed

@@ -86,7 +86,7 @@ def subject(run: Path, dataset: LabelledImages, **changes: Any) -> Subject:
     return Subject(
         folder=run,
         run=known,
-        summary=summarise(run),
+        summary=summarise(run).to_dict(),
         facts=facts,
         classifier=box,
         proofs=proofs | changes.pop("proofs", {}),

@@ -60,7 +60,7 @@ def report_run(run: Path) -> None:
     """Write and print the report of a run."""
     summary = report(run)
     print(table(summary), end="")
-    print(f"mean and standard deviation of {len(summary['seeds'])} seed(s); figures in {run / 'figures'}")
+    print(f"mean and standard deviation of {len(summary.seeds)} seed(s); figures in {run / 'figures'}")
 
 
 def _load(progress: Progress, recipe: Recipe, manifest: Path, image_folder: Path) -> Mapping[str, LabelledImages]:

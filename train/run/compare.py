@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,7 +16,7 @@ from metrics.estimates import Bools, Difference, Floats
 from metrics.evaluation import MEASURES
 from metrics.paired import McNemar, mcnemar, paired_bootstrap
 from metrics.roc import roc_auc_difference
-from train.run.report import released_network, summarise
+from train.run.report import RunSummary, released_network, summarise
 from train.run.run_folder import RunError, seed_folder
 from train.run.score_files import DECISIONS, SCORES, counted_scores
 
@@ -109,19 +108,18 @@ def _names(runs: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(run) for run in runs]
 
 
-def _figures(name: str, summary: Mapping[str, Any], counted: pd.DataFrame, compared: int) -> RunFigures:
-    spread = {measure: summary["measures"][measure] for measure in MEASURES}
-    images = {part: {kind: theirs[kind] for kind in COUNTED} for part, theirs in summary["data"].items()}
+def _figures(name: str, summary: RunSummary, counted: pd.DataFrame, compared: int) -> RunFigures:
+    images = {part: {name: getattr(counts, name) for name in COUNTED} for part, counts in summary.data.items()}
     return RunFigures(
         name=name,
-        recipe=summary["recipe"],
+        recipe=summary.recipe,
         images=images,
-        seeds=tuple(summary["seeds"]),
+        seeds=summary.seeds,
         counted={word: int((counted["label"] == label).sum()) for label, word in enumerate(COUNTED[:2])},
         compared=compared,
         measures={
-            measure: Mean(mean=found["mean"], sd=found["sd"], values=tuple(found["values"]))
-            for measure, found in spread.items()
+            name: Mean(mean=spread.mean, sd=spread.sd, values=spread.values)
+            for name, spread in summary.measures.items()
         },
     )
 

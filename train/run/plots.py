@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 
 from metrics.roc import roc_curve
 
+from train.fitting.history import Step
+
 DPI = 150
 # Fonts as text and fixed ids: the same run draws the same file.
 STYLE: Any = {"svg.hashsalt": "pneumoflag", "svg.fonttype": "none", "font.size": 9.0}
 BLUE, RED = "#0072B2", "#D55E00"
 
 
-def draw_training(path: Path, steps: Mapping[int, Sequence[Mapping[str, float]]], *, epochs: int) -> None:
+def draw_training(path: Path, steps: Mapping[int, Sequence[Step]], *, epochs: int) -> None:
     """Training accuracy and loss of each batch, one thin line a seed, their mean thick."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.8), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
-        _draw_history(above, [[100 * step["accuracy"] for step in seed] for seed in steps.values()], BLUE)
-        _draw_history(below, [[step["loss"] for step in seed] for seed in steps.values()], RED)
+        _draw_history(above, [[100 * step.accuracy for step in seed] for seed in steps.values()], BLUE)
+        _draw_history(below, [[step.loss for step in seed] for seed in steps.values()], RED)
         above.set(ylabel="training accuracy, %", ylim=(0, 102))
         below.set(ylabel="training loss", xlabel=f"batch ({epochs} epochs)", yscale="log")
         above.set_title(f"training, {len(steps)} seeds (thin) and their mean")

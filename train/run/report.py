@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metrics.evaluation import MEASURES
+from metrics.estimates import Estimate
+from metrics.evaluation import MEASURES, Evaluation
 from train.recipe import load_recipe
 from train.run.plots import draw_confusion, draw_roc, draw_training
+from train.run.records import MetricsRecord, PartCounts
 from train.run.run_folder import (
     AVERAGED,
     is_finished,
-    read_json,
+    read_history,
+    read_metrics,
+    read_parts,
     seed_folder,
     seeds_of,
     write_json,
@@ -40,56 +45,98 @@ STUDY: Mapping[str, Any] = {
 MEAN = "mean of their weights"
 
 
-def report(run: Path) -> dict[str, Any]:
+def report(run: Path) -> RunSummary:
     """Write summary.json, table.md and figures/; returns the summary. Raises RunError."""
     summary = summarise(run)
-    write_json(run / "summary.json", summary)
+    write_json(run / "summary.json", summary.to_dict())
     (run / "table.md").write_text(table(summary), encoding="utf-8")
     draw(run, summary)
     return summary
 
 
-def summarise(run: Path) -> dict[str, Any]:
-    """Each measure's mean, standard deviation (n - 1) and values over the seeds, decided at logit 0, and the rest."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A measure over the seeds; `sd` (n - 1) is None with one seed, all are None where no seed defines the measure."""
+
+    mean: float | None
+    sd: float | None
+    min: float | None
+    max: float | None
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AverageSummary:
+    """The network with the mean of all seeds' weights: its confusion counts and measures on the test images."""
+
+    confusion: Mapping[str, int]
+    measures: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """summary.json: a run's test measures over its seeds, each decided at its own operating logit.
+
+    `data` are images and patients of each part, `confusion` the counts by seed (as text), `weight_average` None where
+    the run has no such network.
+    """
+
+    recipe: str
+    data: Mapping[str, PartCounts]
+    seeds: tuple[int, ...]
+    representative_seed: int
+    weight_average: AverageSummary | None
+    confusion: Mapping[str, Mapping[str, int]]
+    measures: Mapping[str, Spread]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self) | {"seeds": list(self.seeds)}
+
+
+def summarise(run: Path) -> RunSummary:
+    """Read all finished seeds of a run. Raises RunError."""
     seeds = seeds_of(run)
-    measured = {seed: read_json(seed_folder(run, seed) / "metrics.json") for seed in seeds}
-    values = {name: [value_of(measured[seed]["test"][name]) for seed in seeds] for name in MEASURES}
-    return {
-        "recipe": load_recipe(run / "recipe.yaml").name,
-        "data": read_json(run / "data.json")["parts"],
-        "seeds": seeds,
-        "representative_seed": representative(measured),
-        "weight_average": _weight_average(run),
-        "confusion": {str(seed): {name: measured[seed]["test"][name] for name in COUNTS} for seed in seeds},
-        "measures": {name: _spread(found) for name, found in values.items()},
-    }
+    measured = {seed: read_metrics(run, seed) for seed in seeds}
+    values = {name: [value_of(getattr(measured[seed].test, name)) for seed in seeds] for name in MEASURES}
+    return RunSummary(
+        recipe=load_recipe(run / "recipe.yaml").name,
+        data=read_parts(run).parts,
+        seeds=tuple(seeds),
+        representative_seed=representative(measured),
+        weight_average=_weight_average(run),
+        confusion={str(seed): _counts(measured[seed].test) for seed in seeds},
+        measures={name: _spread(found) for name, found in values.items()},
+    )
 
 
-def representative(measured: Mapping[int, Mapping[str, Any]]) -> int:
+def representative(measured: Mapping[int, MetricsRecord]) -> int:
     """The seed with the median ROC AUC on the operating films (the lower of two): typical, and blind to the test."""
-    ranked = sorted(measured, key=lambda seed: (measured[seed]["operating"]["roc_auc"]["value"], seed))
+    ranked = sorted(measured, key=lambda seed: (value_of(measured[seed].operating.roc_auc), seed))
     return ranked[(len(ranked) - 1) // 2]
 
 
-def value_of(estimate: Mapping[str, Any] | None) -> float | None:
-    """Return the figure alone, of an estimate as metrics.json has it."""
-    return None if estimate is None else estimate["value"]
+def value_of(estimate: Estimate | None) -> float | None:
+    """Return the figure alone; None where the measure is not defined."""
+    return None if estimate is None else estimate.value
 
 
-def _weight_average(run: Path) -> dict[str, Any] | None:
-    """Figures and counts of the mean of all seeds' weights; None where there is none."""
+def _counts(measures: Evaluation) -> dict[str, int]:
+    return {name: getattr(measures, name) for name in COUNTS}
+
+
+def _weight_average(run: Path) -> AverageSummary | None:
     if not is_finished(run, AVERAGED):
         return None
-    found = read_json(seed_folder(run, AVERAGED) / "metrics.json")["test"]
-    return {
-        "confusion": {name: found[name] for name in COUNTS},
-        "measures": {name: value_of(found[name]) for name in MEASURES},
-    }
+    measures = read_metrics(run, AVERAGED).test
+    return AverageSummary(
+        confusion=_counts(measures), measures={name: value_of(getattr(measures, name)) for name in MEASURES}
+    )
 
 
-def released_network(run: Path, summary: Mapping[str, Any]) -> int:
+def released_network(run: Path, summary: RunSummary) -> int:
     """The run's network that is released and compared: the mean of all seeds' weights, or the representative seed."""
-    return AVERAGED if is_finished(run, AVERAGED) else int(summary["representative_seed"])
+    return AVERAGED if is_finished(run, AVERAGED) else summary.representative_seed
 
 
 def network_name(seed: int) -> str:
@@ -97,34 +144,34 @@ def network_name(seed: int) -> str:
     return MEAN if seed == AVERAGED else f"seed {seed}"
 
 
-def _spread(values: list[float | None]) -> dict[str, Any]:
-    """None stands where a seed's decisions do not define the measure, such as precision without a flagged film."""
-    found = np.array([value for value in values if value is not None], np.float64)
-    if not len(found):
-        return {"mean": None, "sd": None, "min": None, "max": None, "values": values}
-    return {
-        "mean": float(found.mean()),
-        "sd": float(found.std(ddof=1)) if len(found) > 1 else None,
-        "min": float(found.min()),
-        "max": float(found.max()),
-        "values": values,
-    }
+def _spread(values: list[float | None]) -> Spread:
+    """None stands where a seed's decisions do not define the measure, such as precision without a flagged image."""
+    defined = np.array([value for value in values if value is not None], np.float64)
+    if not len(defined):
+        return Spread(mean=None, sd=None, min=None, max=None, values=tuple(values))
+    return Spread(
+        mean=float(defined.mean()),
+        sd=float(defined.std(ddof=1)) if len(defined) > 1 else None,
+        min=float(defined.min()),
+        max=float(defined.max()),
+        values=tuple(values),
+    )
 
 
-def table(summary: Mapping[str, Any]) -> str:
+def table(summary: RunSummary) -> str:
     """Markdown: one row a seed, then mean, spread and the study's own numbers."""
     names = [*COUNTS, *MEASURES]
     lines = [_line("run", [name.replace("_", " ") for name in names]), "|---" * (len(names) + 1) + "|"]
-    for index, seed in enumerate(summary["seeds"]):
-        counts = [str(summary["confusion"][str(seed)][name]) for name in COUNTS]
-        measures = [_figure(summary["measures"][name]["values"][index]) for name in MEASURES]
+    for index, seed in enumerate(summary.seeds):
+        counts = [str(summary.confusion[str(seed)][name]) for name in COUNTS]
+        measures = [_figure(summary.measures[name].values[index]) for name in MEASURES]
         lines.append(_line(f"seed {seed}", counts + measures))
-    blank, spread = [""] * len(COUNTS), summary["measures"]
-    lines.append(_line("**mean**", blank + [f"**{_figure(spread[name]['mean'])}**" for name in MEASURES]))
-    lines.append(_line("standard deviation", blank + [_figure(spread[name]["sd"]) for name in MEASURES]))
-    if (averaged := summary["weight_average"]) is not None:
-        counts = [str(averaged["confusion"][name]) for name in COUNTS]
-        lines.append(_line(MEAN, counts + [_figure(averaged["measures"][name]) for name in MEASURES]))
+    blank, spread = [""] * len(COUNTS), summary.measures
+    lines.append(_line("**mean**", blank + [f"**{_figure(spread[name].mean)}**" for name in MEASURES]))
+    lines.append(_line("standard deviation", blank + [_figure(spread[name].sd) for name in MEASURES]))
+    if (averaged := summary.weight_average) is not None:
+        counts = [str(averaged.confusion[name]) for name in COUNTS]
+        lines.append(_line(MEAN, counts + [_figure(averaged.measures[name]) for name in MEASURES]))
     study = [str(STUDY[name]) for name in COUNTS] + [_figure(STUDY[name]) for name in MEASURES]
     lines.append(_line("the study, on its own films", study))
     return "\n".join(lines) + "\n"
@@ -138,18 +185,18 @@ def _line(name: str, cells: list[str]) -> str:
     return f"| {' | '.join([name, *cells])} |"
 
 
-def draw(run: Path, summary: Mapping[str, Any]) -> None:
+def draw(run: Path, summary: RunSummary) -> None:
     """The study's three figures into RUN/figures."""
-    folders = {seed: seed_folder(run, seed) for seed in summary["seeds"]}
+    folders = {seed: seed_folder(run, seed) for seed in summary.seeds}
     figures = run / "figures"
-    histories = {seed: read_json(folder / "history.json") for seed, folder in folders.items()}
+    histories = {seed: read_history(run, seed) for seed in summary.seeds}
     if any(histories.values()):  # a rule over untrained features has no batches
         draw_training(figures / "training", histories, epochs=load_recipe(run / "recipe.yaml").epochs)
     tables = {seed: counted_scores(folder) for seed, folder in folders.items()}
-    truth = tables[summary["representative_seed"]]["label"]
+    truth = tables[summary.representative_seed]["label"]
     words = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test films"
     draw_roc(
         figures / "roc", {s: (t["label"].to_numpy(), t["logit"].to_numpy()) for s, t in tables.items()}, images=words
     )
-    typical = summary["representative_seed"]
-    draw_confusion(figures / "confusion", summary["confusion"][str(typical)], title=f"test films, seed {typical}")
+    typical = summary.representative_seed
+    draw_confusion(figures / "confusion", summary.confusion[str(typical)], title=f"test films, seed {typical}")

@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from console.errors import UsageError
 from device.bundle.ood_rule import OutlierRule
@@ -34,6 +35,7 @@ from train.fitting.train_network import TrainedNetwork, train_network
 from train.networks.predictor import ModelOutputs, Predictor, predict
 from train.networks.study_cnn import build
 from train.recipe import Recipe, StudyNetwork, load_recipe, write_recipe
+from train.run.records import DataRecord, EnvironmentRecord, MetricsRecord, OperatingRecord
 from train.run.score_files import (
     DECISIONS,
     OPERATING_SCORES,
@@ -43,6 +45,7 @@ from train.run.score_files import (
     write_scores,
 )
 
+Record = TypeVar("Record")
 WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoints"
 IMAGE_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
 AVERAGED = 0
@@ -275,6 +278,39 @@ def _image_rows(parts: Mapping[str, LabelledImages]) -> list[tuple[Any, ...]]:
         for f in [parts[part]]
         for i in range(len(f))
     ]
+
+
+def read_parts(run: Path) -> DataRecord:
+    """What the run was trained on. Raises RunError."""
+    return _read_record(run / "data.json", DataRecord)
+
+
+def read_operating(run: Path, seed: int) -> OperatingRecord:
+    """How one network is read, and its operating point. Raises RunError."""
+    return _read_record(seed_folder(run, seed) / "operating.json", OperatingRecord)
+
+
+def read_metrics(run: Path, seed: int) -> MetricsRecord:
+    """What one network reached in Keras. Raises RunError."""
+    return _read_record(seed_folder(run, seed) / "metrics.json", MetricsRecord)
+
+
+def read_environment(run: Path, seed: int) -> EnvironmentRecord:
+    """With which data and packages one network was trained. Raises RunError."""
+    return _read_record(seed_folder(run, seed) / "environment.json", EnvironmentRecord)
+
+
+def read_history(run: Path, seed: int) -> tuple[Step, ...]:
+    """The batches of one network's training, empty where there were none. Raises RunError."""
+    return _read_record(seed_folder(run, seed) / "history.json", tuple[Step, ...])
+
+
+def _read_record(path: Path, record: type[Record]) -> Record:
+    try:
+        return TypeAdapter(record).validate_python(read_json(path))
+    except ValidationError as error:
+        where = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors()}))
+        raise RunError(f"{path}: not as this version writes it ({where}); train the run again") from None
 
 
 def write_json(path: Path, value: Any) -> None:

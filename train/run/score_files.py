@@ -39,6 +39,12 @@ def counted_scores(folder: Path) -> pd.DataFrame:
     return table[table["counted"] == 1] if "counted" in table else table
 
 
+def read_decided_scores(folder: Path) -> pd.DataFrame:
+    """Label, score, logit and decided (0 or 1) of the test images whose labels count, indexed by case_id."""
+    decisions = pd.read_csv(folder / DECISIONS).set_index("case_id")["label"].rename("decided")
+    return counted_scores(folder).set_index("case_id").join(decisions, how="inner")
+
+
 def read_operating_logits(folder: Path) -> HeldOutLogits:
     """What chose a seed's operating point: logits in Keras of films that no weight was fitted on."""
     table = pd.read_csv(folder / OPERATING_SCORES)

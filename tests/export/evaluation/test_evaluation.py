@@ -159,7 +159,7 @@ def _baseline(run: Path, place: Path, films: Any, logits: np.ndarray, labels: np
     """A copy of `run` that says it was measured on `films`, with these logits."""
     shutil.copytree(run, place)
     labels = films.labels if labels is None else labels
-    seed = place / f"seed-{summarise(run)['representative_seed']}"
+    seed = place / f"seed-{summarise(run).representative_seed}"
     names = [f"elsewhere/{case}" for case in films.files]
     parts = [("test", name, digest) for name, digest in zip(names, films.digests, strict=True)]
     scores = [(name, label, 0, logit) for name, label, logit in zip(names, labels, logits, strict=True)]

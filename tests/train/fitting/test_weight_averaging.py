@@ -60,7 +60,7 @@ def test_it_is_the_network_that_reports_and_comparisons_speak_of(run: Path, tmp_
     summary = summarise(run)
     assert released_network(run, summary) == AVERAGED
     assert (
-        summary["weight_average"]["measures"]["roc_auc"]
+        summary.weight_average.measures["roc_auc"]
         == read_json(run / "averaged" / "metrics.json")["test"]["roc_auc"]["value"]
     )
     assert MEAN in table(summary)

@@ -30,7 +30,7 @@ def other_run(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (toy / "toy.yaml").read_text().replace("name: toy", "name: weak").replace("epochs: 2", "epochs: 1")
     recipe.write_text(text.replace("- 4", "- 1"))
     run = folder / "weak"
-    fit_all(Task(recipe=str(recipe), manifest=toy / "manifest.csv", image_folder=toy, out=run, seeds=(7,)))
+    fit_all(Task(recipe=str(recipe), manifest=toy / "manifest.csv", images=toy, out=run, seeds=(7,)))
     return run
 
 
@@ -74,7 +74,7 @@ def test_a_run_differs_from_its_copy_by_nothing(toy_run: Path, tmp_path: Path) -
 def test_a_pairs_tests_are_those_of_the_representative_seeds_scores(toy_run: Path, tmp_path: Path) -> None:
     other = noisy(toy_run, tmp_path / "noisy")
     pair = only_pair(compare([toy_run, other]))
-    typical = summarise(toy_run)["representative_seed"]
+    typical = summarise(toy_run).representative_seed
     folders = [run / f"seed-{typical}" for run in (toy_run, other)]
     scores = [pd.read_csv(folder / "scores.csv") for folder in folders]
     decided = [(pd.read_csv(folder / "decisions.csv")["label"] == 1).to_numpy() for folder in folders]
@@ -94,8 +94,8 @@ def test_two_trained_networks_stand_side_by_side(toy_run: Path, other_run: Path)
     assert (first.recipe, second.recipe, first.seeds, second.seeds) == ("toy", "weak", (1, 2), (7,))
     assert first.images["train"] == {"normal": 8, "pneumonia": 8, "patients": 8}
     assert first.counted == {"normal": 6, "pneumonia": 6}
-    spread = summarise(toy_run)["measures"]["roc_auc"]
-    assert (first.measures["roc_auc"].mean, first.measures["roc_auc"].sd) == (spread["mean"], spread["sd"])
+    spread = summarise(toy_run).measures["roc_auc"]
+    assert (first.measures["roc_auc"].mean, first.measures["roc_auc"].sd) == (spread.mean, spread.sd)
     assert second.measures["roc_auc"].sd is None
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,9 +103,10 @@ def test_a_batch_that_is_not_full_is_left_out_as_matlab_does(drop: bool, steps: 
     assert steps_per_epoch(recipe, 1800) == steps
 
 
-def test_the_typical_seed_is_the_median_by_the_operating_films() -> None:
-    measured = {
-        seed: {"operating": {"roc_auc": {"value": auc}}} for seed, auc in {1: 0.9, 2: 0.8, 3: 0.99, 4: 0.95}.items()
+def test_the_typical_seed_is_the_median_by_the_operating_images() -> None:
+    measured: dict[int, Any] = {
+        seed: SimpleNamespace(operating=SimpleNamespace(roc_auc=SimpleNamespace(value=auc)))
+        for seed, auc in {1: 0.9, 2: 0.8, 3: 0.99, 4: 0.95}.items()
     }
     assert representative(measured) == 1
     assert representative({5: measured[3], 6: measured[1], 7: measured[2]}) == 6

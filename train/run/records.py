@@ -1,0 +1,86 @@
+"""The JSON files of a run as typed records; `train.run.run_folder` writes and reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from metrics.evaluation import Evaluation
+from train.calibration.methods import Calibration
+from train.calibration.thresholds import Thresholds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Images of each label, and their patients."""
+
+    normal: int
+    pneumonia: int
+    patients: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartCounts(Counts):
+    """The same with the digest of the part: SHA-256 over its images' digests and labels, in order, hex."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRecord:
+    """data.json: the folder the images were read from, and what each part (train, operating, test) holds."""
+
+    images: str
+    parts: Mapping[str, PartCounts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingRecord:
+    """operating.json: how the network's input and outputs are read, and its operating point.
+
+    `mean` is the grey value that is zero to the network, `bias` is added to the sum of the evidence map,
+    `evidence_blocks` are the blocks the map adds up, empty without a map. `operating_logit` is the logit at which an
+    image is called positive, None for 0. `outlier_threshold` is a distance, None without an out-of-distribution
+    check. `images` and `digest` describe the images that chose calibration and thresholds.
+    """
+
+    mean: float
+    tone: str
+    bias: float
+    fake_quantized: bool
+    evidence_blocks: tuple[int, ...]
+    calibration: Calibration
+    operating_logit: float | None
+    thresholds: Thresholds
+    outlier_threshold: float | None
+    images: Counts
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsRecord:
+    """metrics.json: measures in Keras, before quantization, of images whose labels count.
+
+    `operating` and `test` are decided at the operating logit; `test_at_flag` and `test_at_clear` at the two
+    thresholds. `test_flags`: test images of each label by flag.
+    """
+
+    operating: Evaluation
+    test: Evaluation
+    test_at_flag: Evaluation
+    test_at_clear: Evaluation
+    test_flags: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentRecord:
+    """environment.json: what it takes to make the same weights again."""
+
+    seed: int
+    recipe: str
+    recipe_digest: str
+    data_digest: str
+    preprocess_version: int
+    python: str
+    machine: str
+    versions: Mapping[str, str]
