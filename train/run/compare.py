@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 
 from metrics.estimates import Bools, Difference, Floats
-from metrics.evaluation import MEASURES
 from metrics.paired import McNemar, mcnemar, paired_bootstrap
 from metrics.roc import roc_auc_difference
 from train.run.report import RunSummary, released_network, summarise

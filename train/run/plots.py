@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from metrics.roc import roc_curve
-
 from train.fitting.history import Step
 
 DPI = 150
