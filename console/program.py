@@ -66,7 +66,7 @@ def _report(error: Exception, *, program: str, extra: str) -> int:
     match error:
         case ExpectedError():
             code, text = error.exit_code, str(error)
-        case ModuleNotFoundError(name=str(module)) if not _is_ours(module):
+        case ModuleNotFoundError(name=str(module)) if not _is_internal(module):
             package = module.partition(".")[0]
             text = f"{package} is not installed in this environment; run: pip install '{DISTRIBUTION}[{extra}]'"
             code = FAILED
@@ -81,7 +81,7 @@ def _report(error: Exception, *, program: str, extra: str) -> int:
     return code
 
 
-def _is_ours(module: str) -> bool:
+def _is_internal(module: str) -> bool:
     """A missing module of this project is a fault of ours, which no installation cures."""
     top = module.partition(".")[0]
     return DISTRIBUTION in metadata.packages_distributions().get(top, ())

@@ -19,10 +19,10 @@ def project_root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Films that are not part of the project; tests that need them skip where they are absent."""
+    """Return the folder of images that are not part of the project; tests that need them are skipped without it."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"films are absent: {folder.name} is expected beside the checkout, in ../shared/data")
+        pytest.skip("expected a folder of images beside the checkout, ../shared/data, got none")
     return folder
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROLES = ("device", "tflite", "train", "collector", "sim", "dev")
-OURS = {"console", "device", "train", "export", "collector", "sim"}
+PACKAGES = {"console", "device", "train", "export", "collector", "sim"}
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 
 
@@ -68,17 +68,17 @@ def test_the_roles_share_one_version_of_everything(project_root):
     line = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
     dev = dict(line.findall((project_root / "locks/dev.txt").read_text()))
     for role in ("device", "train", "collector", "sim"):
-        found = dict(line.findall((project_root / f"locks/{role}.txt").read_text()))
-        assert {k: v for k, v in found.items() if k in dev} == {k: dev[k] for k in found if k in dev}
+        role_pins = dict(line.findall((project_root / f"locks/{role}.txt").read_text()))
+        assert {k: v for k, v in role_pins.items() if k in dev} == {k: dev[k] for k in role_pins if k in dev}
 
 
-def test_no_dependency_owns_one_of_our_names():
+def test_no_dependency_owns_the_name_of_a_package():
     owners = importlib.metadata.packages_distributions()
-    for name in OURS & owners.keys():
+    for name in PACKAGES & owners.keys():
         assert {canonical(o) for o in owners[name]} == {"pneumoflag"}, f"{name} belongs to {owners[name]}"
 
 
-def test_no_film_secret_or_registry_address_is_tracked(project_root):
+def test_no_image_secret_or_registry_address_is_tracked(project_root):
     names = tracked(project_root)
     assert not [n for n in names if n.lower().endswith((".dcm", ".jpg", ".jpeg", ".key", ".pem", ".sqlite"))]
     for name in (n for n in names if n.startswith("locks/")):

@@ -39,8 +39,8 @@ def wheel(project_root: Path, sources: list[str], tmp_path_factory: pytest.TempP
 
 def test_every_folder_of_code_is_a_listed_package(sources: list[str], packages: list[str]) -> None:
     roots = {package.split(".")[0] for package in packages}
-    found = {str(Path(name).parent).replace("/", ".") for name in sources if name.endswith(".py")}
-    assert {package for package in found if package.split(".")[0] in roots} <= set(packages)
+    folders = {str(Path(name).parent).replace("/", ".") for name in sources if name.endswith(".py")}
+    assert {package for package in folders if package.split(".")[0] in roots} <= set(packages)
 
 
 def test_the_wheel_holds_every_file_of_its_packages(wheel: Path, sources: list[str], packages: list[str]) -> None:

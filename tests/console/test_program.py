@@ -77,8 +77,8 @@ def test_the_shell_completes_commands(role: str) -> None:
     first = importlib.import_module(f"{role}.app").app.registered_commands[0]
     name = first.name or first.callback.__name__.replace("_", "-")
     variable = f"_PNEUMOFLAG_{role.upper()}_COMPLETE"
-    words = {"COMP_WORDS": f"pneumoflag-{role} {name[:2]}", "COMP_CWORD": "1"}
-    ended = started(role, **{variable: "complete_bash", **words})
+    variables = {"COMP_WORDS": f"pneumoflag-{role} {name[:2]}", "COMP_CWORD": "1"}
+    ended = started(role, **{variable: "complete_bash", **variables})
     assert name in ended.stdout.partition("MODULES")[0].split()
 
 

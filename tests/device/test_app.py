@@ -21,10 +21,10 @@ Tiny = tuple[Path, PublicKey]
 @pytest.mark.parametrize("command", ["selftest", "classify"])
 def test_an_unknown_backend_or_a_bundle_that_is_not_there_is_wrong_usage(tiny_bundle: Tiny, command: str) -> None:
     path, key = tiny_bundle
-    films = [path] if command == "classify" else []
-    backend = device(command, *films, "--bundle", path, "--trusted-key", key.where, "--backend", "gpu")
+    images = [path] if command == "classify" else []
+    backend = device(command, *images, "--bundle", path, "--trusted-key", key.where, "--backend", "gpu")
     assert (backend.returncode, "auto, cpu, coral, jetson" in backend.stderr) == (2, True)
-    absent = device(command, *films, "--bundle", "/nope")
+    absent = device(command, *images, "--bundle", "/nope")
     assert (absent.returncode, absent.stderr.count("\n")) == (2, 1)
     assert absent.stderr.startswith("pneumoflag-device: /nope: bundle cannot be read (No such file or directory); name")
 
