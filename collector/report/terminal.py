@@ -43,8 +43,8 @@ def excluded_lines(study: Study) -> list[str]:
     """Return a line per system: how many cases its figures leave out, and why."""
     lines = []
     for system in study.systems:
-        counts = [f"{len(cases)} {REASONS.get(reason, reason)}" for reason, cases in system.excluded.items() if cases]
-        lines.append(f"{system.name}: left out: {', '.join(counts) if counts else 'nothing'}.")
+        counts = [f"{REASONS.get(reason, reason)} {len(cases)}" for reason, cases in system.excluded.items() if cases]
+        lines.append(f"{system.name}, left out: {', '.join(counts) if counts else 'nothing'}.")
     if study.unread:
         lines.append(f"{study.unread} exposures in the store have no read yet.")
     return lines
