@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from collector.imports.files import ImportFault
 from collector.store.rows import Identifiers
-from device.contract import ID_HEX_DIGITS, IdKind, content_id, pseudonym
+from device.contract import ID_HEX_DIGITS, IdentifierType, content_id, pseudonym
 
 RAW_FIELDS = {
-    "sop_instance_uid": ("exposure_id", IdKind.EXPOSURE),
-    "study_instance_uid": ("study_id", IdKind.STUDY),
-    "accession_number": ("accession_id", IdKind.ACCESSION),
-    "patient_id": ("patient_id", IdKind.PATIENT),
+    "sop_instance_uid": ("exposure_id", IdentifierType.EXPOSURE),
+    "study_instance_uid": ("study_id", IdentifierType.STUDY),
+    "accession_number": ("accession_id", IdentifierType.ACCESSION),
+    "patient_id": ("patient_id", IdentifierType.PATIENT),
 }
 KEYED_FIELDS = ("exposure_id", "study_id", "accession_id")
 FIELDS = (*RAW_FIELDS, "content_sha256", *KEYED_FIELDS)

@@ -1,12 +1,12 @@
-"""The contract: what box and collector say to each other, as typed classes, JSON codec and JSON Schema file.
+"""The contract: the messages between box and collector, as typed classes, JSON codec and JSON Schema file.
 
-One definition serves both sides. Imports nothing of the project; imported by every layer of the box, by the collector,
+One definition serves both sides: pydantic reads it from the classes. Imports nothing of the project; imported by every layer of the box, by the collector,
 and by train, export and sim.
 """
 
 from device.contract.identifiers import (
     SITE_KEY_BYTES,
-    IdKind,
+    IdentifierType,
     content_id,
     load_site_key,
     pseudonym,
@@ -43,7 +43,7 @@ __all__ = [
     "Flag",
     "Gate",
     "GateStatus",
-    "IdKind",
+    "IdentifierType",
     "Message",
     "Milliseconds",
     "Model",

@@ -20,7 +20,7 @@ class Topics:
     def __post_init__(self) -> None:
         for name, level in (("site", self.site), ("device", self.device)):
             if not level or any(c in level for c in "/+#\0"):
-                raise ContractError(f"{name}: a topic level without / + # expected, got {level!r}")
+                raise ContractError(f"{name}: expected a topic level without / + #, got {level!r}")
 
     def _topic(self, leaf: str) -> str:
         return f"{TOPIC_ROOT}/{self.site}/{self.device}/{leaf}"
@@ -57,8 +57,8 @@ class Topics:
 
     @classmethod
     def of(cls, topic: str) -> Self:
-        """The box that a topic belongs to. Raises ContractError for a foreign topic."""
+        """Return the topics of the box that a topic belongs to. Raises ContractError for any other topic."""
         parts = topic.split("/")
         if len(parts) < 5 or "/".join(parts[:2]) != TOPIC_ROOT:
-            raise ContractError(f"topic: {TOPIC_ROOT}/<site>/<device>/… expected, got {topic!r}")
+            raise ContractError(f"topic: expected {TOPIC_ROOT}/<site>/<device>/…, got {topic!r}")
         return cls(site=parts[2], device=parts[3])

@@ -17,9 +17,9 @@ from device.preprocess.render import (
     Lut,
     Rendering,
     Span,
+    StoredBits,
     Window,
     WindowFunction,
-    Words,
 )
 
 LUMA = (0.299, 0.587, 0.114)
@@ -35,7 +35,7 @@ class Layout:
     samples: int
     planar: bool
     bits_allocated: int
-    words: Words
+    stored_bits: StoredBits
     photometric: str
     frames: int
     little_endian: bool
@@ -64,7 +64,7 @@ def layout_of(header: Dataset, *, little_endian: bool) -> Layout:
         samples=integer(header, "SamplesPerPixel") or 1,
         planar=integer(header, "PlanarConfiguration") == 1,
         bits_allocated=allocated,
-        words=Words(
+        stored_bits=StoredBits(
             bits_stored=stored,
             high_bit=high if fits and high is not None else stored - 1,
             signed=integer(header, "PixelRepresentation") == 1,
@@ -78,15 +78,15 @@ def layout_of(header: Dataset, *, little_endian: bool) -> Layout:
 def rendering_of(header: Dataset, layout: Layout) -> Rendering:
     """How stored values become grey. Colour is turned into brightness before, so nothing is left to do for it."""
     if not layout.monochrome:
-        return Rendering(voi=Span(low=0.0, high=float((1 << layout.words.bits_stored) - 1)))
+        return Rendering(voi=Span(low=0.0, high=float((1 << layout.stored_bits.bits_stored) - 1)))
     slope, intercept = _rescale(header)
     modality_lut = _modality_lut(header, layout)
     voi: Window | Lut | Span | None = stated_voi(header, layout)
-    if voi is None and layout.words.bits_stored <= 8 and not layout.words.signed:
+    if voi is None and layout.stored_bits.bits_stored <= 8 and not layout.stored_bits.signed:
         unscaled = modality_lut is None and (slope, intercept) == (1.0, 0.0)
-        voi = Span(low=0.0, high=float((1 << layout.words.bits_stored) - 1)) if unscaled else None
+        voi = Span(low=0.0, high=float((1 << layout.stored_bits.bits_stored) - 1)) if unscaled else None
     return Rendering(
-        words=layout.words,
+        stored_bits=layout.stored_bits,
         slope=slope,
         intercept=intercept,
         modality_lut=modality_lut,
@@ -101,7 +101,7 @@ def _rescale(header: Dataset) -> tuple[float, float]:
 
 
 def _modality_lut(header: Dataset, layout: Layout) -> Lut | None:
-    low = -32768.0 if layout.words.signed else 0.0
+    low = -32768.0 if layout.stored_bits.signed else 0.0
     return _lut(items(header, "ModalityLUTSequence"), layout, low)
 
 
@@ -109,10 +109,10 @@ def _lowest(header: Dataset, layout: Layout) -> float:
     """The least value that the modality transform can give: what a VOI LUT begins with may be as low (C.11.2.1.1)."""
     if _modality_lut(header, layout) is not None:
         return 0.0
-    if layout.words.signed:
+    if layout.stored_bits.signed:
         return -32768.0
     slope, intercept = _rescale(header)
-    return min(intercept, intercept + slope * ((1 << layout.words.bits_stored) - 1))
+    return min(intercept, intercept + slope * ((1 << layout.stored_bits.bits_stored) - 1))
 
 
 def _inverted(header: Dataset, layout: Layout) -> bool:
@@ -176,14 +176,14 @@ def _padding(header: Dataset, layout: Layout) -> tuple[float, float] | None:
     ends = [
         value
         for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
-        for value in words16(header, keyword, little_endian=layout.little_endian, signed=layout.words.signed)[:1]
+        for value in words16(header, keyword, little_endian=layout.little_endian, signed=layout.stored_bits.signed)[:1]
     ]
     return (float(min(ends)), float(max(ends))) if ends else None
 
 
 def palette_luma(header: Dataset, layout: Layout) -> NDArray[np.float32]:
     """Brightness of each palette index, in the palette's own depth scaled to `bits_stored`. Raises one of FAULTS."""
-    count = 1 << min(16, layout.words.bits_stored)
+    count = 1 << min(16, layout.stored_bits.bits_stored)
     indices = np.arange(count, dtype=np.uint8 if count <= 256 else np.uint16)
     colours = apply_color_lut(indices, header)
     luma = colours[..., :3].astype(np.float32) @ np.array(LUMA, np.float32)

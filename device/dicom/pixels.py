@@ -155,14 +155,14 @@ def _as_decoded(samples: Samples, frame: bytes, transfer_syntax: str, layout: La
     between both means that the header is wrong. Signed samples need no sign extension any more.
     """
     width = 8 * samples.dtype.itemsize
-    words = layout.words
+    stored = layout.stored_bits
     declared = None if transfer_syntax == codecs.RLE else codecs.frame_header(frame, transfer_syntax)
     if samples.dtype.kind != "u":
-        return replace(layout, words=replace(words, bits_stored=width, high_bit=width - 1, signed=True))
+        return replace(layout, stored_bits=replace(stored, bits_stored=width, high_bit=width - 1, signed=True))
     precision = declared.precision if declared else layout.bits_allocated
-    if words.bits_stored < precision < layout.bits_allocated or words.high_bit >= width:
-        bits = min(width, max(precision, min(words.bits_stored, width)))
-        return replace(layout, words=replace(words, bits_stored=bits, high_bit=bits - 1))
+    if stored.bits_stored < precision < layout.bits_allocated or stored.high_bit >= width:
+        bits = min(width, max(precision, min(stored.bits_stored, width)))
+        return replace(layout, stored_bits=replace(stored, bits_stored=bits, high_bit=bits - 1))
     return layout
 
 

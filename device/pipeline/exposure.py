@@ -23,7 +23,7 @@ from device.contract import (
     Flag,
     Gate,
     GateStatus,
-    IdKind,
+    IdentifierType,
     Model,
     Reason,
     Result,
@@ -159,9 +159,9 @@ def _identifiers(path: Path, prepared: Prepared, model: Model, identity: SiteIde
     return {
         "result_id": result_id(exposure_id, model.digest),
         "exposure_id": exposure_id,
-        "study_id": _keyed(key, IdKind.STUDY, whose.study_uid),
-        "patient_id": _keyed(key, IdKind.PATIENT, whose.patient_id),
-        "accession_id": _keyed(key, IdKind.ACCESSION, whose.accession),
+        "study_id": _keyed(key, IdentifierType.STUDY, whose.study_uid),
+        "patient_id": _keyed(key, IdentifierType.PATIENT, whose.patient_id),
+        "accession_id": _keyed(key, IdentifierType.ACCESSION, whose.accession),
     }
 
 
@@ -196,13 +196,13 @@ def _timing(prepared: Prepared, scores: Scores | None, receive_ms: float | None,
     )
 
 
-def _keyed(key: bytes | None, kind: IdKind, value: str | None) -> str | None:
-    return None if key is None else pseudonym(key, kind, value)
+def _keyed(key: bytes | None, identifier_type: IdentifierType, value: str | None) -> str | None:
+    return None if key is None else pseudonym(key, identifier_type, value)
 
 
 def _exposure_id(path: Path, prepared: Prepared, key: bytes | None) -> str:
     """By SOP Instance UID where there is a key and a UID; else by content, which is only read then."""
-    by_uid = _keyed(key, IdKind.EXPOSURE, prepared.identity.sop_uid)
+    by_uid = _keyed(key, IdentifierType.EXPOSURE, prepared.identity.sop_uid)
     return by_uid or content_id(key or b"", content_sha256(path))
 
 

@@ -1,8 +1,8 @@
-"""Preprocess: stored pixel values and how they become grey come in; 224 x 224 grey values and a thumbnail go out.
+"""Render stored pixel values as the 224 x 224 grey image of the network and as a thumbnail.
 
-The one copy: training, export and the box call it. One order, held by PREPROCESS_VERSION: stored value (unused bits
-dropped) - area average to 448 x 448 and from there to 224 x 224 - modality transform - values of interest - 8 bits -
-inversion. Formulas: DICOM PS3.3 C.11.1 (modality), C.11.2 (values of interest), C.7.6.3.1 (stored values).
+Training, export and the box call this one function. PREPROCESS_VERSION stands for the order of its steps: stored value
+(unused bits removed), area average to 448 x 448 and from there to 224 x 224, modality transform, VOI transform, 8 bits,
+inversion. Formulas: DICOM PS3.3 C.11.1 (modality), C.11.2 (VOI), C.7.6.3.1 (stored values).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from device.preprocess.resample import (
     SIDE,
     Floats,
     Pixels,
-    Words,
+    StoredBits,
     area_average,
     resized,
 )
@@ -33,9 +33,9 @@ __all__ = [
     "Rendered",
     "Rendering",
     "Span",
+    "StoredBits",
     "Window",
     "WindowFunction",
-    "Words",
     "preprocess",
     "render",
     "thumbnail",
@@ -59,7 +59,7 @@ class WindowFunction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A window in units of the modality transform's output. `width` is at least 1 for LINEAR, above 0 otherwise."""
+    """A VOI window in units of the modality transform's output. `width` is at least 1 for LINEAR, else above 0."""
 
     center: float
     width: float
@@ -68,7 +68,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """`low` becomes black and `high` white, in a straight line: 8-bit pictures as they are, or a robust range."""
+    """A linear range from `low`, black, to `high`, white: 8-bit images as they are, or a robust range."""
 
     low: float
     high: float
@@ -76,7 +76,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lut:
-    """A lookup table: input `first` has `values[0]`; outside the ends the nearest holds. `bits` per entry."""
+    """A lookup table: input `first` gives `values[0]`; inputs outside give the nearest entry. `bits` per entry."""
 
     first: int
     values: NDArray[np.uint16]
@@ -87,11 +87,11 @@ class Lut:
 class Rendering:
     """How stored values become grey.
 
-    `words` None: the array holds the values themselves. `voi` None: a robust range of the averaged film.
-    `padding` is the stored value range that holds no film; it stays out of the robust range.
+    `stored_bits` None: the array holds the values themselves. `voi` None: a robust range of the averaged image.
+    `padding` is the range of stored values outside the image; it is left out of the robust range.
     """
 
-    words: Words | None = None
+    stored_bits: StoredBits | None = None
     slope: float = 1.0
     intercept: float = 0.0
     modality_lut: Lut | None = None
@@ -101,49 +101,46 @@ class Rendering:
 
 
 AS_IS = Rendering(voi=Span(low=0.0, high=255.0))
-"""8-bit pictures: black is 0 and white 255 already."""
+"""For 8-bit images, where 0 is black and 255 is white already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What the network and the board need. `image` uint8 (224, 224), 0 black to 255 white; `thumbnail` a JPEG."""
+    """Images for the network and the board: `image` uint8 (224, 224), 0 black to 255 white; `thumbnail` a JPEG."""
 
     image: Grey
     thumbnail: bytes
 
 
 def preprocess(pixels: Pixels, rendering: Rendering) -> Grey:
-    """Grey values uint8 (224, 224) as on a lightbox, 0 black to 255 white.
+    """Return grey values uint8 (224, 224) as on a lightbox, 0 black to 255 white.
 
-    `pixels` (rows, columns) of any integer or float type and at least 1 x 1. The film is stretched to a square and
-    area-averaged. Raises ValueError for another shape.
+    `pixels` is (rows, columns) of any integer or float type and at least 1 x 1. The image is stretched to a square and
+    averaged by area. Raises ValueError for another shape.
     """
-    return _image(area_average(pixels, rendering.words), rendering)[0]
+    return _image(area_average(pixels, rendering.stored_bits), rendering)[0]
 
 
 def thumbnail(pixels: Pixels, rendering: Rendering) -> bytes:
-    """JPEG of the film, true aspect, longest side 448 pixels."""
+    """Return a JPEG of the image, true aspect, longest side 448 pixels."""
     return render(pixels, rendering).thumbnail
 
 
 def render(pixels: Pixels, rendering: Rendering) -> Rendered:
-    """Image and thumbnail from one average of the film; see `preprocess`."""
-    average = area_average(pixels, rendering.words)
+    """Return image and thumbnail from one area average; see `preprocess`."""
+    average = area_average(pixels, rendering.stored_bits)
     image, rendering = _image(average, rendering)
     rows, columns = pixels.shape
     longest = max(rows, columns)
-    size = (_side(columns, longest), _side(rows, longest))
-    shown = _grey(resized(average, size), rendering)
-    _, jpeg = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY])
+    size = (max(1, round(SIDE * columns / longest)), max(1, round(SIDE * rows / longest)))
+    _, jpeg = cv2.imencode(
+        ".jpg", _grey(resized(average, size), rendering), [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
+    )
     return Rendered(image=image, thumbnail=jpeg.tobytes())
 
 
-def _side(length: int, longest: int) -> int:
-    return max(1, round(SIDE * length / longest))
-
-
 def _image(average: Floats, rendering: Rendering) -> tuple[Grey, Rendering]:
-    """The image, and the rendering with its range settled, so that the thumbnail has the same."""
+    """Return the image, and the rendering with its range fixed, so that the thumbnail has the same one."""
     small = resized(average, INPUT_SHAPE[::-1])
     if rendering.voi is None:
         rendering = _with_robust_span(small, rendering)
@@ -151,9 +148,9 @@ def _image(average: Floats, rendering: Rendering) -> tuple[Grey, Rendering]:
 
 
 def _grey(stored: Floats, rendering: Rendering) -> Grey:
-    """Averaged stored values to 8 bits. Clipped before rounding; inverted last, and once."""
+    """Return averaged stored values as 8 bits: clipped before rounding, inverted last."""
     if rendering.voi is None:
-        raise ValueError("rendering: settle the range first")
+        raise ValueError("rendering: expected a VOI range, got none")
     share = _voi(_modality(stored, rendering), rendering.voi)
     grey = np.floor(np.clip(share, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
     return np.subtract(255, grey, dtype=np.uint8) if rendering.invert else grey
@@ -166,13 +163,13 @@ def _modality(stored: Floats, rendering: Rendering) -> NDArray[np.float64]:
 
 
 def _looked_up(values: NDArray[Any], lut: Lut) -> NDArray[np.float64]:
-    """Averages fall between two entries: a straight line joins them."""
+    """Interpolate linearly, because averages fall between two entries."""
     inputs = lut.first + np.arange(len(lut.values), dtype=np.float64)
     return np.asarray(np.interp(values, inputs, lut.values), np.float64)
 
 
 def _voi(values: NDArray[np.float64], voi: Window | Lut | Span) -> NDArray[np.float64]:
-    """Values to the share of white, 0 to 1 (unclipped)."""
+    """Return the share of white, 0 to 1 and not yet clipped."""
     if isinstance(voi, Lut):
         return _looked_up(values, voi) / ((1 << voi.bits) - 1)
     if isinstance(voi, Span):
@@ -195,11 +192,11 @@ def _windowed(values: NDArray[np.float64], window: Window) -> NDArray[np.float64
 
 
 def _with_robust_span(small: Floats, rendering: Rendering) -> Rendering:
-    """The range from the first to the 99th percentile of the averaged film, padding left out."""
-    film = small.ravel()
+    """Set the range from the 1st to the 99th percentile of the averaged image, padding left out."""
+    values = small.ravel()
     if rendering.padding is not None:
         low, high = rendering.padding
-        kept = film[(film < low - 0.5) | (film > high + 0.5)]
-        film = kept if kept.size else film
-    low, high = np.percentile(_modality(film, rendering), ROBUST_PERCENTILES)
+        kept = values[(values < low - 0.5) | (values > high + 0.5)]
+        values = kept if kept.size else values
+    low, high = np.percentile(_modality(values, rendering), ROBUST_PERCENTILES)
     return replace(rendering, voi=Span(low=float(low), high=float(high)))

@@ -1,4 +1,4 @@
-"""Average: stored pixel values come in; their area average, 448 x 448, goes out. Part of `preprocess`. Pure."""
+"""Resample stored pixel values to 448 x 448 by area average. Part of `preprocess`."""
 
 from __future__ import annotations
 
@@ -22,38 +22,41 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """Where the stored value sits in its container (Bits Stored, High Bit, Pixel Representation)."""
+class StoredBits:
+    """Which bits of a pixel cell hold the value (DICOM Bits Stored, High Bit, Pixel Representation)."""
 
     bits_stored: int
     high_bit: int
     signed: bool = False
 
 
-def area_average(pixels: Pixels, words: Words | None) -> Floats:
-    """Area average float32 (448, 448) of the stored values: each output pixel is the mean of the area it covers."""
+def area_average(pixels: Pixels, stored_bits: StoredBits | None) -> Floats:
+    """Return the area average, float32 (448, 448): each output pixel is the mean of the area it covers.
+
+    Raises ValueError for an array that is not (rows, columns).
+    """
     if pixels.ndim != 2 or 0 in pixels.shape:
-        raise ValueError(f"pixels: rows and columns expected, got {pixels.shape}")
+        raise ValueError(f"pixels: expected rows and columns, got {pixels.shape}")
     rows, columns = pixels.shape
     if rows >= SIDE:
-        strips = _average_rows(pixels, words)
+        strips = _average_rows(pixels, stored_bits)
     else:
-        strips = _weights(rows) @ _stored(pixels, words).astype(np.float32)
+        strips = _weights(rows) @ _stored(pixels, stored_bits).astype(np.float32)
     square = resized(strips, (SIDE, SIDE)) if columns >= SIDE else strips @ _weights(columns).T
-    # What float32 and the versions of cv2 differ by goes here, so an even film stays even.
+    # Rounding removes the differences of float32 and cv2 versions, so a uniform image stays uniform.
     return np.asarray(np.rint(square * _STEPS) / _STEPS, np.float32)
 
 
 def resized(values: Floats, size: tuple[int, int]) -> Floats:
-    """Area average to `size` (columns, rows), neither larger than before."""
+    """Return the area average in `size` (columns, rows), neither larger than the input."""
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _average_rows(pixels: Pixels, words: Words | None) -> Floats:
-    """Mean of each of 448 bands of rows, float32 (448, columns), for 448 rows and more.
+def _average_rows(pixels: Pixels, stored_bits: StoredBits | None) -> Floats:
+    """Return the mean of each of 448 bands of rows, float32 (448, columns), for 448 rows and more.
 
-    By groups of bands, because a group stays in the cache. A band's whole rows are summed first; what its two ends have
-    of the row they share with a neighbour is put right after.
+    Bands are processed in groups that fit into the cache. The whole rows of a band are summed first; then the fraction
+    of the row that two neighbouring bands share moves from one to the other.
     """
     rows, columns = pixels.shape
     edges = np.arange(SIDE + 1) * (rows / SIDE)
@@ -62,7 +65,7 @@ def _average_rows(pixels: Pixels, words: Words | None) -> Floats:
     bands: Floats = np.empty((SIDE, columns), np.float32)
     for first in range(0, SIDE, _GROUP):
         cuts = tops[first : first + _GROUP + 1] - tops[first]
-        group = _stored(pixels[tops[first] : tops[first + _GROUP] + 1], words)
+        group = _stored(pixels[tops[first] : tops[first + _GROUP] + 1], stored_bits)
         for index, (top, bottom) in enumerate(pairwise(cuts.tolist())):
             band = bands[first + index : first + index + 1]
             cv2.reduce(group[top:bottom], 0, cv2.REDUCE_SUM, dst=band, dtype=cv2.CV_32F)
@@ -74,7 +77,7 @@ def _average_rows(pixels: Pixels, words: Words | None) -> Floats:
 
 @functools.lru_cache(maxsize=8)
 def _weights(length: int) -> Floats:
-    """Matrix float32 (448, length) whose product is the area average, for fewer than 448 rows or columns."""
+    """Return the matrix float32 (448, length) that averages fewer than 448 rows or columns by area."""
     edges = np.linspace(0.0, length, SIDE + 1)
     cells = np.arange(length)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
@@ -82,24 +85,24 @@ def _weights(length: int) -> Floats:
     return np.asarray(weights, np.float32)
 
 
-def _stored(band: Pixels, words: Words | None) -> Pixels:
-    """The stored values of a band, in a type that cv2 can sum."""
-    if words is not None:
-        band = _unpacked(band, words)
+def _stored(band: Pixels, stored_bits: StoredBits | None) -> Pixels:
+    """Return the stored values of a band, in a dtype that cv2 can sum."""
+    if stored_bits is not None:
+        band = _unpacked(band, stored_bits)
     if band.dtype in (np.uint8, np.uint16, np.int16, np.float32) and band.dtype.isnative:
         return np.ascontiguousarray(band)
     return np.asarray(band, np.float32)
 
 
-def _unpacked(band: Pixels, words: Words) -> Pixels:
-    """Drop what is not the stored value: bits above High Bit (once overlays), bits below; then extend the sign."""
+def _unpacked(band: Pixels, bits: StoredBits) -> Pixels:
+    """Remove the bits above (formerly overlays) and below the stored value, then extend the sign."""
     width = 8 * band.dtype.itemsize
-    shift = words.high_bit + 1 - words.bits_stored
-    if words.bits_stored == width:
-        return np.asarray(band.view(band.dtype.str.replace("u", "i"))) if words.signed else band
-    mask = (1 << words.bits_stored) - 1
-    if not shift and not words.signed:
+    shift = bits.high_bit + 1 - bits.bits_stored
+    if bits.bits_stored == width:
+        return np.asarray(band.view(band.dtype.str.replace("u", "i"))) if bits.signed else band
+    mask = (1 << bits.bits_stored) - 1
+    if not shift and not bits.signed:
         return np.asarray(np.bitwise_and(band, band.dtype.type(mask)))
     values = (np.asarray(band, np.int64) >> shift) & mask
-    sign = 1 << (words.bits_stored - 1) if words.signed else 0
+    sign = 1 << (bits.bits_stored - 1) if bits.signed else 0
     return np.asarray((values ^ sign) - sign)

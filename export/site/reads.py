@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from device.contract import IdKind, content_id, load_site_key, pseudonym
+from device.contract import IdentifierType, content_id, load_site_key, pseudonym
 from export.site.results import (
     KEYED,
     PATHS,
@@ -29,9 +29,9 @@ __all__ = ["ReadsError", "SiteReads", "site_reads"]
 
 LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "normal": 0, "pneumonia": 1}
 RAW = {
-    "sop_instance_uid": ("exposure_id", IdKind.EXPOSURE),
-    "study_instance_uid": ("study_id", IdKind.STUDY),
-    "accession_number": ("accession_id", IdKind.ACCESSION),
+    "sop_instance_uid": ("exposure_id", IdentifierType.EXPOSURE),
+    "study_instance_uid": ("study_id", IdentifierType.STUDY),
+    "accession_number": ("accession_id", IdentifierType.ACCESSION),
 }
 """The collector's columns of raw identifiers; see docs/collector.md."""
 CONTENT = "content_sha256"

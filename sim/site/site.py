@@ -17,7 +17,7 @@ import yaml
 
 import firmware_config
 from console.errors import UsageError
-from device.contract import IdKind, Result, content_id, load_site_key, pseudonym
+from device.contract import IdentifierType, Result, content_id, load_site_key, pseudonym
 from sim import interrupts
 from sim.modality.manifest import SentExposure
 from sim.modality.send import Address
@@ -147,7 +147,7 @@ class Site:
 
     def exposure_ids(self, sent: SentExposure) -> frozenset[str]:
         """Return the keyed identifiers that the result of this exposure may carry: of its UID, or of its content."""
-        by_uid = pseudonym(self._key, IdKind.EXPOSURE, sent.sop_instance_uid)
+        by_uid = pseudonym(self._key, IdentifierType.EXPOSURE, sent.sop_instance_uid)
         by_content = content_id(self._key, sent.content_sha256)
         return frozenset({by_uid, by_content} if by_uid else {by_content})
 

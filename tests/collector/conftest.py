@@ -20,7 +20,7 @@ from device.contract import (
     Flag,
     Gate,
     GateStatus,
-    IdKind,
+    IdentifierType,
     Model,
     Reason,
     Result,
@@ -53,7 +53,7 @@ def make_result(
     patient: str | None = None,
 ) -> Result:
     """Exposure `number`, as SOP Instance UID 1.2.<number>."""
-    exposure_id = pseudonym(KEY, IdKind.EXPOSURE, f"1.2.{number}")
+    exposure_id = pseudonym(KEY, IdentifierType.EXPOSURE, f"1.2.{number}")
     assert exposure_id is not None
     rejected = flag is Flag.UNCLASSIFIED
     return Result(
@@ -63,9 +63,9 @@ def make_result(
         boot_id="boot",
         seq=number if seq is None else seq,
         exposure_id=exposure_id,
-        study_id=pseudonym(KEY, IdKind.STUDY, study),
-        patient_id=pseudonym(KEY, IdKind.PATIENT, patient),
-        accession_id=pseudonym(KEY, IdKind.ACCESSION, accession),
+        study_id=pseudonym(KEY, IdentifierType.STUDY, study),
+        patient_id=pseudonym(KEY, IdentifierType.PATIENT, patient),
+        accession_id=pseudonym(KEY, IdentifierType.ACCESSION, accession),
         exposure=Exposure(
             modality="DX",
             body_part="CHEST",

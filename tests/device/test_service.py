@@ -75,7 +75,7 @@ def test_films_by_storage_and_by_folder_arrive_once_as_results_of_the_contract(
     assert [result.seq for result in (*first, third)] == [1, 2, 3]
     assert third.gate.reason == "unreadable"
     key = contract.load_site_key(box.key)
-    assert first[0].exposure_id == contract.pseudonym(key, contract.IdKind.EXPOSURE, sop_uid(1))
+    assert first[0].exposure_id == contract.pseudonym(key, contract.IdentifierType.EXPOSURE, sop_uid(1))
     validator = jsonschema.Draft202012Validator(SCHEMA)
     for result in (*first, third):
         validator.validate(result.to_dict())

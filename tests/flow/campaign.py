@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from device.bundle.loader import load_bundle
-from device.contract import IdKind, load_site_key, pseudonym, result_id
+from device.contract import IdentifierType, load_site_key, pseudonym, result_id
 from tests.device.exposures import sop_uid, write_exposure
 from tests.support.box import BoxProcess
 from tests.support.bundle_factory import make_bundle
@@ -195,7 +195,7 @@ def _outcome(  # noqa: PLR0917
     path, public_key = bundle
     key, digest = load_site_key(box.key), load_bundle(path, [public_key]).model.digest
     uids = [sop_uid(number) for number in modality.answered]
-    expected = {result_id(pseudonym(key, IdKind.EXPOSURE, uid) or "", digest) for uid in uids}
+    expected = {result_id(pseudonym(key, IdentifierType.EXPOSURE, uid) or "", digest) for uid in uids}
     stored = [str(row[0]) for row in collector.rows("SELECT result_id FROM results")]
     exposures = [row[0] for row in collector.rows("SELECT exposure_id FROM results")]
     return Outcome(

@@ -13,7 +13,7 @@ from collector.imports.files import ImportFault
 from collector.imports.rows import read_rows, vendor_rows
 from collector.store.store import Store
 from collector.store.tables import reads, vendor_outputs
-from device.contract import IdKind, content_id, pseudonym
+from device.contract import IdentifierType, content_id, pseudonym
 
 KEY = bytes(range(32))
 
@@ -50,9 +50,9 @@ def imported(tmp_path: Path, settings: CollectorConfig):
 
 def test_a_lunit_record_becomes_keyed_scores_and_a_call(imported):
     (row,) = imported("lunit", json.dumps(LUNIT))
-    assert row.exposure_id == pseudonym(KEY, IdKind.EXPOSURE, "1.2.3.4")
-    assert row.study_id == pseudonym(KEY, IdKind.STUDY, "1.2.3")
-    assert row.accession_id == pseudonym(KEY, IdKind.ACCESSION, "ACC-SECRET-1")
+    assert row.exposure_id == pseudonym(KEY, IdentifierType.EXPOSURE, "1.2.3.4")
+    assert row.study_id == pseudonym(KEY, IdentifierType.STUDY, "1.2.3")
+    assert row.accession_id == pseudonym(KEY, IdentifierType.ACCESSION, "ACC-SECRET-1")
     assert (row.positive, row.score, row.at_least, row.rule_version) == (
         1,
         pytest.approx(0.732),
@@ -144,7 +144,7 @@ def test_a_sites_own_field_names_are_mapped(imported, key_file):
         "out": {"lesions": [{"label": "CONSOLIDATION", "p": 0.6}]},
     }
     (row,) = imported("lunit", json.dumps(record), config=config)
-    assert (row.exposure_id, row.version, row.positive) == (pseudonym(KEY, IdKind.EXPOSURE, "1.2"), "4", 1)
+    assert (row.exposure_id, row.version, row.positive) == (pseudonym(KEY, IdentifierType.EXPOSURE, "1.2"), "4", 1)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from device.commands.classify_files import (
     classify_paths,
     films_of,
 )
-from device.contract import ContractError, IdKind, Result, content_id, pseudonym
+from device.contract import ContractError, IdentifierType, Result, content_id, pseudonym
 from device.pipeline.exposure import content_sha256
 from tests.device.intake.test_sandbox import deflate_bomb
 from tests.support import dicom_files as dicom
@@ -92,8 +92,8 @@ def test_with_the_sites_key_the_identifiers_are_the_sites(run, films, tmp_path):
     key.write_text("5a" * 32)
     key.chmod(0o600)
     line = run(films / "c.dcm", site_key=key)[0]
-    assert line["patient_id"] == pseudonym(bytes.fromhex("5a" * 32), IdKind.PATIENT, dicom.PATIENT_ID)
-    assert line["exposure_id"] == pseudonym(bytes.fromhex("5a" * 32), IdKind.EXPOSURE, dicom.SOP_UID)
+    assert line["patient_id"] == pseudonym(bytes.fromhex("5a" * 32), IdentifierType.PATIENT, dicom.PATIENT_ID)
+    assert line["exposure_id"] == pseudonym(bytes.fromhex("5a" * 32), IdentifierType.EXPOSURE, dicom.SOP_UID)
 
 
 def test_lines_go_to_standard_output_and_progress_beside_them(run, films, capsys):

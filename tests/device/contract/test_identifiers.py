@@ -11,34 +11,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device import contract
-from device.contract import ContractError, IdKind, Topics
+from device.contract import ContractError, IdentifierType, Topics
 
 PADDING = " \0\t\r\n"
 
 KEY = bytes(range(32))
 
 
-@given(st.text(min_size=1).filter(lambda t: t.strip(PADDING)), st.sampled_from(IdKind))
-def test_an_identifier_is_hmac_sha256_over_kind_zero_and_value(value: str, kind: IdKind) -> None:
-    expected = hmac.new(KEY, f"{kind}\0{value.strip(PADDING)}".encode(), hashlib.sha256).hexdigest()[:32]
-    assert contract.pseudonym(KEY, kind, value) == expected
+@given(st.text(min_size=1).filter(lambda t: t.strip(PADDING)), st.sampled_from(IdentifierType))
+def test_an_identifier_is_hmac_sha256_over_type_zero_and_value(value: str, identifier_type: IdentifierType) -> None:
+    expected = hmac.new(KEY, f"{identifier_type}\0{value.strip(PADDING)}".encode(), hashlib.sha256).hexdigest()[:32]
+    assert contract.pseudonym(KEY, identifier_type, value) == expected
 
 
-def test_equal_values_of_two_kinds_or_two_sites_differ() -> None:
-    seen = {contract.pseudonym(key, kind, "123") for key in (KEY, bytes(32)) for kind in IdKind}
-    assert len(seen) == 2 * len(IdKind)
+def test_equal_values_of_two_types_or_two_sites_differ() -> None:
+    seen = {contract.pseudonym(key, each, "123") for key in (KEY, bytes(32)) for each in IdentifierType}
+    assert len(seen) == 2 * len(IdentifierType)
 
 
 @pytest.mark.parametrize("blank", [None, "", "  ", "\0", " \0"])
 def test_a_missing_or_blank_value_has_no_identifier(blank: str | None) -> None:
-    assert contract.pseudonym(KEY, IdKind.PATIENT, blank) is None
+    assert contract.pseudonym(KEY, IdentifierType.PATIENT, blank) is None
 
 
 def test_dicom_padding_does_not_change_an_identifier() -> None:
-    assert contract.pseudonym(KEY, IdKind.STUDY, "1.2.3\0") == contract.pseudonym(KEY, IdKind.STUDY, "1.2.3")
+    assert contract.pseudonym(KEY, IdentifierType.STUDY, "1.2.3\0") == contract.pseudonym(KEY, IdentifierType.STUDY, "1.2.3")
 
 
-def test_a_result_id_follows_from_film_and_model_alone() -> None:
+def test_a_result_id_follows_from_exposure_and_model_alone() -> None:
     expected = hashlib.sha256(("1" * 32 + "5" * 64).encode()).hexdigest()[:32]
     assert contract.result_id("1" * 32, "5" * 64) == expected
     assert contract.result_id("1" * 32, "6" * 64) != expected
@@ -81,7 +81,7 @@ def test_a_site_key_is_read_and_its_faults_are_named(tmp_path: Path) -> None:
         contract.load_site_key(path)
 
 
-@pytest.mark.parametrize(("text", "fault"), [("zz", "not hex"), ("00", "of 1 bytes"), (None, "cannot be read")])
+@pytest.mark.parametrize(("text", "fault"), [("zz", "not hex"), ("00", "expected 32 bytes, got 1"), (None, "cannot be read")])
 def test_a_site_key_that_is_none_says_how_to_make_one(tmp_path: Path, text: str | None, fault: str) -> None:
     path = tmp_path / "site.key"
     if text is not None:

@@ -236,9 +236,9 @@ def test_crossed_thresholds_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", '"x"', "NaN", '{"schema":1}', "[" * 100_000])
 def test_text_that_is_no_message_is_refused_in_words(text: str) -> None:
-    for kind in (Result, Receipt):
+    for message in (Result, Receipt):
         with pytest.raises(ContractError):
-            kind.from_json(text)
+            message.from_json(text)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -14,7 +14,7 @@ from device.contract import (
     Clock,
     Flag,
     GateStatus,
-    IdKind,
+    IdentifierType,
     Model,
     Reason,
     Result,
@@ -93,10 +93,10 @@ def test_the_probability_becomes_the_flag(film, probability, flag):
 
 def test_identifiers_are_keyed_and_nothing_else_of_the_patient_is_said(film):
     result = classified(film).result
-    assert result.exposure_id == pseudonym(KEY, IdKind.EXPOSURE, dicom.SOP_UID)
-    assert result.study_id == pseudonym(KEY, IdKind.STUDY, dicom.STUDY_UID)
-    assert result.patient_id == pseudonym(KEY, IdKind.PATIENT, dicom.PATIENT_ID)
-    assert result.accession_id == pseudonym(KEY, IdKind.ACCESSION, dicom.ACCESSION)
+    assert result.exposure_id == pseudonym(KEY, IdentifierType.EXPOSURE, dicom.SOP_UID)
+    assert result.study_id == pseudonym(KEY, IdentifierType.STUDY, dicom.STUDY_UID)
+    assert result.patient_id == pseudonym(KEY, IdentifierType.PATIENT, dicom.PATIENT_ID)
+    assert result.accession_id == pseudonym(KEY, IdentifierType.ACCESSION, dicom.ACCESSION)
     assert result.result_id == result_id(result.exposure_id, Network.model.digest)
     for secret in ("Helen", dicom.PATIENT_ID, dicom.SOP_UID, dicom.STUDY_UID, dicom.BIRTH_DATE, dicom.ACCESSION):
         assert secret not in result.to_json()

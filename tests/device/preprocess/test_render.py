@@ -15,15 +15,15 @@ from device.preprocess.render import (
     Lut,
     Rendering,
     Span,
+    StoredBits,
     Window,
     WindowFunction,
-    Words,
     preprocess,
     render,
     thumbnail,
 )
 
-FOURTEEN = Words(bits_stored=14, high_bit=13)
+FOURTEEN = StoredBits(bits_stored=14, high_bit=13)
 SIZES = st.tuples(st.integers(1, 700), st.integers(1, 700))
 
 
@@ -99,7 +99,7 @@ spans = st.builds(lambda low, reach: Span(low=low, high=low + reach), st.floats(
 )
 def test_it_agrees_with_a_slow_float64_reference(shape, seed, voi, slope, intercept, invert):  # noqa: PLR0917
     pixels = film(shape, seed)
-    rendering = Rendering(words=FOURTEEN, slope=slope, intercept=intercept, voi=voi, invert=invert)
+    rendering = Rendering(stored_bits=FOURTEEN, slope=slope, intercept=intercept, voi=voi, invert=invert)
     image = preprocess(pixels, rendering)
     assert image.shape == INPUT_SHAPE
     assert image.dtype == np.uint8
@@ -107,9 +107,9 @@ def test_it_agrees_with_a_slow_float64_reference(shape, seed, voi, slope, interc
 
 
 @pytest.mark.parametrize("shape", [(3072, 3072), (3000, 2501), (448, 448), (449, 2048), (224, 3000)])
-def test_a_film_of_full_size_is_averaged_exactly(shape):
+def test_an_image_of_full_size_is_averaged_exactly(shape):
     pixels = film(shape, 1)
-    rendering = Rendering(words=FOURTEEN, voi=Window(center=8192, width=1500))
+    rendering = Rendering(stored_bits=FOURTEEN, voi=Window(center=8192, width=1500))
     assert np.abs(preprocess(pixels, rendering) - reference(pixels, rendering)).max() <= 0.52
 
 
@@ -122,9 +122,9 @@ def test_a_modality_lut_comes_before_the_window():
 
 @given(shape=SIZES, value=st.integers(0, 16383), voi=windows | luts | spans | st.none(), invert=st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_an_even_film_stays_even(shape, value, voi, invert):
+def test_a_uniform_image_stays_uniform(shape, value, voi, invert):
     pixels = np.full(shape, value, np.uint16)
-    image = preprocess(pixels, Rendering(words=FOURTEEN, voi=voi, intercept=-value, invert=invert))
+    image = preprocess(pixels, Rendering(stored_bits=FOURTEEN, voi=voi, intercept=-value, invert=invert))
     assert len(np.unique(image)) == 1
 
 
@@ -132,17 +132,17 @@ def test_an_even_film_stays_even(shape, value, voi, invert):
 @settings(max_examples=30, deadline=None)
 def test_monochrome1_is_the_inverse_of_monochrome2(shape, seed, voi):
     pixels = film(shape, seed)
-    upright = preprocess(pixels, Rendering(words=FOURTEEN, voi=voi))
-    inverse = preprocess(pixels, Rendering(words=FOURTEEN, voi=voi, invert=True))
+    upright = preprocess(pixels, Rendering(stored_bits=FOURTEEN, voi=voi))
+    inverse = preprocess(pixels, Rendering(stored_bits=FOURTEEN, voi=voi, invert=True))
     assert (upright == 255 - inverse).all()
 
 
 @given(seed=st.integers(0, 99), voi=windows | luts | spans, more=st.integers(1, 3000))
 @settings(max_examples=30, deadline=None)
-def test_a_brighter_film_is_nowhere_darker(seed, voi, more):
+def test_a_brighter_image_is_nowhere_darker(seed, voi, more):
     dark = film((250, 330), seed, bits=13)
     bright = np.minimum(dark + np.uint16(more), 16383).astype(np.uint16)
-    rendering = Rendering(words=FOURTEEN, voi=voi)
+    rendering = Rendering(stored_bits=FOURTEEN, voi=voi)
     # Averages are float32: the last bit of two of them may differ either way.
     assert (preprocess(bright, rendering).astype(int) >= preprocess(dark, rendering).astype(int) - 1).all()
 
@@ -157,11 +157,11 @@ def test_a_brighter_film_is_nowhere_darker(seed, voi, more):
 @settings(max_examples=30, deadline=None)
 def test_overlay_bits_outside_the_stored_ones_change_nothing(bits, lift, signed, shape, seed):
     lift = min(lift, 16 - bits)
-    words = Words(bits_stored=bits, high_bit=bits - 1 + lift, signed=signed)
+    stored_bits = StoredBits(bits_stored=bits, high_bit=bits - 1 + lift, signed=signed)
     clean = film(shape, seed, bits)
     mask = ((1 << bits) - 1) << lift
     noise = film(shape, seed + 1, 16) & np.uint16(0xFFFF ^ mask)
-    rendering = Rendering(words=words, voi=Window(center=0 if signed else 1 << (bits - 1), width=1 << bits))
+    rendering = Rendering(stored_bits=stored_bits, voi=Window(center=0 if signed else 1 << (bits - 1), width=1 << bits))
     plain = preprocess(clean << np.uint16(lift), rendering)
     assert (plain == preprocess((clean << np.uint16(lift)) | noise, rendering)).all()
     values = clean.astype(np.int64)
@@ -177,13 +177,15 @@ def test_every_number_type_gives_the_same_image(kind):
     assert (preprocess(values.astype(kind), rendering) == preprocess(values, rendering)).all()
 
 
-def test_signed_words_of_full_width_are_signed():
+def test_signed_values_of_full_width_are_signed():
     values = np.linspace(-30000, 30000, 300 * 300).reshape(300, 300).astype(np.int16)
-    rendering = Rendering(words=Words(bits_stored=16, high_bit=15, signed=True), voi=Window(center=0, width=60000))
+    rendering = Rendering(
+        stored_bits=StoredBits(bits_stored=16, high_bit=15, signed=True), voi=Window(center=0, width=60000)
+    )
     assert np.abs(preprocess(values.view(np.uint16), rendering) - reference(values, rendering)).max() <= 1.0
 
 
-def test_an_8_bit_picture_of_the_networks_size_passes_unchanged():
+def test_an_8_bit_image_of_the_networks_size_passes_unchanged():
     grey = film((224, 224), 4, bits=8).astype(np.uint8)
     assert (preprocess(grey, AS_IS) == grey).all()
 
@@ -203,13 +205,13 @@ def test_a_window_of_width_one_is_a_threshold():
 def test_without_a_window_the_robust_range_leaves_out_ends_and_padding():
     pixels = film((600, 600), 5, bits=10) + np.uint16(1000)
     pixels[:, :200] = 0
-    kept = preprocess(pixels, Rendering(words=FOURTEEN, padding=(0, 0)))
-    swallowed = preprocess(pixels, Rendering(words=FOURTEEN))
+    kept = preprocess(pixels, Rendering(stored_bits=FOURTEEN, padding=(0, 0)))
+    swallowed = preprocess(pixels, Rendering(stored_bits=FOURTEEN))
     assert kept[:, 80:].std() > 3 * swallowed[:, 80:].std()
     assert (kept[:, :70] == 0).all()
 
 
-def test_a_film_of_padding_alone_still_has_an_image():
+def test_an_image_of_padding_alone_is_still_rendered():
     image = preprocess(np.zeros((300, 300), np.uint16), Rendering(padding=(0, 0)))
     assert len(np.unique(image)) == 1
 
@@ -224,7 +226,7 @@ def test_what_is_not_rows_and_columns_is_refused(shape):
     ("shape", "size"),
     [((3072, 3072), (448, 448)), ((2500, 1250), (448, 224)), ((300, 900), (149, 448)), ((5000, 2), (448, 1))],
 )
-def test_the_thumbnail_keeps_the_films_aspect(shape, size):
+def test_the_thumbnail_keeps_the_aspect_ratio(shape, size):
     picture = cv2.imdecode(np.frombuffer(thumbnail(film(shape, 6), Rendering()), np.uint8), cv2.IMREAD_UNCHANGED)
     assert picture.shape == size
 

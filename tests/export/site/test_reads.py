@@ -17,7 +17,7 @@ from collector.imports import reads
 from device.bundle.keys import PublicKey
 from device.bundle.loader import load_bundle
 from device.commands.classify_files import classify_paths
-from device.contract import IdKind, content_id, pseudonym
+from device.contract import IdentifierType, content_id, pseudonym
 from export.site.reads import ReadsError, SiteReads, site_reads
 from tests.support.dicom_files import make_dx
 
@@ -98,9 +98,9 @@ def test_reads_name_films_by_keyed_identifiers(site: Site, column: str) -> None:
 
 def test_reads_of_the_collectors_form_are_keyed_as_the_box_did(site: Site) -> None:
     site.has(
-        result("1", 0.1, exposure_id=pseudonym(KEY, IdKind.EXPOSURE, "1.2.3")),
-        result("2", 0.2, study_id=pseudonym(KEY, IdKind.STUDY, "1.2")),
-        result("3", 0.8, accession_id=pseudonym(KEY, IdKind.ACCESSION, "A100")),
+        result("1", 0.1, exposure_id=pseudonym(KEY, IdentifierType.EXPOSURE, "1.2.3")),
+        result("2", 0.2, study_id=pseudonym(KEY, IdentifierType.STUDY, "1.2")),
+        result("3", 0.8, accession_id=pseudonym(KEY, IdentifierType.ACCESSION, "A100")),
         result("4", 0.9, exposure_id=content_id(KEY, "c" * 64)),
     )
     header = "reader,label,sop_instance_uid,study_instance_uid,accession_number,content_sha256"
