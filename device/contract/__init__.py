@@ -1,7 +1,7 @@
 """The contract: the messages between box and collector, as typed classes, JSON codec and JSON Schema file.
 
-One definition serves both sides: pydantic reads it from the classes. Imports nothing of the project; imported by every layer of the box, by the collector,
-and by train, export and sim.
+One definition serves both sides: pydantic reads it from the classes. Imports nothing of the project; imported by every
+layer of the box, by the collector, and by train, export and sim.
 """
 
 from device.contract.identifiers import (
