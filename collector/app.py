@@ -52,9 +52,10 @@ class Unclassified(StrEnum):
 
 @app.command("run")
 def run_service(config: ConfigOption) -> None:
-    """Subscribe to results, store them, send receipts and serve the pages until SIGTERM or Ctrl-C.
+    """Run the collector until SIGTERM or Ctrl-C.
 
-    Prints where it listens, then one JSON object per log line on standard error.
+    It subscribes to results, stores them, sends receipts and serves the pages. Prints where it listens, then one JSON
+    object per log line on standard error.
 
     Example: pneumoflag-collector run --config /etc/pneumoflag/collector.yaml
     """
@@ -66,7 +67,10 @@ def run_service(config: ConfigOption) -> None:
 
 @app.command()
 def migrate(config: ConfigOption) -> None:
-    """Bring the database to the schema of this version. `run` and the imports do so by themselves."""
+    """Bring the database to the schema of this version.
+
+    `run` and the imports do so by themselves.
+    """
     from collector.config import load_config
 
     _open_store(load_config(config)).close()
@@ -75,7 +79,7 @@ def migrate(config: ConfigOption) -> None:
 
 @app.command("config")
 def print_config() -> None:
-    """Print every setting with its default and its meaning, as a YAML file to start from.
+    """Print every setting, as a YAML file to start from.
 
     Example: pneumoflag-collector config > collector.yaml
     """
@@ -141,7 +145,9 @@ def compare(
         Unclassified | None, typer.Option(help="Override the setting compare.unclassified.")
     ] = None,
 ) -> None:
-    """Compare the boxes with the vendors by the radiologists' reads, over everything in the store.
+    """Compare the boxes with the vendors by the reads.
+
+    Everything in the store counts.
 
     Example: pneumoflag-collector compare --config collector.yaml --html comparison.html
     """

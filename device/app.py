@@ -117,10 +117,11 @@ def classify(
     backend: BackendOption = "auto",
     threads: ThreadsOption = 2,
 ) -> None:
-    """Classify files as the box would: one JSON result per line, in input order, with `source_path` added.
+    """Classify files as the box would.
 
-    Exits with 0 when every file has a result; a rejection by the gate is one. The pictures of --evidence are PNG files
-    named by exposure_id, one for each image with a flag.
+    Writes one JSON result per line, in input order, with `source_path` added. Exits with 0 when every file has a
+    result; a rejection by the gate is one. The pictures of --evidence are PNG files named by exposure_id, one for each
+    image with a flag.
 
     Example: pneumoflag-device classify images/ --bundle model.bundle --out results.jsonl
     """
@@ -150,7 +151,9 @@ def selftest(
         float | None, typer.Option("--max-ms", help="Fail when the median inference takes longer (milliseconds).")
     ] = None,
 ) -> None:
-    """Check a bundle on this machine: signature, digests, golden inputs and latency.
+    """Check a bundle on this machine.
+
+    Verifies signature and digests, runs the golden inputs and measures the latency.
 
     Example: pneumoflag-device selftest --bundle model.bundle --max-ms 250
     """
@@ -167,9 +170,10 @@ def install(
         bool, typer.Option("--allow-older", help="Accept a version that is not newer than the active one.")
     ] = False,
 ) -> None:
-    """Install a new model: verify it, try it in a process of its own, make it active. The previous one is kept.
+    """Install a new model.
 
-    Nothing changes when a check fails. The box uses the new model from its next start.
+    Verifies it, tries it in a process of its own and makes it active. The previous one is kept. Nothing changes when a
+    check fails. The box uses the new model from its next start.
 
     Example: pneumoflag-device install model.bundle --config /etc/pneumoflag/device.yaml
     """
@@ -194,7 +198,9 @@ def rollback(config: ConfigOption) -> None:
 def site_key(
     file: Annotated[Path, typer.Argument(help="File to create; an existing one is never overwritten.")],
 ) -> None:
-    """Create the key that a site's boxes and its collector share. Only its owner can read the file.
+    """Create the key that a site's boxes and collector share.
+
+    Only its owner can read the file.
 
     Example: pneumoflag-device site-key /etc/pneumoflag/site.key
     """
@@ -217,7 +223,7 @@ def site_key(
 
 @app.command("config")
 def print_config() -> None:
-    """Print every setting with its default and its meaning, as a YAML file to start from.
+    """Print every setting, as a YAML file to start from.
 
     Example: pneumoflag-device config > device.yaml
     """

@@ -56,7 +56,9 @@ def build(
     version: Annotated[
         int, typer.Option("--model-version", min=1, help="Version of the model; it rises with every release.")
     ] = 1,
-    released: Annotated[bool, typer.Option(help="Mark the bundle as released: boxes in use may run it.")] = False,
+    released: Annotated[
+        bool, typer.Option("--released", help="Mark the bundle as released: boxes in use may run it.")
+    ] = False,
     expires: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Boxes refuse the bundle from this day on.")
     ] = None,
@@ -73,7 +75,9 @@ def build(
         float, typer.Option(help="Largest share of labels in which int8 may differ from Keras.")
     ] = 0.005,
 ) -> None:
-    """Build a signed bundle from one trained network of a run. Nothing is written unless every check passes.
+    """Build a signed bundle from a trained network.
+
+    Nothing is written unless every check passes.
 
     Example: pneumoflag-export build runs/study --out study.bundle --key my.key --model-version 2
     """
@@ -99,15 +103,18 @@ def set_thresholds(
     ] = None,
     flag_at: Annotated[float | None, typer.Option(help="Probability from which on the flag is pneumonia.")] = None,
     clear_below: Annotated[float | None, typer.Option(help="Probability below which the flag is clear.")] = None,
-    recalibrate: Annotated[bool, typer.Option(help="Also fit the calibration to these reads.")] = False,
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Also fit the calibration to these reads.")
+    ] = False,
     site_key: Annotated[
         Path | None, typer.Option(help="The site's key, where the reads hold raw DICOM identifiers.")
     ] = None,
     trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
 ) -> None:
-    """Set a bundle's thresholds on your own reads: the same network, one version higher, signed by you.
+    """Set a bundle's thresholds on your own reads.
 
-    A threshold without an aim stays as it is. A plot of the choice is written beside the bundle.
+    The new bundle has the same network, one version higher, signed by you. A threshold without an aim stays as it is. A
+    plot of the choice is written beside the bundle.
 
     Example: pneumoflag-export set-thresholds study.bundle --results results.jsonl --reads reads.csv --key my.key --out
     site.bundle --aim sensitivity=0.97
@@ -124,10 +131,12 @@ def set_thresholds(
 def inspect(
     bundle: Annotated[Path, typer.Argument(help="The bundle, a file or a folder.")],
     trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
-    card: Annotated[bool, typer.Option(help="Print the model card instead.")] = False,
+    card: Annotated[bool, typer.Option("--card", help="Print the model card instead.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the model card with its figures to this file.")] = None,
 ) -> None:
-    """Show what is in a bundle: signer, model, thresholds, figures, audit and parity.
+    """Show what is in a bundle.
+
+    Signer, model, thresholds, figures, audit and parity.
 
     Example: pneumoflag-export inspect study.bundle --html card.html
     """

