@@ -1,6 +1,7 @@
-"""Trains toy networks with every batch spread over two logical processors; what came of it goes to an .npz.
+"""Train toy networks with every batch spread over two logical processors, and write what they give to an .npz.
 
-A program of its own, because logical processors are set before TensorFlow starts.
+A program of its own, because logical processors are configured before TensorFlow starts. The network to fine-tune is
+only the first blocks of the real one: what is tested is the spreading, and most of the time goes into building graphs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests.support.toy_images import RECIPE
 from train.data.dataset import LabelledImages, load_dataset
 from train.fitting import fine_tune, from_scratch
 from train.fitting.devices import make_deterministic, strategy
+from train.networks.efficientnet_lite0 import backbone, block_output
 from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe
 
@@ -26,9 +28,10 @@ EDGE = Recipe.model_validate(
     {
         **RECIPE,
         "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
-        "fine_tune": {"min_images": 1, "epochs": 2, "frozen_blocks": 15},
+        "fine_tune": {"min_images": 1, "epochs": 2, "frozen_blocks": 1},
     }
 )
+BLOCKS = 4
 shares: list[int] = []
 
 
@@ -37,7 +40,7 @@ class CutOff(Exception):
 
 
 class CountedLoss(keras.losses.SparseCategoricalCrossentropy):
-    """Notes how many films each processor was given."""
+    """Record how many images each processor is given."""
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         tf.numpy_function(lambda count: shares.append(int(count)), [tf.shape(y_true)[0]], [])
@@ -46,30 +49,36 @@ class CountedLoss(keras.losses.SparseCategoricalCrossentropy):
 
 def study(parts: dict[str, LabelledImages]) -> dict[str, Any]:
     keras.losses.SparseCategoricalCrossentropy = CountedLoss
-    found = from_scratch.fit(STUDY, parts["train"], 1)
-    logits = predict(Predictor(network=found.network, mean=found.mean), parts["test"].images).logits
-    weights = {f"weight{index}": value for index, value in enumerate(found.network.get_weights())}
-    return {**weights, "losses": [step.loss for step in found.history], "logits": logits, "shares": shares}
+    fitted = from_scratch.fit(STUDY, parts["train"], 1)
+    logits = predict(Predictor(network=fitted.network, mean=fitted.mean), parts["test"].images).logits
+    weights = {f"weight{index}": value for index, value in enumerate(fitted.network.get_weights())}
+    return {**weights, "losses": [step.loss for step in fitted.history], "logits": logits, "shares": shares}
+
+
+def first_blocks(**options: Any) -> keras.Model:
+    """Return the stem and the first blocks of the real network, with its ImageNet weights to be loaded by name."""
+    body = backbone(**options)
+    return keras.Model(body.inputs, block_output(body, BLOCKS))
 
 
 def edge(parts: dict[str, LabelledImages], checkpoints: Path) -> dict[str, Any]:
-    """Cut off in the second epoch, and gone on with."""
+    """Fine-tune, cut off in the second epoch, and resume."""
     losses: list[float] = []
 
-    def plug(step: Any) -> None:
+    def cut_off(step: Any) -> None:
         if step.done == 3:
             raise CutOff
         losses.append(step.loss)
 
     make_deterministic(1)
     try:
-        fine_tune.fine_tune(EDGE, parts["train"], 1, on_step=plug, checkpoints=checkpoints)
+        fine_tune.fine_tune(EDGE, parts["train"], 1, on_step=cut_off, checkpoints=checkpoints)
     except CutOff:
         make_deterministic(1)
-        found = fine_tune.fine_tune(
+        tuned = fine_tune.fine_tune(
             EDGE, parts["train"], 1, on_step=lambda s: losses.append(s.loss), checkpoints=checkpoints
         )
-    return {"edge_losses": losses, "edge_weight": found.weight}
+    return {"edge_losses": losses, "edge_weight": tuned.weight}
 
 
 def main(folder: Path, out: Path) -> None:
@@ -78,11 +87,12 @@ def main(folder: Path, out: Path) -> None:
     used: list[int] = []
 
     def spread() -> tf.distribute.Strategy:
-        found = strategy(DEVICES)
-        used.append(found.num_replicas_in_sync)
-        return found
+        mirrored = strategy(DEVICES)
+        used.append(mirrored.num_replicas_in_sync)
+        return mirrored
 
     from_scratch.strategy = fine_tune.strategy = spread  # type: ignore[attr-defined]
+    fine_tune.backbone = first_blocks  # type: ignore[attr-defined]
     parts = load_dataset(folder / "manifest.csv", folder, STUDY.data)
     np.savez(out, **study(parts), **edge(parts, out.parent / "checkpoints"), used=used)
 
