@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def tiny_bundle(tmp_path: Path) -> tuple[Path, PublicKey]:
-    """A small signed bundle and the key to trust it with; see tests/support/bundle_factory.py."""
+    """Return a small signed bundle and the key to trust it with; see tests/support/bundle_factory.py."""
     return make_bundle(tmp_path)

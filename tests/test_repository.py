@@ -1,4 +1,4 @@
-"""What holds for the whole tree: names, locks, and what must never be committed."""
+"""The whole tree: names of packages, locks, and what must never be committed."""
 
 from __future__ import annotations
 
@@ -91,5 +91,5 @@ def test_every_dependency_has_its_reason_in_the_docs(project_root, project):
     assert not sorted(name for name in everything if f"`{name}`" not in text)
 
 
-def test_the_version_stands_in_the_changelog(project_root, project):
+def test_the_changelog_has_the_version(project_root, project):
     assert f"## {project['version']}" in (project_root / "CHANGELOG.md").read_text()

@@ -1,4 +1,4 @@
-"""What an installation gets: the wheel of this checkout."""
+"""The wheel of this checkout, which is what an installation gets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sources(project_root: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def wheel(project_root: Path, sources: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built of what is tracked, elsewhere, so that nothing lies about here afterwards."""
+    """Build the wheel from the tracked files in another folder, so that nothing is left in this one."""
     copy = tmp_path_factory.mktemp("wheel") / "source"
     for name in sources:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)

@@ -33,8 +33,8 @@ def bundles() -> list[Bundle]:
 
 def infer_ms(bundle: Bundle, threads: int) -> np.ndarray:
     classifier = Classifier(bundle, backend="cpu", threads=threads)
-    films = [bundle.golden_inputs[index % len(bundle.golden_inputs)] for index in range(WARM_UP + RUNS)]
-    return np.array([classifier.classify(film).infer_ms for film in films][WARM_UP:])
+    images = [bundle.golden_inputs[index % len(bundle.golden_inputs)] for index in range(WARM_UP + RUNS)]
+    return np.array([classifier.classify(image).infer_ms for image in images][WARM_UP:])
 
 
 def main() -> None:

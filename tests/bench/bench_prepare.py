@@ -1,7 +1,7 @@
-"""How long one film takes: from its path to the image and the thumbnail, in this process and through the sandbox.
+"""How long one exposure takes: from its path to the image and the thumbnail, in this process and through the sandbox.
 
 `python tests/bench/bench_prepare.py` prints medians in milliseconds (wall clock, and CPU time in this process, which a
-busy machine disturbs less). Films are made here; the film's file is in the page cache, as it is just after reception.
+busy machine disturbs less). The images are made here; the file is in the page cache, as it is just after reception.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ ROUNDS = 15
 ADULTS = Ages(min_years=20)
 
 
-def film(side: int) -> NDArray[np.uint16]:
-    """Soft shapes with noise, 14 bits: compresses about as well as a chest film."""
+def image_of(side: int) -> NDArray[np.uint16]:
+    """Soft shapes with noise, 14 bits: compresses about as well as a chest radiograph."""
     chance = np.random.default_rng(0)
     shapes = cv2.resize(
         chance.uniform(0, 16383, (40, 40)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC
@@ -42,10 +42,10 @@ def film(side: int) -> NDArray[np.uint16]:
     return np.clip(shapes + chance.normal(0, 15, (side, side)), 0, 16383).astype(np.uint16)
 
 
-def films(folder: Path) -> dict[str, Path]:
-    """One of each kind that matters for speed."""
-    large = film(3072)
-    small = (film(1024) >> 6).astype(np.uint8)
+def write_images(folder: Path) -> dict[str, Path]:
+    """Write one image of each type that matters for speed."""
+    large = image_of(3072)
+    small = (image_of(1024) >> 6).astype(np.uint8)
     lossless, jpeg_ls, j2k = (f"1.2.840.10008.1.2.4.{end}" for end in (70, 80, 90))
     made = {
         "DX 3072 x 3072, plain": make_dx(folder / "plain", large),
@@ -77,17 +77,17 @@ def medians(action: Callable[[], object]) -> tuple[float, float]:
 
 
 def here(path: Path) -> Prepared:
-    """In this process."""
+    """Prepare in this process."""
     return prepare(path, source_hint=Source.DICOM, policy=GateConfig(), ages=ADULTS, limits=LimitsConfig())
 
 
 def main() -> None:
-    """Print one line for each kind of film."""
+    """Print one line for each type of image."""
     cv2.setNumThreads(1)
-    print(f"{'prepare one film, ms (median of ' + str(ROUNDS) + ')':<38}{'wall':>8}{'CPU':>8}{'sandbox':>9}{'pipe':>7}")
+    print(f"{f'prepare one exposure, ms (median of {ROUNDS})':<38}{'wall':>8}{'CPU':>8}{'sandbox':>9}{'pipe':>7}")
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, closing(Sandbox(GateConfig(), ADULTS, LimitsConfig())) as sandbox:
-        made = films(Path(folder))
+        made = write_images(Path(folder))
         for name, path in made.items():
             wall, cpu = medians(lambda path=path: here(path))
             spent: list[float] = []

@@ -1,10 +1,10 @@
-"""From DCMTK's storescu to mosquitto_sub: how long after a film's last byte its result is on the broker.
+"""From DCMTK's storescu to mosquitto_sub: the time from an exposure's last byte until its result is on the broker.
 
-    python tests/bench/bench_storescu.py --films 30
+    python tests/bench/bench_storescu.py --exposures 30
 
-Sends 3072 x 3072, 14-bit DX films (18.9 MB) one by one to a real box with Debian's mosquitto. Prints milliseconds:
+Sends 3072 x 3072, 14-bit DX objects (18.9 MB) one by one to a real box with Debian's mosquitto. Prints milliseconds:
 `after release` from the end of the association (storescu has exited), `after last byte` as the box itself reports it.
-A box is done before the sender has said goodbye: then `after release` is negative.
+The box may be done before the sender has released the association: then `after release` is negative.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ from tests.support.mosquitto import Mosquitto
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--films", type=int, default=20)
+    arguments.add_argument("--exposures", type=int, default=20)
     arguments.add_argument("--side", type=int, default=3072)
     arguments.add_argument("--pause-s", type=float, default=0.2)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        run(Path(folder), films=options.films, side=options.side, pause_s=options.pause_s)
+        run(Path(folder), exposures=options.exposures, side=options.side, pause_s=options.pause_s)
 
 
-def run(folder: Path, *, films: int, side: int, pause_s: float) -> None:
+def run(folder: Path, *, exposures: int, side: int, pause_s: float) -> None:
     broker = Mosquitto(folder).start()
     box = BoxProcess(folder, make_bundle(folder), broker_port=broker.port).start()
-    heard: list[tuple[float, dict[str, object]]] = []
+    received: list[tuple[float, dict[str, object]]] = []
     listener = subprocess.Popen(
         ["mosquitto_sub", "-p", str(broker.port), "-V", "mqttv5", "-q", "1", "-t", "pneumoflag/v1/+/+/result"],
         stdout=subprocess.PIPE,
         text=True,
     )
-    threading.Thread(target=_listen, args=(listener, heard), daemon=True).start()
+    threading.Thread(target=_listen, args=(listener, received), daemon=True).start()
     time.sleep(1)
     released: list[float] = []
     try:
-        for number in range(films):
+        for number in range(exposures):
             path = write_exposure(folder, number, side=side)
             subprocess.run(["storescu", "--max-send-pdu", "131072", "127.0.0.1", str(box.port), str(path)], check=True)
             released.append(time.monotonic())
             path.unlink()
-            _wait(heard, number + 1)
+            _wait(received, number + 1)
             time.sleep(pause_s)
     finally:
         listener.kill()
         box.stop()
         broker.close()
-    report(heard, released)
+    report(received, released)
 
 
-def _listen(listener: subprocess.Popen[str], heard: list[tuple[float, dict[str, object]]]) -> None:
+def _listen(listener: subprocess.Popen[str], received: list[tuple[float, dict[str, object]]]) -> None:
     assert listener.stdout
     seen: set[str] = set()
     for line in listener.stdout:
@@ -72,22 +72,22 @@ def _listen(listener: subprocess.Popen[str], heard: list[tuple[float, dict[str, 
         result = json.loads(line)
         if result["result_id"] not in seen:  # without a collector results are sent again
             seen.add(result["result_id"])
-            heard.append((now, result))
+            received.append((now, result))
 
 
-def _wait(heard: list[object], count: int) -> None:
+def _wait(received: list[object], count: int) -> None:
     end_s = time.monotonic() + 30
-    while len(heard) < count:
+    while len(received) < count:
         if time.monotonic() > end_s:
             raise TimeoutError(f"result {count} did not come")
         time.sleep(0.001)
 
 
-def report(heard: list[tuple[float, dict[str, object]]], released: list[float]) -> None:
-    rows = {"after release": [(at - end) * 1000 for (at, _), end in zip(heard, released, strict=True)]}
+def report(received: list[tuple[float, dict[str, object]]], released: list[float]) -> None:
+    rows = {"after release": [(at - end) * 1000 for (at, _), end in zip(received, released, strict=True)]}
     for part in ("receive", "decode", "preprocess", "infer", "total"):
-        rows[part if part != "total" else "after last byte"] = [result["timing_ms"][part] for _, result in heard]
-    print(f"{len(released)} films; milliseconds")
+        rows[part if part != "total" else "after last byte"] = [result["timing_ms"][part] for _, result in received]
+    print(f"{len(released)} exposures; milliseconds")
     for name, values in rows.items():
         ordered = sorted(values)
         worst = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]

@@ -1,4 +1,4 @@
-"""Board states: every state of the flag page, of phantoms, as one picture for docs/board.md."""
+"""Every state of the flag page, with phantoms, as one picture for docs/board.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COVERED_S = 7.0
 
 
 def phantom_jpeg(seed: int, finding: Finding, view: View = View.PA) -> bytes:
-    """A thumbnail as the box would make it."""
+    """Return a thumbnail as the box would make it."""
     pixels = render(draw_spec(seed, finding), view=view, size=448).pixels.astype(np.float32)
     low, high = np.percentile(pixels, (0.5, 99.8))
     grey = np.clip((pixels - low) / (high - low) * 255, 0, 255).astype(np.uint8)
@@ -34,7 +34,7 @@ def phantom_jpeg(seed: int, finding: Finding, view: View = View.PA) -> bytes:
 
 
 class Stage:
-    """A page whose box is played by hand."""
+    """A page whose outbox and spool are filled by hand."""
 
     def __init__(self, folder: Path, browser: Browser) -> None:
         self._browser, self._pictures = browser, folder / "pictures"
@@ -46,35 +46,35 @@ class Stage:
         self.url = self.server.start()
 
     def picture(self, text: str, shown: Callable[[], str] | None = None) -> np.ndarray:
-        """The window as soon as the top says so."""
+        """Return a picture of the window once it shows the text."""
         end_s = time.monotonic() + 10
         while text not in (shown() if shown else self._browser.text("#top")):
             if time.monotonic() > end_s:
-                raise SystemExit(f"screenshots: the board does not say {text!r}")
+                raise SystemExit(f"screenshots: the board does not show {text!r}")
             time.sleep(0.05)
-        time.sleep(0.8)  # thumbnails and the arrival's fading
+        time.sleep(0.8)  # until thumbnails are loaded and the animation has ended
         path = self._pictures / "state.png"
         self._browser.picture(path)
         return cv2.imread(str(path))
 
 
 def _play(stage: Stage, browser: Browser) -> list[np.ndarray]:
-    sick, lobar = phantom_jpeg(109, Finding.PATCHY), phantom_jpeg(102, Finding.LOBAR)
-    well, side = phantom_jpeg(104, Finding.NORMAL), phantom_jpeg(108, Finding.NORMAL, View.LATERAL)
+    patchy, lobar = phantom_jpeg(109, Finding.PATCHY), phantom_jpeg(102, Finding.LOBAR)
+    normal, lateral = phantom_jpeg(104, Finding.NORMAL), phantom_jpeg(108, Finding.NORMAL, View.LATERAL)
     browser.open(stage.url)
     pictures = [stage.picture("No film judged yet")]
-    waiting = stage.spool.put(b"film", source=Source.DICOM, receive_ms=1.0)
+    waiting = stage.spool.put(b"image", source=Source.DICOM, receive_ms=1.0)
     pictures.append(stage.picture("Film received"))
     stage.spool.done(waiting)
     roe = {"patient": "ROE^RICHARD", "patient_id": "100201", "accession": "A-4712", "sex": "M", "age_years": 70}
     kim = {"patient": "KIM^MINJUN", "patient_id": "100202", "accession": "A-4713", "sex": "M", "age_years": 44}
-    add(stage.box, "a", probability=0.87, thumbnail=sick)
+    add(stage.box, "a", probability=0.87, thumbnail=patchy)
     pictures.append(stage.picture("Pneumonia flagged"))
     add(stage.box, "b", probability=0.41, thumbnail=lobar, **roe)
     pictures.append(stage.picture("Needs review"))
-    add(stage.box, "c", probability=0.04, thumbnail=well, **kim)
+    add(stage.box, "c", probability=0.04, thumbnail=normal, **kim)
     pictures.append(stage.picture("No pneumonia flagged"))
-    add(stage.box, "d", reason=Reason.LATERAL_VIEW, view="LL", thumbnail=side, **kim)
+    add(stage.box, "d", reason=Reason.LATERAL_VIEW, view="LL", thumbnail=lateral, **kim)
     pictures.append(stage.picture("Not judged"))
     time.sleep(20)
     pictures.append(stage.picture("No new exposure"))

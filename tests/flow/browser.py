@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
-# Chromium asks its maker's servers many things at every start; a hospital's network, like this one, refuses them.
+# At every start Chromium contacts its maker's servers, which a hospital's network does not allow.
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
@@ -19,7 +19,7 @@ FLAGS = (
 
 
 def missing_part() -> str | None:
-    """What to install, or None when all is there."""
+    """Return what to install, or None when nothing is missing."""
     absent = [path for path in (CHROMIUM, DRIVER) if not Path(path).exists()]
     return f"{' and '.join(absent)} missing: apt-get install chromium chromium-driver" if absent else None
 
@@ -39,36 +39,36 @@ class Browser:
         self.show(size=size, scheme=scheme, scale=scale)
 
     def show(self, *, size: tuple[int, int] = (1280, 720), scheme: str = "dark", scale: float = 1) -> None:
-        """Be a screen of this size in a room of this light."""
+        """Show pages at this size, in this colour scheme."""
         width, height = size
         metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
-        self.tell("Emulation.setDeviceMetricsOverride", **metrics)
-        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.devtools("Emulation.setDeviceMetricsOverride", **metrics)
+        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
-    def tell(self, command: str, **parameters: Any) -> Any:
-        """A command of the DevTools protocol."""
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """Send a command of the DevTools protocol and return its answer."""
         return self.driver.execute_cdp_cmd(command, parameters)
 
     def open(self, url: str) -> None:
-        """Load an address."""
+        """Load a page."""
         self.driver.get(url)
 
     def run(self, script: str, *values: Any) -> Any:
-        """The value of a JavaScript expression in the page."""
+        """Return the value of a JavaScript expression in the page."""
         return self.driver.execute_script(f"return ({script});", *values)
 
     def text(self, selector: str = "body") -> str:
-        """What a person reads there; empty when there is no such element."""
-        found = self.run("[...document.querySelectorAll(arguments[0])].map(e => e.innerText).join('\\n')", selector)
-        return str(found)
+        """Return the visible text of the selected elements; empty when there are none."""
+        text = self.run("[...document.querySelectorAll(arguments[0])].map(e => e.innerText).join('\\n')", selector)
+        return str(text)
 
     def picture(self, path: Path) -> None:
-        """A PNG of the window."""
+        """Write a PNG of the window."""
         path.parent.mkdir(parents=True, exist_ok=True)
         if not self.driver.save_screenshot(str(path)):
             raise OSError(f"{path}: picture could not be written")
 
     def close(self) -> None:
-        """End Chromium and forget its profile."""
+        """End Chromium and delete its profile."""
         self.driver.quit()
         shutil.rmtree(self._profile, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A kill campaign: films sent to a real box, while box, broker and collector are killed at seeded random moments."""
+"""A kill campaign: a real box receives exposures while box, broker and collector are killed at seeded random times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.box import BoxProcess
 from tests.support.bundle_factory import make_bundle
 from tests.support.mosquitto import Mosquitto
 
-FILMS_PER_ASSOCIATION = 5
+EXPOSURES_PER_ASSOCIATION = 5
 COLLECTOR = [sys.executable, "-c", "from collector.app import main; main()"]
 
 
@@ -62,9 +62,9 @@ class CollectorProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a campaign."""
+    """The counts of a campaign."""
 
-    films: int
+    exposures: int
     answered: int
     lost: int
     duplicates: int
@@ -78,14 +78,14 @@ class Outcome:
 
 @dataclass(slots=True)
 class Modality:
-    """Sends each film with DCMTK until it hears Success, as modalities do; remembers what it heard."""
+    """Sends each exposure with DCMTK until it is answered Success, as modalities do, and records the answers."""
 
     port: int
     answered: list[int] = field(default_factory=list)
     resends: int = 0
 
     def send(self, paths: dict[Path, int]) -> None:
-        """`paths` of films with their numbers."""
+        """Send the files; `paths` gives the number of each."""
         rest = dict(paths)
         while rest:
             for path in self._attempt(list(rest)):
@@ -95,20 +95,29 @@ class Modality:
                 time.sleep(0.1)
 
     def _attempt(self, paths: list[Path]) -> list[Path]:
-        """One association; returns the films that were answered Success."""
+        """Send in one association; return the files that were answered Success."""
         limits = ("-to", "5", "-ta", "5", "-td", "10")
-        said = subprocess.run(
+        done = subprocess.run(
             ["storescu", "-v", *limits, "127.0.0.1", str(self.port), *map(str, paths)],
-            check=False, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        parts = re.split(r"Sending file: ", said.stdout + said.stderr)[1:]
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        parts = re.split(r"Sending file: ", done.stdout + done.stderr)[1:]
         return [Path(part.split("\n")[0].strip()) for part in parts if "Received Store Response (Success)" in part]
 
 
 def run_campaign(
-    folder: Path, *, films: int, kills_each: int, seed: int, box_command: list[str] | None = None, drain_s: float = 120
+    folder: Path,
+    *,
+    exposures: int,
+    kills_each: int,
+    seed: int,
+    box_command: list[str] | None = None,
+    drain_s: float = 120,
 ) -> Outcome:
-    """Run it to its end; `box_command` replaces the box (the negative control)."""
+    """Run a campaign to its end; `box_command` replaces the box (the negative control)."""
     started_s = time.monotonic()
     if not which("storescu"):
         pytest.skip("Debian's dcmtk is missing: apt-get install dcmtk")
@@ -120,17 +129,18 @@ def run_campaign(
     collector = CollectorProcess(folder, site_key=box.key, broker_port=broker.port)
     modality = Modality(box.port)
     chance = random.Random(seed)
-    killer = _Killer(chance, films, kills_each, {
+    victims: dict[str, Callable[[], object]] = {
         "box": lambda: (box.kill(), box.start(wait=False)),
         "broker": lambda: (broker.kill(), broker.start()),
         "collector": lambda: (collector.kill(), collector.start()),
-    }, progress=lambda: len(modality.answered))  # fmt: skip
+    }
+    killer = _Killer(chance, exposures, kills_each, victims, progress=lambda: len(modality.answered))
     try:
         collector.start()
         box.start()
         killer.thread.start()
-        for first in range(0, films, FILMS_PER_ASSOCIATION):
-            numbers = range(first, min(films, first + FILMS_PER_ASSOCIATION))
+        for first in range(0, exposures, EXPOSURES_PER_ASSOCIATION):
+            numbers = range(first, min(exposures, first + EXPOSURES_PER_ASSOCIATION))
             modality.send({write_exposure(outbound, number): number for number in numbers})
         killer.thread.join(120)
         _drain(box, collector, drain_s)
@@ -142,27 +152,29 @@ def run_campaign(
 
 
 class _Killer:
-    """Kills by the number of films answered so far, each with a random delay: the same schedule on any machine."""
+    """Kills by the number of exposures answered so far, each after a random delay: the same schedule on any machine."""
 
     def __init__(
         self,
         chance: random.Random,
-        films: int,
+        exposures: int,
         kills_each: int,
         victims: dict[str, Callable[[], object]],
         *,
         progress: Callable[[], int],
     ) -> None:
         self._plan = sorted(
-            (chance.randrange(1, films), chance.uniform(0, 0.25), name) for name in victims for _ in range(kills_each)
+            (chance.randrange(1, exposures), chance.uniform(0, 0.25), name)
+            for name in victims
+            for _ in range(kills_each)
         )
         self._victims, self._progress = victims, progress
         self.kills = dict.fromkeys(victims, 0)
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        for after_films, delay_s, name in self._plan:
-            while self._progress() < after_films:
+        for after_exposures, delay_s, name in self._plan:
+            while self._progress() < after_exposures:
                 time.sleep(0.002)
             time.sleep(delay_s)
             self._victims[name]()
@@ -170,7 +182,7 @@ class _Killer:
 
 
 def _drain(box: BoxProcess, collector: CollectorProcess, drain_s: float) -> None:
-    """Until the box has nothing more to say."""
+    """Wait until the box has nothing left to send."""
     end_s = time.monotonic() + drain_s
     quiet_since_s = time.monotonic()
     while time.monotonic() < end_s:
@@ -199,7 +211,7 @@ def _outcome(  # noqa: PLR0917
     stored = [str(row[0]) for row in collector.rows("SELECT result_id FROM results")]
     exposures = [row[0] for row in collector.rows("SELECT exposure_id FROM results")]
     return Outcome(
-        films=len(expected),
+        exposures=len(expected),
         answered=len(modality.answered),
         lost=len(expected - set(stored)),
         duplicates=len(exposures) - len(set(exposures)),

@@ -1,4 +1,4 @@
-"""Screenshots: a demonstration site is run and its two pages are pictured. For README and docs; of phantoms only.
+"""Screenshots of a demonstration site for README and docs, of phantoms only.
 
 python -m tests.flow.screenshots docs/pictures
 python -m tests.flow.screenshots docs/pictures --board http://... --comparison http://...    # of a running site
@@ -24,17 +24,17 @@ from tests.flow.browser import Browser, missing_part
 
 SIM = [sys.executable, "-c", "from sim.app import main; main()"]
 SIZE = (1440, 900)
-FILMS = 40
+COUNT = 40
 WAIT_S = 60.0
-# Those below the fold and those not shown are lazy: they never load.
-PICTURES_ARE_IN = (
+# Images below the fold and hidden ones are lazy: they never load.
+IMAGES_ARE_LOADED = (
     "[...document.images].every(i => i.complete || !i.offsetParent || i.getBoundingClientRect().top > innerHeight)"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """The addresses of a site, and the port at which its box takes films (none: it is left as it is)."""
+    """The addresses of a site, and the DICOM port of its box (None: nothing is sent to it)."""
 
     board: str
     comparison: str
@@ -43,10 +43,10 @@ class Running:
 
 @contextmanager
 def demonstration(arguments: list[str]) -> Iterator[Running]:
-    """A demonstration that has compared everything and stays up."""
+    """Run a demonstration until it has compared everything, and keep it running."""
     with tempfile.TemporaryDirectory(prefix="pneumoflag-screenshots-") as folder:
         out = Path(folder) / "demo-out"
-        command = [*SIM, "demo", "--stay", "--out", str(out), "--count", str(FILMS), *arguments]
+        command = [*SIM, "demo", "--stay", "--out", str(out), "--count", str(COUNT), *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as demo:
             try:
                 board, comparison = _addresses(demo)
@@ -57,35 +57,35 @@ def demonstration(arguments: list[str]) -> Iterator[Running]:
 
 
 def _addresses(demo: subprocess.Popen[str]) -> tuple[str, str]:
-    """The pages, once the demonstration stays up. Its words are passed on."""
-    found: dict[str, str] = {}
+    """Return the addresses of the pages once the demonstration stays up. Its output is passed on."""
+    urls: dict[str, str] = {}
     stays = False
     for line in demo.stdout or ():
         print(line, end="", flush=True)
         stays = stays or "Ctrl-C" in line
-        found |= dict(re.findall(r"(flag board|collector) +(http\S+)", line))
-        if stays and line.rstrip().endswith(found.get("collector", "nowhere")):
-            return found["flag board"], found["collector"]
-    raise SystemExit("screenshots: the demonstration has ended; its words are above")
+        urls |= dict(re.findall(r"(flag board|collector) +(http\S+)", line))
+        if stays and line.rstrip().endswith(urls.get("collector", "nowhere")):
+            return urls["flag board"], urls["collector"]
+    raise SystemExit("screenshots: the demonstration has ended; its output is above")
 
 
 def _expose(port: int, folder: Path) -> None:
-    """One more film, so that the board has a current exposure."""
+    """Send one more exposure, so that the board has a current one."""
     manifest = folder / "one-more.csv"
-    words = ["modality", "--port", str(port), "--count", "1", "--seed", "5", "--manifest", str(manifest)]
-    subprocess.run([*SIM, *words], check=True, timeout=WAIT_S)
+    arguments = ["modality", "--port", str(port), "--count", "1", "--seed", "5", "--manifest", str(manifest)]
+    subprocess.run([*SIM, *arguments], check=True, timeout=WAIT_S)
 
 
 def _until(check: Callable[[], bool], what: str) -> None:
     end_s = time.monotonic() + WAIT_S
     while not check():
         if time.monotonic() > end_s:
-            raise SystemExit(f"screenshots: {what} did not come within {WAIT_S:g} s")
+            raise SystemExit(f"screenshots: {what} did not appear within {WAIT_S:g} s")
         time.sleep(0.1)
 
 
 def take(site: Running, folder: Path) -> list[Path]:
-    """The pages, and the states of the flag page."""
+    """Take pictures of the pages and of the states of the flag page; return their paths."""
     comparison, board, states = folder / "comparison.png", folder / "board.png", folder / "board-states.png"
     browser = Browser(size=SIZE)
     try:
@@ -97,8 +97,8 @@ def take(site: Running, folder: Path) -> list[Path]:
         if site.dicom_port is not None:
             with tempfile.TemporaryDirectory() as temporary:
                 _expose(site.dicom_port, Path(temporary))
-            _until(lambda: bool(browser.text("#top .name")), "the flag of the last film")
-        _until(lambda: bool(browser.run(PICTURES_ARE_IN)), "every thumbnail")
+            _until(lambda: bool(browser.text("#top .name")), "the flag of the last exposure")
+        _until(lambda: bool(browser.run(IMAGES_ARE_LOADED)), "every thumbnail")
         time.sleep(0.5)  # until nothing moves any more
         browser.picture(board)
         take_states(states, browser)
@@ -113,14 +113,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where board.png, comparison.png and board-states.png go")
     parser.add_argument("--board", help="address of a running flag board")
     parser.add_argument("--comparison", help="address of a running comparison page")
-    known, demo_arguments = parser.parse_known_args()
+    options, demo_arguments = parser.parse_known_args()
     if missing := missing_part():
         raise SystemExit(f"screenshots: {missing}")
-    if known.board and known.comparison:
-        taken = take(Running(board=known.board, comparison=known.comparison), known.folder)
+    if options.board and options.comparison:
+        taken = take(Running(board=options.board, comparison=options.comparison), options.folder)
     else:
         with demonstration(demo_arguments) as site:
-            taken = take(site, known.folder)
+            taken = take(site, options.folder)
     print("\n".join(map(str, taken)))
 
 

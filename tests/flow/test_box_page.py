@@ -1,4 +1,4 @@
-"""A whole box with its page in a real browser, while broker and collector are away, and through a kill."""
+"""A whole box with its page in a real browser, without broker and collector, and through a kill."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def box(tmp_path: Path, tiny_bundle: tuple[Path, PublicKey]) -> Iterator[BoxProc
 
 
 def expose(box: BoxProcess, number: int, name: str) -> None:
-    """A film of this minute, by C-STORE."""
+    """Send an exposure of this minute by C-STORE."""
     dataset = pydicom.dcmread(BytesIO(dicom_bytes(number, side=256)))
     now = datetime.now().astimezone()
     dataset.AcquisitionDate, dataset.AcquisitionTime = f"{now:%Y%m%d}", f"{now:%H%M%S}"

@@ -1,4 +1,4 @@
-"""The switch beside a film in a real browser: where the score comes from, when asked, and of this film only."""
+"""The heatmap switch in a real browser: where the score comes from, on request, and for this exposure only."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Site:
     box: Outbox
 
     def add(self, name: str, *, ago_s: float = 0.0, drawn: bool = True, **details: Any) -> str:
-        film = Shown(name=name, at=datetime.now(UTC) - timedelta(seconds=ago_s), thumbnail=grey_jpeg(60), **details)
-        result = result_of(film)
-        self.box.put(result, entry_of(film, evidence=grey_jpeg(200) if drawn else None))
+        shown = Shown(name=name, at=datetime.now(UTC) - timedelta(seconds=ago_s), thumbnail=grey_jpeg(60), **details)
+        result = result_of(shown)
+        self.box.put(result, entry_of(shown, evidence=grey_jpeg(200) if drawn else None))
         assert soon(lambda: result.result_id in httpx.get(self.url, trust_env=False).text)
         return result.result_id
 
@@ -70,7 +70,7 @@ def press(browser: Browser, *keys: str) -> None:
 
 
 def test_the_map_is_shown_by_the_keyboard_and_hidden_again(site: Site, browser: Browser) -> None:
-    key = site.add("film", probability=0.9)
+    key = site.add("image", probability=0.9)
     browser.open(site.url)
     assert browser.run(MAPS_SHOWN) == []
     press(browser, Keys.TAB, Keys.SPACE)
@@ -80,7 +80,7 @@ def test_the_map_is_shown_by_the_keyboard_and_hidden_again(site: Site, browser: 
     assert browser.run(MAPS_SHOWN) == []
 
 
-def test_what_was_opened_stays_open_for_its_film_and_is_closed_for_the_next(site: Site, browser: Browser) -> None:
+def test_an_open_map_stays_open_for_its_exposure_and_is_closed_for_the_next(site: Site, browser: Browser) -> None:
     first = site.add("one", probability=0.9)
     browser.open(site.url)
     browser.run("document.querySelector('#top .where').click()")
@@ -109,11 +109,11 @@ def test_without_a_map_or_a_flag_there_is_no_switch(site: Site, browser: Browser
 
 
 def test_it_needs_no_script(site: Site, browser: Browser) -> None:
-    key = site.add("film", probability=0.9)
-    browser.tell("Emulation.setScriptExecutionDisabled", value=True)
+    key = site.add("image", probability=0.9)
+    browser.devtools("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open(site.url)
         press(browser, Keys.TAB, Keys.SPACE)
         assert soon(lambda: browser.run(MAPS_SHOWN)) == [f"{site.url}evidence/{key}.jpg"]
     finally:
-        browser.tell("Emulation.setScriptExecutionDisabled", value=False)
+        browser.devtools("Emulation.setScriptExecutionDisabled", value=False)

@@ -36,7 +36,7 @@ new MutationObserver(() => {
 
 @dataclass(kw_only=True)
 class Site:
-    """A box's page with the outbox and the spool that feed it; the page can die and come back."""
+    """A box's page with its outbox and spool; the page can be stopped and started again."""
 
     folder: Path
     box: Outbox
@@ -87,13 +87,13 @@ def browser(chromium: Browser) -> Iterator[Browser]:
 
 def soon(check: Callable[[], Any], within_s: float = 5.0) -> Any:
     end = time.monotonic() + within_s
-    while not (found := check()) and time.monotonic() < end:
+    while not (value := check()) and time.monotonic() < end:
         time.sleep(0.05)
-    return found
+    return value
 
 
 def mark_page(browser: Browser) -> None:
-    """A page that is loaded anew loses this."""
+    """Set a mark that is lost when the page is reloaded."""
     browser.run("window.sameLoad = true")
 
 
@@ -118,7 +118,7 @@ def test_a_new_flag_appears_in_the_open_page_within_a_moment(site: Site, browser
     assert "Pneumonia flagged" in browser.text("#top")
 
 
-def test_the_page_covers_its_flags_when_the_box_dies_and_shows_the_new_ones_when_it_is_back(
+def test_the_page_covers_its_flags_when_the_box_stops_and_shows_the_new_ones_when_it_is_back(
     site: Site, browser: Browser
 ) -> None:
     add(site.box, "a", probability=0.9, patient="BEFORE^X")
@@ -126,9 +126,9 @@ def test_the_page_covers_its_flags_when_the_box_dies_and_shows_the_new_ones_when
     assert soon(lambda: "BEFORE, X" in browser.text("#top"))
     mark_page(browser)
     site.stop()
-    died_at = time.monotonic()
+    stopped_s = time.monotonic()
     assert soon(lambda: browser.run(COVERED), within_s=9)
-    assert 3 < time.monotonic() - died_at < 8.5
+    assert 3 < time.monotonic() - stopped_s < 8.5
     assert "This page has lost the box" in browser.text("#lost")
     assert soon(lambda: "lost the box" in browser.run("document.getElementById('say').textContent"))
     add(site.box, "b", probability=0.1, patient="AFTER^X")
@@ -141,16 +141,16 @@ def test_the_page_covers_its_flags_when_the_box_dies_and_shows_the_new_ones_when
 def test_the_cover_needs_no_script(site: Site, browser: Browser) -> None:
     add(site.box, "a", probability=0.9)
     assert soon(lambda: "Pneumonia flagged" in httpx.get(site.url, trust_env=False).text)
-    browser.tell("Network.enable")
-    browser.tell("Network.setBlockedURLs", urls=["*board.js*"])
+    browser.devtools("Network.enable")
+    browser.devtools("Network.setBlockedURLs", urls=["*board.js*"])
     try:
         browser.open(site.url)
         assert "Pneumonia flagged" in browser.text("#top")
         assert not browser.run(COVERED)
         assert soon(lambda: browser.run(COVERED), within_s=9)
     finally:
-        browser.tell("Network.setBlockedURLs", urls=[])
-        browser.tell("Network.disable")
+        browser.devtools("Network.setBlockedURLs", urls=[])
+        browser.devtools("Network.disable")
 
 
 def test_a_tab_that_was_hidden_shows_nothing_old_when_it_comes_back(site: Site, browser: Browser) -> None:
@@ -192,20 +192,20 @@ def test_flags_stand_newest_decision_first_and_the_newest_exposure_on_top(site: 
     assert "Late: judged" in browser.text("#list .row:first-child")
 
 
-def test_a_film_that_waits_takes_the_flag_from_the_top(site: Site, browser: Browser) -> None:
+def test_a_waiting_exposure_removes_the_flag_from_the_top(site: Site, browser: Browser) -> None:
     add(site.box, "a", probability=0.9)
     browser.open(site.url)
     assert soon(lambda: "Pneumonia flagged" in browser.text("#top"))
-    film = site.spool.put(b"film", source=Source.DICOM, receive_ms=1.0)
+    spooled = site.spool.put(b"image", source=Source.DICOM, receive_ms=1.0)
     assert soon(lambda: "Film received" in browser.text("#top"))
     assert "Pneumonia flagged" not in browser.text("#top")
     assert "Pneumonia flagged" in browser.text("#list")
     assert soon(lambda: browser.run("document.getElementById('say').textContent.startsWith('Film received')"))
-    site.spool.done(film)
+    site.spool.done(spooled)
     assert soon(lambda: "Pneumonia flagged" in browser.text("#top"))
 
 
-def test_a_flag_grows_old_by_itself(open_site: Callable[..., Site], browser: Browser) -> None:
+def test_a_flag_becomes_stale_by_itself(open_site: Callable[..., Site], browser: Browser) -> None:
     site = open_site(stale_after_s=2.0)
     add(site.box, "a", probability=0.9)
     browser.open(site.url)
@@ -215,7 +215,7 @@ def test_a_flag_grows_old_by_itself(open_site: Callable[..., Site], browser: Bro
     assert "Pneumonia flagged" in browser.text("#list")
 
 
-def test_a_line_never_carries_the_film_of_another(site: Site, browser: Browser) -> None:
+def test_a_line_never_shows_the_image_of_another(site: Site, browser: Browser) -> None:
     greys = list(range(8, 248, 12))
     browser.open(site.url)
     for grey in greys:
@@ -238,7 +238,7 @@ def test_a_line_never_carries_the_film_of_another(site: Site, browser: Browser) 
         assert abs(int(name.removeprefix("G").removesuffix(", X")) - grey) <= 2, name
 
 
-def test_flags_differ_by_word_and_shape_and_pictures_have_words(site: Site, browser: Browser) -> None:
+def test_flags_differ_by_text_and_shape_and_images_have_alternative_texts(site: Site, browser: Browser) -> None:
     for name, probability in (("a", 0.9), ("b", 0.4), ("c", 0.1)):
         add(site.box, name, probability=probability)
     add(site.box, "d", reason=Reason.LATERAL_VIEW)
@@ -269,7 +269,7 @@ def test_it_fits_the_screen_and_the_newest_flag_is_large(
     assert (ground == "rgb(11, 16, 21)") == (scheme == "dark")
 
 
-def test_the_browser_reports_no_fault_of_the_page(site: Site, browser: Browser) -> None:
+def test_the_browser_reports_no_error_of_the_page(site: Site, browser: Browser) -> None:
     browser.driver.get_log("browser")  # type: ignore[no-untyped-call]
     add(site.box, "a", thumbnail=grey_jpeg(90))
     browser.open(site.url)
