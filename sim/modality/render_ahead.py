@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 import cv2
 
@@ -32,6 +32,9 @@ def rendered_images(cases: Sequence[Case], workers: int) -> Iterator[CaseImages]
         try:
             yield _in_order(cases, pool, ahead=_AHEAD + workers)
         finally:
+            # Renderings that have begun cannot be cancelled, and on a busy machine they would delay an early end for long.
+            for worker in active_children():
+                worker.kill()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
