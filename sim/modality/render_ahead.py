@@ -32,7 +32,7 @@ def rendered_images(cases: Sequence[Case], workers: int) -> Iterator[CaseImages]
         try:
             yield _in_order(cases, pool, ahead=_AHEAD + workers)
         finally:
-            # Renderings that have begun cannot be cancelled, and on a busy machine they would delay an early end for long.
+            # A rendering that has begun cannot be cancelled; on a busy machine it would delay an early end for long.
             for worker in active_children():
                 worker.kill()
             pool.shutdown(wait=True, cancel_futures=True)
