@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from console.errors import UsageError
 from console.program import new_app, run
 from device.host.stderr import silenced_output
 
@@ -24,6 +27,20 @@ OutOption = Annotated[Path, typer.Option("--out", help="NAME.bundle for one file
 TrustedKeyOption = Annotated[
     list[Path], typer.Option("--trusted-key", help="A public key to trust besides the shipped ones; repeatable.")
 ]
+
+
+@contextmanager
+def _checked_inputs() -> Iterator[None]:
+    """Report a bundle or key that cannot be used as wrong usage: here it is an input, on a box a failure."""
+    from device.bundle.keys import BundleError
+    from device.inference.classifier import GoldenMismatch
+
+    try:
+        yield
+    except GoldenMismatch:
+        raise
+    except BundleError as error:
+        raise UsageError(str(error)) from error
 
 
 @app.command()
@@ -45,6 +62,7 @@ def keygen(
 
 
 @app.command()
+@_checked_inputs()
 def build(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pneumoflag-train fit --out` wrote.")],
     out: OutOption,
@@ -91,6 +109,7 @@ def build(
 
 
 @app.command()
+@_checked_inputs()
 def set_thresholds(
     bundle: Annotated[Path, typer.Argument(help="The bundle whose operating point changes.")],
     results: Annotated[Path, typer.Option(help="Results that `pneumoflag-device classify` wrote or boxes published.")],
@@ -128,6 +147,7 @@ def set_thresholds(
 
 
 @app.command()
+@_checked_inputs()
 def inspect(
     bundle: Annotated[Path, typer.Argument(help="The bundle, a file or a folder.")],
     trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it

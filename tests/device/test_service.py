@@ -195,7 +195,7 @@ def test_a_port_in_use_is_named_and_nothing_is_left_behind(
     ("spoil", "code", "remedy"),
     [
         (lambda box: box.config.write_text("site: [", encoding="utf-8"), 2, "not YAML"),
-        (lambda box: box.config.unlink(), 2, "name a device profile"),
+        (lambda box: box.config.unlink(), 2, "`pneumoflag-device config` prints"),
         (lambda box: box.key.chmod(0o644), 2, "chmod 600"),
         (lambda box: box.key.unlink(), 2, "pneumoflag-device site-key"),
         (lambda box: box.data.write_text("a file", encoding="utf-8"), 1, "set storage.data_dir"),
