@@ -29,7 +29,7 @@ def hex_id(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def draft(name: str = "film", *, at: datetime = NOW, seq: int = 0) -> Result:
+def draft(name: str = "exposure", *, at: datetime = NOW, seq: int = 0) -> Result:
     exposure = Exposure(
         modality="DX", body_part="CHEST", view="PA", age_years=51, sex="F", kvp=125.0, mas=None, acquired_at=at,
         rows=3072, columns=3072, transfer_syntax="1.2.840.10008.1.2.1", source=Source.DICOM,

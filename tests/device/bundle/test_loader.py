@@ -35,7 +35,7 @@ Tiny = tuple[Path, PublicKey]
 
 
 def rewritten(bundle: Path, out: Path, **changes: bytes | None) -> Path:
-    """The same archive with parts replaced, added or (None) left out; nothing is signed anew."""
+    """The same archive with files replaced, added or (None) left out, and no new signature."""
     parts = dict(read_members(bundle))
     named = {name.replace("__", "."): content for name, content in changes.items()}
     with zipfile.ZipFile(out, "w") as archive:

@@ -75,9 +75,9 @@ def test_a_bundle_of_an_unknown_signer_changes_nothing(shelf: Shelf, tmp_path: P
 
 def test_a_network_that_fails_its_self_test_changes_nothing(shelf: Shelf) -> None:
     install(shelf.bundle(1), shelf.model)
-    films, logits = tiny_golden()
+    images, logits = tiny_golden()
     tflite = (Path(__file__).parents[1] / "tiny.tflite").read_bytes()
-    wrong = {"model.tflite": tflite, GOLDEN: golden_file(films, logits + 3), **CARD}
+    wrong = {"model.tflite": tflite, GOLDEN: golden_file(images, logits + 3), **CARD}
     with pytest.raises(UpdateError, match="previous model stays"):
         install(shelf.bundle(2, parts=wrong), shelf.model)
     assert (shelf.active(), shelf.slots()) == ("slot-a.bundle", {"active", "slot-a.bundle"})

@@ -28,7 +28,7 @@ HEX = "0123456789abcdef"
 ids = st.text(HEX, min_size=32, max_size=32)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
 texts = st.none() | st.text(max_size=20)
-words = st.text(string.printable, min_size=1, max_size=20)
+labels = st.text(string.printable, min_size=1, max_size=20)
 unit = st.floats(0, 1)
 milliseconds = st.none() | st.floats(0, 1e7)
 whole = st.integers(0, 2**40)
@@ -64,13 +64,19 @@ rejected = st.builds(
 thresholds = st.tuples(unit, unit).map(lambda p: contract.Thresholds(flag_at=max(p), clear_below=min(p)))
 models = st.builds(
     contract.Model,
-    name=words,
+    name=labels,
     version=whole,
     digest=st.text(HEX, min_size=64, max_size=64),
     preprocess_version=st.integers(1, 99),
-    quantization=words,
+    quantization=labels,
 )
-runtimes = st.builds(contract.Runtime, interpreter=words, version=words, backend=words, fell_back=st.booleans())
+runtimes = st.builds(
+    contract.Runtime,
+    interpreter=labels,
+    version=labels,
+    backend=labels,
+    fell_back=st.booleans(),
+)
 timings = st.builds(
     contract.TimingMs,
     receive=milliseconds,
@@ -83,7 +89,7 @@ clocks = st.builds(contract.Clock, at=moments, trusted=st.booleans())
 
 
 def results_with(gate: st.SearchStrategy[contract.Gate], flags: list[Flag], probability: st.SearchStrategy[Any]) -> Any:
-    """Results whose verdict parts fit each other; the other fields are free."""
+    """Results with a consistent gate, flag and probability; the other fields are free."""
     return st.builds(
         Result,
         result_id=ids,

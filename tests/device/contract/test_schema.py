@@ -88,8 +88,8 @@ def both_refuse(value: dict[str, Any]) -> bool:
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = SCHEMA["$defs"][name]
-    return found
+    definition: dict[str, Any] = SCHEMA["$defs"][name]
+    return definition
 
 
 def test_the_schema_file_is_itself_valid() -> None:

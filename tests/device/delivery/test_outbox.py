@@ -70,7 +70,7 @@ def test_old_flags_leave_the_board_while_their_messages_wait_on(tmp_path: Path) 
     put(box, "a")
     assert box.prune(now=NOW + timedelta(days=8), keep_days=7) == 1
     assert (box.history(5), box.depth()) == ([], 1)
-    assert put(box, "a") is None, "its message still waits, so the film is still known"
+    assert put(box, "a") is None, "its message still waits, so the exposure is a resend"
 
 
 def test_the_board_reads_the_same_file_while_the_box_writes(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_file_that_is_no_database_is_named_with_a_remedy(tmp_path: Path) -> No
 
 def test_on_a_full_disk_it_refuses_a_new_result_but_can_still_shrink(small_disk: Path) -> None:
     box = Outbox(small_disk / "outbox.sqlite", ballast_bytes=256 * 1024)
-    ids = [put(box, f"film {n}").result_id for n in range(50)]
+    ids = [put(box, f"exposure {n}").result_id for n in range(50)]
     fill(small_disk)
     with pytest.raises(OutboxFull):
         for n in range(500):
@@ -113,7 +113,7 @@ def test_on_a_full_disk_it_refuses_a_new_result_but_can_still_shrink(small_disk:
 
 def test_without_ballast_a_full_disk_keeps_the_outbox_from_shrinking(small_disk: Path) -> None:
     box = Outbox(small_disk / "outbox.sqlite")
-    ids = [put(box, f"film {n}").result_id for n in range(50)]
+    ids = [put(box, f"exposure {n}").result_id for n in range(50)]
     fill(small_disk)
     with pytest.raises(OutboxFull):
         for n in range(500):
@@ -127,7 +127,7 @@ def test_without_ballast_a_full_disk_keeps_the_outbox_from_shrinking(small_disk:
 def test_on_a_full_disk_old_flags_leave_the_board_by_the_ballast(small_disk: Path, ballast_bytes: int) -> None:
     box = Outbox(small_disk / "outbox.sqlite", ballast_bytes=ballast_bytes)
     for n in range(50):
-        put(box, f"film {n}")
+        put(box, f"exposure {n}")
     fill(small_disk)
     with pytest.raises(OutboxFull):
         for n in range(500):

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from device.delivery.outbox import Outbox
 from tests.device.results import draft, entry
 
-NAMES = st.integers(0, 12).map(lambda n: f"film {n}")
+NAMES = st.integers(0, 12).map(lambda n: f"exposure {n}")
 TRIES = 3
 
 

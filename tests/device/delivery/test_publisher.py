@@ -33,7 +33,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 class Collector:
-    """Hears everything of the box; answers with receipts when told to."""
+    """Receives everything from the box; sends receipts on request."""
 
     def __init__(self, port: int, *, receipts: bool) -> None:
         self.heard: queue.SimpleQueue[tuple[str, bytes, bool]] = queue.SimpleQueue()
@@ -61,13 +61,13 @@ class Collector:
         return [Result.from_json(body) for body in self.bodies(TOPICS.result, count, timeout_s)]
 
     def bodies(self, topic: str, count: int, timeout_s: float = 10.0) -> list[bytes]:
-        found: list[bytes] = []
+        bodies: list[bytes] = []
         end_s = time.monotonic() + timeout_s
-        while len(found) < count:
+        while len(bodies) < count:
             heard, body, _ = self.heard.get(timeout=max(0.01, end_s - time.monotonic()))
             if heard == topic:
-                found.append(body)
-        return found
+                bodies.append(body)
+        return bodies
 
     def close(self) -> None:
         self.client.disconnect()
@@ -162,7 +162,7 @@ def test_its_window_bounds_what_is_under_way_and_all_of_a_backlog_arrives_in_ord
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
     outbox = Outbox(tmp_path / "o.sqlite")
-    put(outbox, *(f"film {n}" for n in range(30)))
+    put(outbox, *(f"exposure {n}" for n in range(30)))
     collector = Collector(mosquitto.port, receipts=False)
     narrow = OutboxConfig(window=4, receipt_timeout_s=60)
     with publishing(outbox, mosquitto.port, limits=narrow):

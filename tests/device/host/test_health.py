@@ -35,12 +35,12 @@ def health(folder: Path, *, beats: Heartbeats, alarms: Alarms, published: list[s
 
 @pytest.fixture
 def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    words: list[str] = []
-    monkeypatch.setattr(systemd, "notify", words.append)
-    return words
+    states: list[str] = []
+    monkeypatch.setattr(systemd, "notify", states.append)
+    return states
 
 
-def test_it_reports_once_a_period_and_feeds_the_watchdog_in_between(tmp_path: Path, notified: list[str]) -> None:
+def test_it_reports_once_a_period_and_notifies_the_watchdog_in_between(tmp_path: Path, notified: list[str]) -> None:
     published: list[str] = []
     monitor = health(tmp_path, beats=Heartbeats(), alarms=Alarms(), published=published)
     for _ in range(3):
@@ -52,7 +52,7 @@ def test_it_reports_once_a_period_and_feeds_the_watchdog_in_between(tmp_path: Pa
     assert "STATUS=1 to classify, 2 to deliver; alarms: none" in notified
 
 
-def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path, notified: list[str]) -> None:
+def test_the_watchdog_is_not_notified_while_a_loop_is_stuck(tmp_path: Path, notified: list[str]) -> None:
     now_s = [0.0]
     beats, alarms = Heartbeats(lambda: now_s[0]), Alarms()
     beats.of("publisher")
@@ -66,7 +66,7 @@ def test_a_room_that_stands_still_starves_the_watchdog(tmp_path: Path, notified:
     assert "pipeline" not in alarms.active()["stalled"]
 
 
-def test_an_idle_box_feeds_the_watchdog_for_ever(tmp_path: Path, notified: list[str]) -> None:
+def test_an_idle_box_keeps_notifying_the_watchdog(tmp_path: Path, notified: list[str]) -> None:
     now_s = [0.0]
     beats, alarms, stop = Heartbeats(lambda: now_s[0]), Alarms(), threading.Event()
     monitor = health(tmp_path, beats=beats, alarms=alarms, published=[])
@@ -82,14 +82,14 @@ def test_an_idle_box_feeds_the_watchdog_for_ever(tmp_path: Path, notified: list[
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("120000000", 120.0), ("", None), ("0", None), ("soon", None)])
-def test_systemd_says_how_often_it_wants_to_hear(
+def test_the_watchdog_period_is_read_from_systemd(
     monkeypatch: pytest.MonkeyPatch, text: str, seconds: float | None
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", text)
     assert watchdog_s() == seconds
 
 
-def test_the_hottest_zone_counts_and_a_board_without_any_says_so(tmp_path: Path) -> None:
+def test_the_hottest_zone_counts_and_a_board_without_any_reports_none(tmp_path: Path) -> None:
     assert temperature_c(tmp_path) is None
     for zone, text in enumerate(("41000\n", "62500\n", "broken")):
         (tmp_path / f"thermal_zone{zone}").mkdir()
@@ -108,14 +108,14 @@ def test_alarms_are_logged_when_they_begin_and_when_they_end(caplog: pytest.LogC
     assert alarms.active() == {}
 
 
-def test_the_clock_is_read_with_its_trust() -> None:
+def test_the_clock_is_read_with_its_synchronization() -> None:
     reading = clock.read_clock()
     assert reading.at.tzinfo is not None
     assert isinstance(reading.trusted, bool)
     assert len(clock.boot_id()) == 32
 
 
-def test_systemds_mark_is_enough_for_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_of_timesyncd_is_enough_for_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "_kernel_is_synchronized", lambda: False)
     monkeypatch.setattr(clock, "TIMESYNC_FILE", tmp_path / "synchronized")
     assert not clock.is_trusted()

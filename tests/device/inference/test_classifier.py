@@ -90,8 +90,8 @@ def test_it_scores_an_image_as_the_network_does(tiny_bundle: Tiny) -> None:
 
 def test_it_applies_the_bundles_calibration(tmp_path: Path) -> None:
     bundle = loaded(make_bundle(tmp_path, calibration={"method": "platt", "a": 0.5, "b": 1.0}))
-    found = Classifier(bundle, backend="cpu", threads=1).classify(tiny_image(0.5))
-    assert found.probability == pytest.approx(1 / (1 + np.exp(-(0.5 * found.logit + 1.0))))
+    scores = Classifier(bundle, backend="cpu", threads=1).classify(tiny_image(0.5))
+    assert scores.probability == pytest.approx(1 / (1 + np.exp(-(0.5 * scores.logit + 1.0))))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -101,16 +101,16 @@ def test_the_same_image_has_the_same_logit_every_time(tiny_bundle: Tiny, threads
 
 
 @pytest.mark.parametrize(
-    "film", [np.zeros((224, 224), np.float32), np.zeros((10, 10), np.uint8), np.zeros((224, 224, 1), np.uint8)]
+    "image", [np.zeros((224, 224), np.float32), np.zeros((10, 10), np.uint8), np.zeros((224, 224, 1), np.uint8)]
 )
-def test_it_refuses_what_is_not_a_preprocessed_image(tiny_bundle: Tiny, film: np.ndarray) -> None:
+def test_it_refuses_what_is_not_a_preprocessed_image(tiny_bundle: Tiny, image: np.ndarray) -> None:
     with pytest.raises(ClassifyError, match="uint8"):
-        Classifier(loaded(tiny_bundle), backend="cpu", threads=1).classify(film)
+        Classifier(loaded(tiny_bundle), backend="cpu", threads=1).classify(image)
 
 
 def test_it_refuses_a_network_with_other_outputs_for_the_golden_images(tmp_path: Path) -> None:
-    films, logits = tiny_golden()
-    wrong = golden_file(films, logits + np.float32([0, 0, 0, 0.5]))
+    images, logits = tiny_golden()
+    wrong = golden_file(images, logits + np.float32([0, 0, 0, 0.5]))
     bundle = loaded(make_bundle(tmp_path, parts={MODEL: TINY.read_bytes(), GOLDEN: wrong}))
     with pytest.raises(GoldenMismatch, match=r"got 0\.5"):
         Classifier(bundle, backend="cpu", threads=1)
@@ -238,9 +238,9 @@ def test_an_interpreter_that_stops_is_a_fault_and_not_a_crash(tiny_bundle: Tiny)
 def test_selftest_prints_what_it_checked_and_passes(tiny_bundle: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     path, key = tiny_bundle
     assert selftest(path, trusted=[key.where], backend="cpu", threads=1) == 0
-    said = capsys.readouterr().out
-    for word in ("signature  good", key.key_id, "digest     good", "golden     good", "latency", "passed"):
-        assert word in said
+    output = capsys.readouterr().out
+    for text in ("signature  good", key.key_id, "digest     good", "golden     good", "latency", "passed"):
+        assert text in output
 
 
 def test_selftest_fails_for_an_untrusted_signer_with_the_remedy(

@@ -1,4 +1,4 @@
-"""Where a score comes from: the picture, its way into the history, to the page and to files of `classify`."""
+"""The overlay of the evidence map: drawn, kept in the history, shown on the page, and written by `classify`."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ from tests.support.dicom_files import make_dx
 BLUE, RED = 0, 2
 
 
-def film(grey: int = 100) -> np.ndarray:
+def grey_image(grey: int = 100) -> np.ndarray:
     return np.full((224, 224), grey, np.uint8)
 
 
-def test_places_that_speak_for_pneumonia_are_orange_and_those_against_blue() -> None:
+def test_evidence_for_pneumonia_is_orange_and_evidence_against_it_blue() -> None:
     shares = np.zeros((7, 7), np.float32)
     shares[3, 1], shares[3, 5] = 1.0, -1.0
-    picture = heatmap.overlay(shares, film()).astype(int)
-    assert picture.shape == (224, 224, 3)
-    speaks_for, against, nothing = picture[112, 48], picture[112, 176], picture[10, 112]
-    assert speaks_for[RED] > 150 > speaks_for[BLUE]
+    overlay = heatmap.overlay(shares, grey_image()).astype(int)
+    assert overlay.shape == (224, 224, 3)
+    in_favour, against, nothing = overlay[112, 48], overlay[112, 176], overlay[10, 112]
+    assert in_favour[RED] > 150 > in_favour[BLUE]
     assert against[BLUE] > 150 > against[RED]
     assert nothing.tolist() == [100, 100, 100]
 
 
-def test_the_scale_is_that_of_the_film_and_not_of_the_map() -> None:
-    # Two logits over the whole film, cut into 49 or into 196 places.
+def test_the_scale_is_that_of_the_image_and_not_of_the_map() -> None:
+    # Two logits over the whole image, divided into 49 or into 196 places.
     coarse, fine = np.full((7, 7), 2 / 49, np.float32), np.full((14, 14), 2 / 196, np.float32)
     assert heatmap.strength(coarse) == pytest.approx(2 / 100 / heatmap.FULL)
     assert heatmap.strength(fine) == pytest.approx(2 / 100 / heatmap.FULL)
@@ -81,16 +81,18 @@ def test_twice_the_evidence_is_twice_the_colour_up_to_the_full_one() -> None:
     assert heatmap.strength(np.full((10, 10), -9.0, np.float32)).min() == -1.0
 
 
-def test_the_film_stays_visible_under_the_strongest_colour() -> None:
+def test_the_image_stays_visible_under_the_strongest_colour() -> None:
     stripes = (np.indices((224, 224))[1] // 16 % 2 * 200).astype(np.uint8)
-    picture = heatmap.overlay(np.ones((7, 7), np.float32), stripes).astype(int)
-    assert abs(picture[100, 24] - picture[100, 8]).max() > 50
+    overlay = heatmap.overlay(np.ones((7, 7), np.float32), stripes).astype(int)
+    assert abs(overlay[100, 24] - overlay[100, 8]).max() > 50
 
 
 def test_a_file_stands_for_itself_with_its_scale_below() -> None:
-    picture = cv2.imdecode(np.frombuffer(heatmap.png(np.ones((7, 7), np.float32), film()), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (448 + heatmap.STRIP, 448, 3)
-    scale = picture[448 + 12].astype(int)
+    overlay = cv2.imdecode(
+        np.frombuffer(heatmap.png(np.ones((7, 7), np.float32), grey_image()), np.uint8), cv2.IMREAD_COLOR
+    )
+    assert overlay.shape == (448 + heatmap.STRIP, 448, 3)
+    scale = overlay[448 + 12].astype(int)
     assert scale[0, BLUE] > scale[0, RED]
     assert scale[-1, RED] > scale[-1, BLUE]
 
@@ -106,20 +108,20 @@ def spooled(path: Path) -> SpooledExposure:
     return SpooledExposure(path=path, received_at=datetime.now(UTC), source=Source.DICOM, receive_ms=None)
 
 
-def test_a_judged_film_takes_its_picture_into_the_history(tmp_path: Path) -> None:
-    answer = processor_of(tmp_path).process(spooled(make_dx(tmp_path / "film")))
+def test_a_classified_exposure_has_its_overlay_in_the_history(tmp_path: Path) -> None:
+    answer = processor_of(tmp_path).process(spooled(make_dx(tmp_path / "image")))
     assert answer.result.flag is not Flag.UNCLASSIFIED
     assert answer.entry.evidence is not None
-    picture = cv2.imdecode(np.frombuffer(answer.entry.evidence, np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (224, 224, 3)
+    overlay = cv2.imdecode(np.frombuffer(answer.entry.evidence, np.uint8), cv2.IMREAD_COLOR)
+    assert overlay.shape == (224, 224, 3)
     box = Outbox(tmp_path / "outbox.sqlite")
     box.put(answer.result, answer.entry)
     assert box.history(1)[0].evidence == answer.entry.evidence
     box.close()
 
 
-def test_the_picture_adds_up_to_the_logit_whatever_the_networks_constant(tmp_path: Path) -> None:
-    path = make_dx(tmp_path / "film")
+def test_the_overlay_adds_up_to_the_logit_whatever_the_networks_constant(tmp_path: Path) -> None:
+    path = make_dx(tmp_path / "image")
     classify = partial(classify_exposure, path, datetime.now(UTC), Source.DICOM, None, Here())
     identity = SiteIdentity(site="s", device="d", boot_id="b", key=None)
     classified = classify(opened(make_evidence_bundle(tmp_path, bias=2.5)), identity, read_clock)
@@ -129,9 +131,9 @@ def test_the_picture_adds_up_to_the_logit_whatever_the_networks_constant(tmp_pat
     assert classified.scores.evidence.sum() == pytest.approx(classified.scores.logit - 2.5, abs=1e-4)
 
 
-def test_a_film_that_must_not_be_judged_has_no_picture_and_the_box_says_why(tmp_path: Path) -> None:
+def test_an_exposure_out_of_distribution_has_no_overlay_and_the_box_logs_it(tmp_path: Path) -> None:
     dx = make_dx(
-        tmp_path / "film", bright_image().astype(np.uint16), BitsStored=8, HighBit=7, WindowCenter=128, WindowWidth=256
+        tmp_path / "image", bright_image().astype(np.uint16), BitsStored=8, HighBit=7, WindowCenter=128, WindowWidth=256
     )
     answer = processor_of(tmp_path).process(spooled(dx))
     assert (answer.result.flag, answer.result.gate.reason) == (Flag.UNCLASSIFIED, Reason.OUT_OF_DISTRIBUTION)
@@ -139,8 +141,8 @@ def test_a_film_that_must_not_be_judged_has_no_picture_and_the_box_says_why(tmp_
     assert answer.entry.thumbnail is not None
 
 
-def test_a_resend_is_known_whatever_the_network_made_of_the_film(tmp_path: Path) -> None:
-    path = make_dx(tmp_path / "film")
+def test_a_resend_is_recognized_whatever_the_network_outputs(tmp_path: Path) -> None:
+    path = make_dx(tmp_path / "image")
     kept = processor_of(tmp_path).process(spooled(path))
     refused = processor_of(tmp_path, name="strict.bundle", threshold=1e-9).process(spooled(path))
     assert refused.result.gate.reason is Reason.OUT_OF_DISTRIBUTION
@@ -178,7 +180,7 @@ def test_the_history_of_an_earlier_version_opens_with_every_flag(tmp_path: Path)
     box.close()
 
 
-def test_the_page_offers_the_picture_of_a_flag_and_of_nothing_else(tmp_path: Path) -> None:
+def test_the_page_offers_the_overlay_of_a_flag_and_of_nothing_else(tmp_path: Path) -> None:
     box, now = Outbox(tmp_path / "outbox.sqlite"), datetime.now(UTC)
     Spool(tmp_path / "spool", reserve_bytes=0)
     add(box, "plain")
@@ -203,44 +205,51 @@ def test_the_page_offers_the_picture_of_a_flag_and_of_nothing_else(tmp_path: Pat
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> Path:
-    folder = tmp_path / "films"
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
     cv2.imwrite(str(folder / "bright.png"), bright_image())
     cv2.imwrite(str(folder / "disc.png"), cv2.GaussianBlur(tiny_image(1.0), (0, 0), 2))
-    (folder / "notes.txt").write_text("no film")
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
-def run(films: Path, made: tuple[Any, Any], **options: Any) -> int:
+def run(images: Path, made: tuple[Any, Any], **options: Any) -> int:
     bundle, key = made
     return classify_paths(
-        [films], bundle=bundle, progress=False, site_key=None, trusted=[key.where], backend="cpu", threads=1, **options
+        [images],
+        bundle=bundle,
+        progress=False,
+        site_key=None,
+        trusted=[key.where],
+        backend="cpu",
+        threads=1,
+        **options,
     )
 
 
-def test_classify_draws_one_picture_for_each_film_with_a_flag(tmp_path: Path, films: Path) -> None:
+def test_classify_draws_one_overlay_for_each_image_with_a_flag(tmp_path: Path, images: Path) -> None:
     out, pictures = tmp_path / "lines", tmp_path / "new" / "pictures"
-    assert run(films, make_evidence_bundle(tmp_path), out=out, evidence=pictures) == DONE
+    assert run(images, make_evidence_bundle(tmp_path), out=out, evidence=pictures) == DONE
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [line["gate"]["reason"] for line in lines] == ["out_of_distribution", None, "unreadable"]
     assert [(line["probability"], line["score"]) for line in (lines[0], lines[2])] == [(None, None)] * 2
     assert [path.name for path in pictures.iterdir()] == [f"{lines[1]['exposure_id']}.png"]
 
 
-def test_classify_refuses_pictures_of_a_network_that_draws_none(
-    tmp_path: Path, films: Path, capsys: pytest.CaptureFixture[str]
+def test_classify_refuses_overlays_of_a_network_without_a_map(
+    tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(films, make_bundle(tmp_path), out=tmp_path / "lines", evidence=tmp_path / "pictures") == USAGE
+    assert run(images, make_bundle(tmp_path), out=tmp_path / "lines", evidence=tmp_path / "pictures") == USAGE
     assert "leave --evidence out" in capsys.readouterr().err
     assert not (tmp_path / "pictures").exists()
 
 
-def test_classify_names_a_folder_that_cannot_be_made_and_a_picture_that_cannot_be_written(
-    tmp_path: Path, films: Path, capsys: pytest.CaptureFixture[str]
+def test_classify_names_a_folder_that_cannot_be_made_and_an_overlay_that_cannot_be_written(
+    tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = make_evidence_bundle(tmp_path)
-    assert run(films, made, out=tmp_path / "lines", evidence=films / "notes.txt") == USAGE
+    assert run(images, made, out=tmp_path / "lines", evidence=images / "notes.txt") == USAGE
     assert "name another folder with --evidence" in capsys.readouterr().err
-    assert run(films, made, out=tmp_path / "lines", evidence=Path("/proc/self/fd")) == FAILED
+    assert run(images, made, out=tmp_path / "lines", evidence=Path("/proc/self/fd")) == FAILED
     assert "cannot be written" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A real int8 network with an evidence map and features, in its bundle: logit, tone, and what it must not judge."""
+"""A real int8 network with an evidence map and features: logit, normalization, out-of-distribution images."""
 
 from __future__ import annotations
 
@@ -53,25 +53,25 @@ def classifier(tmp_path: Path) -> Classifier:
 
 def test_the_logit_is_the_sum_of_the_map(classifier: Classifier) -> None:
     for brightness in (0.0, 0.4, 1.0):
-        found = classifier.classify(tiny_image(brightness))
-        assert found.evidence is not None
-        assert (found.evidence.shape, found.evidence.dtype) == ((7, 7), np.float32)
-        assert found.logit == pytest.approx(float(found.evidence.sum(dtype=np.float64)))
-    assert found.evidence[3, 3] > 0 > found.evidence[0, 0]
+        scores = classifier.classify(tiny_image(brightness))
+        assert scores.evidence is not None
+        assert (scores.evidence.shape, scores.evidence.dtype) == ((7, 7), np.float32)
+        assert scores.logit == pytest.approx(float(scores.evidence.sum(dtype=np.float64)))
+    assert scores.evidence[3, 3] > 0 > scores.evidence[0, 0]
 
 
 def test_the_bias_is_added_to_the_sum_of_the_map(tmp_path: Path, classifier: Classifier) -> None:
-    film = tiny_image(0.6)
-    biased = opened(make_evidence_bundle(tmp_path, name="biased.bundle", bias=1.5)).classify(film)
-    plain = classifier.classify(film)
+    image = tiny_image(0.6)
+    biased = opened(make_evidence_bundle(tmp_path, name="biased.bundle", bias=1.5)).classify(image)
+    plain = classifier.classify(image)
     assert biased.logit == pytest.approx(plain.logit + 1.5)
     assert np.array_equal(biased.evidence, plain.evidence)
 
 
 def test_training_images_are_near_and_an_unusual_one_is_far(classifier: Classifier) -> None:
-    known = classifier.classify(tiny_image(1.0))
-    assert known.distance == pytest.approx(0.0, abs=1e-6)
-    assert known.in_distribution
+    near = classifier.classify(tiny_image(1.0))
+    assert near.distance == pytest.approx(0.0, abs=1e-6)
+    assert near.in_distribution
     strange = classifier.classify(bright_image())
     assert strange.distance is not None
     assert strange.distance > OUTLIER_THRESHOLD
@@ -86,9 +86,9 @@ def test_without_a_rule_every_image_is_classified(tmp_path: Path) -> None:
 
 
 def _parts_without_rule() -> dict[str, bytes]:
-    films = tiny_golden()[0]
-    logits = np.float32([output.logit for output in tiny_evidence(list(films))])
-    return {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(films, logits)}
+    images = tiny_golden()[0]
+    logits = np.float32([output.logit for output in tiny_evidence(list(images))])
+    return {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(images, logits)}
 
 
 def test_a_distance_of_nan_is_out_of_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,9 +105,9 @@ def test_a_distance_of_nan_is_out_of_distribution(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setitem(BACKENDS, "coral", Broken)
     classifier = Classifier(loaded(make_evidence_bundle(tmp_path)), backend="coral", threads=1)
-    found = classifier.classify(tiny_image(1.0))
-    assert np.isfinite(found.logit)
-    assert not found.in_distribution
+    scores = classifier.classify(tiny_image(1.0))
+    assert np.isfinite(scores.logit)
+    assert not scores.in_distribution
 
 
 def test_an_image_gets_the_intensity_normalization_of_the_network_first(tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_an_image_gets_the_intensity_normalization_of_the_network_first(tmp_path
 
 
 def test_golden_images_are_normalized_too(tmp_path: Path) -> None:
-    films = tiny_golden()[0]
-    without = np.float32([output.logit for output in tiny_evidence(list(films), tone="none")])
-    parts = {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(films, without), OUTLIERS: outliers_file()}
+    images = tiny_golden()[0]
+    without = np.float32([output.logit for output in tiny_evidence(list(images), tone="none")])
+    parts = {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(images, without), OUTLIERS: outliers_file()}
     with pytest.raises(GoldenMismatch):
         opened(make_evidence_bundle(tmp_path, tone="smooth", parts=parts))
 

@@ -28,7 +28,7 @@ SIZES = st.tuples(st.integers(1, 700), st.integers(1, 700))
 
 
 def reference(pixels: NDArray, rendering: Rendering) -> NDArray[np.float64]:
-    """Grey 0 to 255, not rounded: (224, 224) box integrals of the film as a staircase, then PS3.3 C.11, by the book."""
+    """Grey 0 to 255, not rounded: (224, 224) box integrals of the image as a step function, then PS3.3 C.11."""
     stored = box_mean(box_mean(np.asarray(pixels, np.float64)).T).T
     if rendering.modality_lut is not None:
         values = looked_up(stored, rendering.modality_lut)
@@ -69,7 +69,7 @@ def windowed(x: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
     return np.select([x <= low, x > high], [0.0, 1.0], (x - (c - 0.5)) / (w - 1) + 0.5)
 
 
-def film(shape: tuple[int, int], seed: int, bits: int = 14) -> NDArray[np.uint16]:
+def random_image(shape: tuple[int, int], seed: int, bits: int = 14) -> NDArray[np.uint16]:
     return np.random.default_rng(seed).integers(0, 1 << bits, shape, dtype=np.uint16)
 
 
@@ -98,7 +98,7 @@ spans = st.builds(lambda low, reach: Span(low=low, high=low + reach), st.floats(
     invert=st.booleans(),
 )
 def test_it_agrees_with_a_slow_float64_reference(shape, seed, voi, slope, intercept, invert):  # noqa: PLR0917
-    pixels = film(shape, seed)
+    pixels = random_image(shape, seed)
     rendering = Rendering(stored_bits=FOURTEEN, slope=slope, intercept=intercept, voi=voi, invert=invert)
     image = preprocess(pixels, rendering)
     assert image.shape == INPUT_SHAPE
@@ -108,13 +108,13 @@ def test_it_agrees_with_a_slow_float64_reference(shape, seed, voi, slope, interc
 
 @pytest.mark.parametrize("shape", [(3072, 3072), (3000, 2501), (448, 448), (449, 2048), (224, 3000)])
 def test_an_image_of_full_size_is_averaged_exactly(shape):
-    pixels = film(shape, 1)
+    pixels = random_image(shape, 1)
     rendering = Rendering(stored_bits=FOURTEEN, voi=Window(center=8192, width=1500))
     assert np.abs(preprocess(pixels, rendering) - reference(pixels, rendering)).max() <= 0.52
 
 
 def test_a_modality_lut_comes_before_the_window():
-    pixels = film((300, 300), 2, bits=10)
+    pixels = random_image((300, 300), 2, bits=10)
     table = Lut(first=0, values=np.linspace(4000, 0, 1024).astype(np.uint16), bits=12)
     rendering = Rendering(modality_lut=table, slope=7.0, voi=Window(center=2000, width=4000))
     assert np.abs(preprocess(pixels, rendering) - reference(pixels, rendering)).max() <= 1.0
@@ -131,7 +131,7 @@ def test_a_uniform_image_stays_uniform(shape, value, voi, invert):
 @given(shape=SIZES, seed=st.integers(0, 99), voi=windows | luts | spans | st.none())
 @settings(max_examples=30, deadline=None)
 def test_monochrome1_is_the_inverse_of_monochrome2(shape, seed, voi):
-    pixels = film(shape, seed)
+    pixels = random_image(shape, seed)
     upright = preprocess(pixels, Rendering(stored_bits=FOURTEEN, voi=voi))
     inverse = preprocess(pixels, Rendering(stored_bits=FOURTEEN, voi=voi, invert=True))
     assert (upright == 255 - inverse).all()
@@ -140,7 +140,7 @@ def test_monochrome1_is_the_inverse_of_monochrome2(shape, seed, voi):
 @given(seed=st.integers(0, 99), voi=windows | luts | spans, more=st.integers(1, 3000))
 @settings(max_examples=30, deadline=None)
 def test_a_brighter_image_is_nowhere_darker(seed, voi, more):
-    dark = film((250, 330), seed, bits=13)
+    dark = random_image((250, 330), seed, bits=13)
     bright = np.minimum(dark + np.uint16(more), 16383).astype(np.uint16)
     rendering = Rendering(stored_bits=FOURTEEN, voi=voi)
     # Averages are float32: the last bit of two of them may differ either way.
@@ -158,9 +158,9 @@ def test_a_brighter_image_is_nowhere_darker(seed, voi, more):
 def test_overlay_bits_outside_the_stored_ones_change_nothing(bits, lift, signed, shape, seed):
     lift = min(lift, 16 - bits)
     stored_bits = StoredBits(bits_stored=bits, high_bit=bits - 1 + lift, signed=signed)
-    clean = film(shape, seed, bits)
+    clean = random_image(shape, seed, bits)
     mask = ((1 << bits) - 1) << lift
-    noise = film(shape, seed + 1, 16) & np.uint16(0xFFFF ^ mask)
+    noise = random_image(shape, seed + 1, 16) & np.uint16(0xFFFF ^ mask)
     rendering = Rendering(stored_bits=stored_bits, voi=Window(center=0 if signed else 1 << (bits - 1), width=1 << bits))
     plain = preprocess(clean << np.uint16(lift), rendering)
     assert (plain == preprocess((clean << np.uint16(lift)) | noise, rendering)).all()
@@ -170,11 +170,11 @@ def test_overlay_bits_outside_the_stored_ones_change_nothing(bits, lift, signed,
     assert np.abs(plain - reference(values, rendering)).max() <= 1.0
 
 
-@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.uint32, np.float32, np.float64, ">u2", ">i2"])
-def test_every_number_type_gives_the_same_image(kind):
-    values = film((500, 460), 3, bits=7)
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint32, np.float32, np.float64, ">u2", ">i2"])
+def test_every_number_type_gives_the_same_image(dtype):
+    values = random_image((500, 460), 3, bits=7)
     rendering = Rendering(voi=Span(low=0, high=127))
-    assert (preprocess(values.astype(kind), rendering) == preprocess(values, rendering)).all()
+    assert (preprocess(values.astype(dtype), rendering) == preprocess(values, rendering)).all()
 
 
 def test_signed_values_of_full_width_are_signed():
@@ -186,7 +186,7 @@ def test_signed_values_of_full_width_are_signed():
 
 
 def test_an_8_bit_image_of_the_networks_size_passes_unchanged():
-    grey = film((224, 224), 4, bits=8).astype(np.uint8)
+    grey = random_image((224, 224), 4, bits=8).astype(np.uint8)
     assert (preprocess(grey, AS_IS) == grey).all()
 
 
@@ -203,7 +203,7 @@ def test_a_window_of_width_one_is_a_threshold():
 
 
 def test_without_a_window_the_robust_range_leaves_out_ends_and_padding():
-    pixels = film((600, 600), 5, bits=10) + np.uint16(1000)
+    pixels = random_image((600, 600), 5, bits=10) + np.uint16(1000)
     pixels[:, :200] = 0
     kept = preprocess(pixels, Rendering(stored_bits=FOURTEEN, padding=(0, 0)))
     swallowed = preprocess(pixels, Rendering(stored_bits=FOURTEEN))
@@ -227,8 +227,10 @@ def test_what_is_not_rows_and_columns_is_refused(shape):
     [((3072, 3072), (448, 448)), ((2500, 1250), (448, 224)), ((300, 900), (149, 448)), ((5000, 2), (448, 1))],
 )
 def test_the_thumbnail_keeps_the_aspect_ratio(shape, size):
-    picture = cv2.imdecode(np.frombuffer(thumbnail(film(shape, 6), Rendering()), np.uint8), cv2.IMREAD_UNCHANGED)
-    assert picture.shape == size
+    decoded = cv2.imdecode(
+        np.frombuffer(thumbnail(random_image(shape, 6), Rendering()), np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    assert decoded.shape == size
 
 
 def test_the_thumbnail_shows_what_the_network_sees():
