@@ -28,8 +28,7 @@ from device.bundle.loader import (
 )
 from device.bundle.manifest import Manifest
 from export.bundle.build_timestamp import now
-from export.bundle.manifest_fields import metric_fields
-from export.bundle.writer import SigningKey, signed_parts, write_bundle
+from export.bundle.writer import SigningKey, metric_fields, signed_parts, write_bundle
 from export.site.expected_flags import expected
 from export.site.notice import noted_page, noted_text
 from export.site.operating_point import Aim, Point, chosen

@@ -14,9 +14,10 @@ from device.bundle.manifest import InputSpec, OutputSpec
 from device.inference.backends.engine import Engine, TensorSpec, build_engine
 from device.inference.tensors import input_tensor, level_table, read_outputs
 from export.bundle.build_timestamp import now
+from export.bundle.writer import metric_fields
 from export.int8.predictions import Proof
 from export.int8.quantized import Int8
-from metrics.evaluation import MEASURES, evaluate
+from metrics.evaluation import evaluate
 from train.calibration.methods import apply_calibration
 from train.calibration.ood_threshold import outlier_threshold
 from train.data.dataset import LabelledImages
@@ -27,8 +28,6 @@ from train.run.run_folder import SeedRun
 GOLDEN_STEPS = 4
 """A golden logit is a sum of int8 outputs, each of which interpreters round a step or two apart."""
 OLDEST_INTERPRETERS = {"ai-edge-litert": "2.1", "tflite-runtime": "2.14"}
-
-UNDEFINED: Mapping[str, Any] = {"value": None, "low": None, "high": None, "method": "undefined"}
 
 
 class ExportError(ExpectedError):
@@ -165,17 +164,4 @@ def keras_metrics(run: SeedRun) -> dict[str, Any]:
     return {
         "metrics": metric_fields(measured),
         "measured_on": f"{measured['']['n']} test films, in Keras before quantization",
-    }
-
-
-def metric_fields(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the manifest's metrics of `measured`, evaluations as JSON types by the end of the metrics' names.
-
-    The ROC AUC has no threshold and stands once. The manifest has an object of nulls where a figure is undefined.
-    """
-    return {
-        f"{name}{end}": measured[end][name] or UNDEFINED
-        for end in measured
-        for name in MEASURES
-        if not (end and name == "roc_auc")
     }

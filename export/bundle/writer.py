@@ -35,7 +35,9 @@ from device.bundle.loader import (
     SIGNATURE,
 )
 from device.bundle.manifest import Manifest
+from metrics.evaluation import MEASURES
 
+UNDEFINED: Mapping[str, Any] = {"value": None, "low": None, "high": None, "method": "undefined"}
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every part carries the oldest time of a zip archive, so that equal parts make equal bundles."""
 
@@ -142,3 +144,16 @@ def _entry(name: str) -> zipfile.ZipInfo:
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.external_attr = 0o644 << 16
     return entry
+
+
+def metric_fields(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the manifest's metrics of `measured`, evaluations as JSON types by the end of the metrics' names.
+
+    The ROC AUC has no threshold and stands once. The manifest has an object of nulls where a figure is undefined.
+    """
+    return {
+        f"{name}{end}": measured[end][name] or UNDEFINED
+        for end in measured
+        for name in MEASURES
+        if not (end and name == "roc_auc")
+    }

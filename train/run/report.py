@@ -71,14 +71,15 @@ class AverageSummary:
 
     confusion: Mapping[str, int]
     measures: Mapping[str, float | None]
+    estimates: Mapping[str, Estimate | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """summary.json: a run's test measures over its seeds, each decided at its own operating logit.
 
-    `data` are images and patients of each part, `confusion` the counts by seed (as text), `weight_average` None where
-    the run has no such network.
+    `data` are images and patients of each part, `confusion` the counts and `estimates` the measures with 95 %
+    intervals by seed (as text). `weight_average` is None where the run has no such network.
     """
 
     recipe: str
@@ -88,6 +89,7 @@ class RunSummary:
     weight_average: AverageSummary | None
     confusion: Mapping[str, Mapping[str, int]]
     measures: Mapping[str, Spread]
+    estimates: Mapping[str, Mapping[str, Estimate | None]]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
@@ -107,6 +109,7 @@ def summarise(run: Path) -> RunSummary:
         weight_average=_weight_average(run),
         confusion={str(seed): _counts(measured[seed].test) for seed in seeds},
         measures={name: _spread(found) for name, found in values.items()},
+        estimates={str(seed): _estimates(measured[seed].test) for seed in seeds},
     )
 
 
@@ -125,12 +128,18 @@ def _counts(measures: Evaluation) -> dict[str, int]:
     return {name: getattr(measures, name) for name in COUNTS}
 
 
+def _estimates(measures: Evaluation) -> dict[str, Estimate | None]:
+    return {name: getattr(measures, name) for name in MEASURES}
+
+
 def _weight_average(run: Path) -> AverageSummary | None:
     if not is_finished(run, AVERAGED):
         return None
     measures = read_metrics(run, AVERAGED).test
     return AverageSummary(
-        confusion=_counts(measures), measures={name: value_of(getattr(measures, name)) for name in MEASURES}
+        confusion=_counts(measures),
+        measures={name: value_of(getattr(measures, name)) for name in MEASURES},
+        estimates=_estimates(measures),
     )
 
 
@@ -159,22 +168,28 @@ def _spread(values: list[float | None]) -> Spread:
 
 
 def table(summary: RunSummary) -> str:
-    """Markdown: one row a seed, then mean, spread and the study's own numbers."""
+    """Markdown: a row for each seed with 95 % intervals, then mean, spread and the study's own numbers."""
     names = [*COUNTS, *MEASURES]
     lines = [_line("run", [name.replace("_", " ") for name in names]), "|---" * (len(names) + 1) + "|"]
-    for index, seed in enumerate(summary.seeds):
+    for seed in summary.seeds:
         counts = [str(summary.confusion[str(seed)][name]) for name in COUNTS]
-        measures = [_figure(summary.measures[name].values[index]) for name in MEASURES]
+        measures = [_with_interval(summary.estimates[str(seed)][name]) for name in MEASURES]
         lines.append(_line(f"seed {seed}", counts + measures))
     blank, spread = [""] * len(COUNTS), summary.measures
     lines.append(_line("**mean**", blank + [f"**{_figure(spread[name].mean)}**" for name in MEASURES]))
     lines.append(_line("standard deviation", blank + [_figure(spread[name].sd) for name in MEASURES]))
     if (averaged := summary.weight_average) is not None:
         counts = [str(averaged.confusion[name]) for name in COUNTS]
-        lines.append(_line(MEAN, counts + [_figure(averaged.measures[name]) for name in MEASURES]))
+        lines.append(_line(MEAN, counts + [_with_interval(averaged.estimates[name]) for name in MEASURES]))
     study = [str(STUDY[name]) for name in COUNTS] + [_figure(STUDY[name]) for name in MEASURES]
     lines.append(_line("the study, on its own films", study))
     return "\n".join(lines) + "\n"
+
+
+def _with_interval(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    return f"{estimate.value:.4f} ({estimate.low:.4f} to {estimate.high:.4f})"
 
 
 def _figure(value: float | None) -> str:
