@@ -1,4 +1,4 @@
-"""Command line of training on the workstation."""
+"""The command line of the workstation's training; the only broad catch of this role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipe: a YAML file comes in; the checked, described, frozen settings of a whole training go out."""
+"""The recipe: the checked, described and frozen settings of a whole training, read from YAML."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class DataSection(Section):
     label_sources: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="sources whose labels teach and choose thresholds; films of others only say what must not matter "
-        "and what films look like. null, or a manifest without the column source: all",
+        description="sources whose labels teach and choose thresholds; images of others only say what must not matter "
+        "and what images look like. null, or a manifest without the column source: all",
     )
 
 
@@ -61,10 +61,10 @@ class StudyNetwork(Section):
 class EdgeNetwork(Section):
     """EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation, ReLU6) with ImageNet weights."""
 
-    kind: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with a linear rule and an evidence map")
-    side: int = Field(160, ge=64, le=224, multiple_of=32, description="films are resized to this inside the network")
+    kind: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with a linear probe and an evidence map")
+    side: int = Field(160, ge=64, le=224, multiple_of=32, description="images are resized to this inside the network")
     outlier_blocks: tuple[int, ...] = Field(
-        (4, 10), min_length=1, description="blocks whose channel means tell films that the network does not know"
+        (4, 10), min_length=1, description="blocks whose channel means tell images that the network does not know"
     )
 
 
@@ -72,10 +72,10 @@ NetworkSection = Annotated[StudyNetwork | EdgeNetwork, Field(discriminator="kind
 
 
 class FineTuneSection(Section):
-    """Training of the whole network, where films suffice for it; else the ImageNet features stay as they are."""
+    """Training of the whole network, where images suffice for it; else the ImageNet features stay as they are."""
 
-    min_images: int = Field(2000, ge=1, description="fewer training films than this leave the features alone")
-    epochs: int = Field(6, ge=1, description="times that as many films are drawn as there are")
+    min_images: int = Field(2000, ge=1, description="fewer training images than this leave the features alone")
+    epochs: int = Field(6, ge=1, description="times that as many images are drawn as there are")
     learning_rate: float = Field(4e-4, gt=0, description="highest; warms up over a tenth, then falls as a cosine")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's, on kernels only")
     clip_norm: float = Field(1.0, gt=0, description="gradients are cut to this norm")
@@ -83,8 +83,8 @@ class FineTuneSection(Section):
     drop_path: float = Field(0.1, ge=0, lt=1, description="share of the last block's outputs that are left out")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features left out")
     smoothing: float = Field(0.05, ge=0, lt=0.5, description="labels are that far from 0 and 1")
-    mixup: float = Field(0.2, ge=0, description="Beta(a, a) shares of a second film (Zhang et al. 2018); 0: none")
-    style_power: float = Field(0.5, ge=0, le=1, description="how much films count whose style hides their label")
+    mixup: float = Field(0.2, ge=0, description="Beta(a, a) shares of a second image (Zhang et al. 2018); 0: none")
+    style_power: float = Field(0.5, ge=0, le=1, description="how much images count whose style hides their label")
     average_seeds: bool = Field(
         True, description="the mean of all seeds' weights is a network of its own, and is released"
     )
@@ -93,7 +93,7 @@ class FineTuneSection(Section):
 
 
 class RuleSection(Section):
-    """The linear rule over channel means, where the features are not trained: logistic regression."""
+    """The linear probe over channel means, where the features are not trained: logistic regression."""
 
     blocks: tuple[int, ...] = Field((4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14), min_length=1, description="blocks it reads")
     c: float = Field(0.01, gt=0, description="inverse strength of the ridge penalty, on standardised means")
@@ -108,18 +108,18 @@ class RuleSection(Section):
     change_penalty: float = Field(
         0.0,
         ge=0,
-        description="how much it costs that a changed copy of a film (`augment`) scores otherwise; 0: nothing",
+        description="how much it costs that a changed copy of an image (`augment`) scores otherwise; 0: nothing",
     )
-    copies: int = Field(2, ge=1, description="changed copies of each film that teaches, where `change_penalty` asks")
+    copies: int = Field(2, ge=1, description="changed copies of each image that teaches, where `change_penalty` asks")
     folds: int = Field(5, ge=2, description="parts by patient for the logits that choose calibration and thresholds")
 
 
 class OutliersSection(Section):
-    """When a film is refused as one that the network does not know."""
+    """When an image is refused as one that the network does not know."""
 
-    false_alarms: float = Field(0.005, gt=0, lt=0.5, description="share of known films refused, where chosen")
-    margin: float = Field(1.0, ge=1, description="the threshold is that many times what the films chose")
-    copies: int = Field(1, ge=0, description="changed copies of each known film that count as known too")
+    false_alarms: float = Field(0.005, gt=0, lt=0.5, description="share of known images refused, where chosen")
+    margin: float = Field(1.0, ge=1, description="the threshold is that many times what the images chose")
+    copies: int = Field(1, ge=0, description="changed copies of each known image that count as known too")
 
 
 class OptimizerSection(Section):
@@ -131,45 +131,45 @@ class OptimizerSection(Section):
 
 
 class OperatingPointSection(Section):
-    """How calibration and thresholds are chosen from the operating films."""
+    """How calibration and thresholds are chosen from the operating images."""
 
     calibration: Literal["none", "platt", "temperature", "isotonic", "pinned"] = Field(
         "platt", description="fitted on the logits; pinned: the operating logit becomes one half, the slope is fitted"
     )
     operating_sensitivity: float = Field(
-        0.97, gt=0, lt=1, description="for pinned: probability one half has this sensitivity on the operating films"
+        0.97, gt=0, lt=1, description="for pinned: probability one half has this sensitivity on the operating images"
     )
     review_share: float = Field(
-        0.135, ge=0, lt=1, description="for pinned: at most this share of films, classes weighed alike, is review"
+        0.135, ge=0, lt=1, description="for pinned: at most this share of images, classes weighed alike, is review"
     )
     corrupted_copies: int = Field(
-        4, ge=0, description="for pinned: so many worse exposures of each film help to choose slope and review band"
+        4, ge=0, description="for pinned: so many corrupted copies of each image help to choose slope and review band"
     )
     prevalence: float | None = Field(
-        0.5, gt=0, lt=1, description="share of pneumonia that probabilities refer to; null: that of the operating films"
+        0.5, gt=0, lt=1, description="share of pneumonia that probabilities assume; null: as in the operating images"
     )
     clear_sensitivity: float = Field(
         0.99,
         gt=0,
         lt=1,
-        description="clear_below lets the lower 95 % bound of sensitivity reach this, if films suffice",
+        description="clear_below lets the lower 95 % bound of sensitivity reach this, if images suffice",
     )
     flag_specificity: float = Field(
-        0.95, gt=0, lt=1, description="flag_at reaches this specificity, films below excepted"
+        0.95, gt=0, lt=1, description="flag_at reaches this specificity, images below excepted"
     )
 
 
 class ReleaseSection(Section):
     """What a bundle made from the run says of itself."""
 
-    min_years: int = Field(20, ge=0, description="youngest patient that the box lets the model judge")
+    min_years: int = Field(20, ge=0, description="youngest patient that the box lets the model classify")
     max_years: int | None = Field(None, ge=0, description="oldest; null: no limit")
     intended_use: str = Field(description="stands in manifest and model card")
-    limits: str = Field("", description="what the training films cannot teach; stands in the model card")
+    limits: str = Field("", description="what the training images cannot teach; stands in the model card")
 
 
 class PopulationSection(ReleaseSection):
-    """What a bundle for one population says, and the operating point that its films suffice for."""
+    """What a bundle for one population says, and the operating point that its images suffice for."""
 
     operating_sensitivity: float | None = Field(
         None, gt=0, lt=1, description="instead of the operating point's; null: as there"
@@ -183,18 +183,18 @@ class Recipe(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="names the bundle too")
     description: str = Field(description="one line for tables and the model card")
     data: DataSection = Field(DataSection(), description="which rows of the manifest play which part")
-    tone: IntensityNormalization = Field("none", description="tone that films are brought to before the network")
+    tone: IntensityNormalization = Field("none", description="tone that images are brought to before the network")
     network: NetworkSection = Field(description="the layers")
     fine_tune: FineTuneSection = Field(FineTuneSection(), description="lite0: training of the whole network")
     rule: RuleSection = Field(RuleSection(), description="lite0: the rule over untrained features")
-    outliers: OutliersSection = Field(OutliersSection(), description="lite0: films that the network does not know")
+    outliers: OutliersSection = Field(OutliersSection(), description="lite0: images that the network does not know")
     optimizer: OptimizerSection = Field(OptimizerSection(), description="how weights move")
-    batch_size: int = Field(32, ge=1, description="films of one step")
-    epochs: int = Field(5, ge=1, description="times that every training film is seen")
+    batch_size: int = Field(32, ge=1, description="images of one step")
+    epochs: int = Field(5, ge=1, description="times that every training image is seen")
     seeds: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="one run each")
     shuffle: Literal["never", "once", "every-epoch"] = Field("once", description="MATLAB default: once")
-    drop_remainder: bool = Field(True, description="films that fill no batch are left out of the epoch, as MATLAB does")
-    augment: Literal["none", "exposure"] = Field("none", description="changes made to training films")
+    drop_remainder: bool = Field(True, description="images that do not fill a batch are left out, as in MATLAB")
+    augment: Literal["none", "exposure"] = Field("none", description="changes made to training images")
     mixed_precision: bool = Field(False, description="float16 on GPUs that gain by it; float32 sums and logits")
     operating_point: OperatingPointSection = Field(OperatingPointSection(), description="calibration and thresholds")
     release: ReleaseSection = Field(description="what a bundle says of itself")
@@ -257,7 +257,7 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: not YAML: {error}") from None
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()]
-        raise RecipeError("\n".join([f"{path}: {len(lines)} field(s) to mend", *lines])) from None
+        raise RecipeError("\n".join([f"{path}: {len(lines)} field(s) to fix", *lines])) from None
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:

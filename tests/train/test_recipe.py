@@ -71,7 +71,7 @@ def test_a_recipe_written_and_read_is_the_same(tmp_path: Path) -> None:
     assert load_recipe(tmp_path / "r.yaml").digest == recipe.digest
 
 
-def test_a_population_names_the_run_and_sets_what_its_films_suffice_for() -> None:
+def test_a_population_names_the_run_and_sets_what_its_images_suffice_for() -> None:
     edge = load_recipe(find_recipe("edge"))
     adult, paediatric = (edge.of_population(name) for name in ("adult", "paediatric"))
     assert (adult.name, paediatric.name) == ("edge-adult", "edge-paediatric")

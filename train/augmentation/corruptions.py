@@ -1,7 +1,7 @@
-"""Corruptions: films come in; the same films as worse exposures would have made them go out.
+"""Image corruptions: twelve faults of an exposure at three strengths, for robustness tests.
 
 Twelve faults at three strengths, in the manner of Hendrycks and Dietterich (2019) and in the terms of radiography. Each
-is drawn from the seed and the film's own content, so that order and company of films change nothing.
+is drawn from the seed and the image's own content, so that order and company of images change nothing.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Grey = NDArray[np.float32]
 Fault = Callable[[Image, int, np.random.Generator], Grey]
 STRENGTHS = (1, 2, 3)
 DENSITY = np.log(50.0)
-"""Natural logarithm of the ratio of photons between the darkest and the brightest part of a film."""
+"""Natural logarithm of the ratio of photons between the darkest and the brightest part of an image."""
 MARGIN = 6
-"""Pixels between the film's side and what is written on it."""
+"""Pixels between the image's side and what is written on it."""
 
 
 def corrupt(images: Image, name: str, strength: int, *, seed: int = 0) -> Image:
-    """Films uint8 (n, rows, columns) with fault `name` of CORRUPTIONS at strength 1, 2 or 3; the same shape."""
+    """Images uint8 (n, rows, columns) with fault `name` of CORRUPTIONS at strength 1, 2 or 3; the same shape."""
     fault = CORRUPTIONS[name]
     return np.stack([_grey(fault(image, strength - 1, _random(image, name, seed))) for image in images])
 
 
 def _random(image: Image, name: str, seed: int) -> np.random.Generator:
-    """The strength is not in it: a stronger fault of a film is the same fault, stronger."""
+    """The strength is not in it: a stronger fault of an image is the same fault, stronger."""
     return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(image.tobytes())])
 
 
@@ -54,13 +54,13 @@ def gamma(image: Image, level: int, random: np.random.Generator) -> Grey:
 
 
 def contrast(image: Image, level: int, _random: np.random.Generator) -> Grey:
-    """Window too wide: contrast 0.8, 0.6, 0.4 about the film's mean."""
+    """Window too wide: contrast 0.8, 0.6, 0.4 about the image's mean."""
     mean = np.float32(image.mean())
     return mean + (0.8, 0.6, 0.4)[level] * (image.astype(np.float32) - mean)
 
 
 def quantum_noise(image: Image, level: int, random: np.random.Generator) -> Grey:
-    """Too little dose: 8000, 2500, 800 photons a pixel at the darkest, fewer where the film is brighter.
+    """Too little dose: 8000, 2500, 800 photons a pixel at the darkest, fewer where the image is brighter.
 
     Grey is the logarithm of photons, so its noise is 255 / DENSITY / sqrt(photons).
     """
@@ -81,7 +81,7 @@ def sharpening(image: Image, level: int, _random: np.random.Generator) -> Grey:
 
 
 def collimation(image: Image, level: int, random: np.random.Generator) -> Grey:
-    """Shutters left in the film: two sides black over 5, 10, 15 % of it."""
+    """Shutters left in the image: two sides black over 5, 10, 15 % of it."""
     out = image.astype(np.float32)
     for side in random.permutation(4)[:2]:
         turned = np.rot90(out, side)

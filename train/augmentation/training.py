@@ -1,6 +1,6 @@
-"""Augment: the name of a policy comes in; what it does to one training film goes out.
+"""Augmentation of training images, by named policies.
 
-`exposure` changes what another room, scanner or technologist would change and leaves the patient alone. Films change
+`exposure` changes what another room, scanner or technologist would change and leaves the patient alone. Images change
 before they are brought to the network's tone, as they would on the box.
 """
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Random = np.random.Generator
 Change = Callable[[Grey, Grey, Random], Grey]
-"""A film, another film of the training part, a source of randomness; the changed film, uint8 (rows, columns)."""
+"""An image, another image of the training part, a source of randomness; the changed image, uint8 (rows, columns)."""
 
 
 def changed(policy: str, image: Grey, other: Grey, random: Random) -> Grey:
-    """`film` uint8 (rows, columns) under a policy. `other` lends its grey values to some changes."""
+    """`image` uint8 (rows, columns) under a policy. `other` lends its grey values to some changes."""
     for change, chance in POLICIES[policy]:
         if random.random() < chance:
             image = change(image, other, random)
@@ -27,7 +27,7 @@ def changed(policy: str, image: Grey, other: Grey, random: Random) -> Grey:
 
 
 def mirror(image: Grey, _other: Grey, _random: Random) -> Grey:
-    """Left for right: a film hung the wrong way round."""
+    """Left for right: an image hung the wrong way round."""
     return np.ascontiguousarray(image[:, ::-1])
 
 
@@ -49,7 +49,7 @@ def window(image: Grey, _other: Grey, random: Random) -> Grey:
 
 
 def match_histogram(image: Grey, other: Grey, random: Random) -> Grey:
-    """Part of the way to another film's histogram: one scanner's processing on another's film."""
+    """Part of the way to another image's histogram: one scanner's processing on another's image."""
     have, want = (np.cumsum(np.bincount(picture.ravel(), minlength=256)) / picture.size for picture in (image, other))
     match = np.interp(have, want, np.arange(256))
     share = random.uniform(0.0, 0.8)
@@ -69,7 +69,7 @@ def sharpen(image: Grey, _other: Grey, random: Random) -> Grey:
 
 
 def noise(image: Grey, _other: Grey, random: Random) -> Grey:
-    """Quantum noise: fewer photons, more grain, most where the film is bright (little light reached the detector)."""
+    """Quantum noise: fewer photons, more grain, most where the image is bright (little light reached the detector)."""
     grain = random.standard_normal(image.shape, np.float32) * (random.uniform(1, 9) * np.sqrt(0.3 + image / 255.0))
     return np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
 
@@ -101,7 +101,7 @@ def compress(image: Grey, _other: Grey, random: Random) -> Grey:
 
 
 def coarsen(image: Grey, _other: Grey, random: Random) -> Grey:
-    """A detour over fewer pixels: films that were small once."""
+    """A detour over fewer pixels: images that were small once."""
     rows, columns = image.shape
     share = random.uniform(0.4, 0.9)
     small = cv2.resize(image, (int(columns * share), int(rows * share)), interpolation=cv2.INTER_AREA)
@@ -134,4 +134,4 @@ POLICIES: dict[str, tuple[tuple[Change, float], ...]] = {
         (invert, 0.02),
     ),
 }
-"""What is tried on each film in turn, and the chance of each."""
+"""What is tried on each image in turn, and the chance of each."""

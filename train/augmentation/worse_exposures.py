@@ -1,6 +1,6 @@
-"""Stress: held-out films come in; the same films as somewhat worse exposures go out, for choices that must hold there.
+"""Corrupted copies of held-out images, for choices that must hold on worse exposures.
 
-A probability or a band chosen on films of the same making as the training's is too sure of itself elsewhere.
+A probability or a band chosen on images of the same making as the training's is too sure of itself elsewhere.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ STRENGTHS = (1, 2)
 
 
 def corrupted_copies(images: NDArray[np.uint8], copies: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Each of `films` uint8 (n, rows, columns) with `copies` faults, (n * copies, rows, columns), and whose they are.
+    """Each of `images` uint8 (n, rows, columns) with `copies` faults, (n * copies, rows, columns), and whose they are.
 
-    Which faults a film gets is drawn once and for all, so that every network is judged on the same.
+    Which faults an image gets is drawn once and for all, so that every network is measured on the same.
     """
     random = np.random.default_rng(0)
     names = sorted(CORRUPTIONS)

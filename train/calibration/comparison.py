@@ -1,7 +1,7 @@
-"""Calibrations: logits of two sets of held-out films come in; how far each way of making probabilities holds goes out.
+"""Compare calibration methods on images that they were not fitted on.
 
-Each is fitted on the films that chose the operating point and judged on others, of other patients: a map may follow
-the films that made it as closely as it likes.
+Each is fitted on the images that chose the operating point and measured on others, of other patients: a map may follow
+the images that made it as closely as it likes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calibrate: logits and labels of held-out films come in; the map from logit to probability goes out.
+"""Calibration methods: maps from logit to probability, fitted on held-out images.
 
 The parameters are named as a bundle's manifest names them, so the box applies the very same map.
 """
@@ -18,14 +18,14 @@ Floats = NDArray[np.float64]
 Calibration = Mapping[str, Any]
 """`method` and its parameters."""
 MIN_SLOPE = 1e-3
-"""A fit that turns the order of the films round, or flattens it, is no calibration."""
+"""A fit that turns the order of the images round, or flattens it, is no calibration."""
 
 
 def fit_calibration(method: str, logits: Floats, labels: NDArray[np.int64], prevalence: float | None) -> Calibration:
     """Maximum likelihood on `logits` (n,) with labels 0 or 1.
 
-    Films are weighted so that pneumonia has the share `prevalence`; None keeps the films' own share. Platt (1999) with
-    his target smoothing; Guo et al. (2017) for `temperature`; Zadrozny and Elkan (2002) for `isotonic`.
+    Images are weighted so that pneumonia has the share `prevalence`; None keeps their own share. Platt (1999) with his
+    target smoothing; Guo et al. (2017) for `temperature`; Zadrozny and Elkan (2002) for `isotonic`.
     """
     weights = _weights(labels, prevalence)
     targets = _platt_targets(labels)
@@ -42,7 +42,7 @@ def fit_calibration(method: str, logits: Floats, labels: NDArray[np.int64], prev
 
 
 def _isotonic(logits: Floats, labels: NDArray[np.int64], weights: Floats) -> Calibration:
-    """Steps that never fall, joined by straight lines; beyond the outermost films their own probability."""
+    """Steps that never fall, joined by straight lines; beyond the outermost images their own probability."""
     found = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(logits, labels, weights)
     return {
         "method": "isotonic",

@@ -1,4 +1,4 @@
-"""Known: features of the films that a network was trained on come in; the rule that tells other films goes out."""
+"""Fit the out-of-distribution rule and choose its threshold."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sklearn.covariance import LedoitWolf
 from device.bundle.ood_rule import OutlierRule
 
 MIN_IMAGES = 30
-"""A source with fewer films has no centre of its own."""
+"""A source with fewer images has no centre of its own."""
 
 
 def fit_ood_rule(features: NDArray[np.float32], image_sources: NDArray[np.str_]) -> OutlierRule:
-    """One centre for each kind of film and one covariance around them.
+    """One centre for each kind of image and one covariance around them.
 
-    `features` (n, k), `kinds` (n,) names. Covariance after Ledoit and Wolf (2004), which few films suffice for.
+    `features` (n, k), `kinds` (n,) names. Covariance after Ledoit and Wolf (2004), which few images suffice for.
     """
     names, counts = np.unique(image_sources, return_counts=True)
     named = np.where(np.isin(image_sources, names[counts >= MIN_IMAGES]), image_sources, "rare")
@@ -32,9 +32,9 @@ def fit_ood_rule(features: NDArray[np.float32], image_sources: NDArray[np.str_])
 def outlier_threshold(
     distances: NDArray[np.float64], image_sources: NDArray[np.str_], false_alarms: float, margin: float
 ) -> float:
-    """The distance that `false_alarms` of the worst kind's films exceed, times `margin`.
+    """The distance that `false_alarms` of the worst kind's images exceed, times `margin`.
 
-    Each kind on its own, so that many films of one source do not hide that another's are refused.
+    Each kind on its own, so that many images of one source do not hide that another's are refused.
     """
     names, counts = np.unique(image_sources, return_counts=True)
     large = [distances[image_sources == name] for name in names[counts >= MIN_IMAGES]] or [distances]

@@ -1,7 +1,7 @@
-"""Operating: logits and labels of held-out films come in; the calibration and thresholds of a box go out.
+"""Choose the operating point: calibration and thresholds, from logits of held-out images.
 
-Anchored calibration: Platt's, except that the operating logit, chosen for its sensitivity, is where one half begins.
-Films between it and even odds are likelier normal than not, yet too many pneumonias lie among them to call them
+Pinned calibration: Platt's, except that the operating logit, chosen for its sensitivity, is where one half begins.
+Images between it and even odds are likelier normal than not, yet too many pneumonias lie among them to call them
 clear; they read just above one half, so that a person looks. The price is a known error of calibration there, and
 the evaluation measures it.
 """
@@ -39,7 +39,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutLogits:
-    """Logits (n,) and labels (n,) of films that no weight was fitted on."""
+    """Logits (n,) and labels (n,) of images that no weight was fitted on."""
 
     logits: Floats
     labels: NDArray[np.int64]
@@ -54,10 +54,10 @@ def operating_point(
     labels: NDArray[np.int64],
     corrupted: HeldOutLogits = NO_HELD_OUT_LOGITS,
 ) -> OperatingPoint:
-    """From `logits` (n,) and `labels` (n,) of films that no weight was fitted on.
+    """From `logits` (n,) and `labels` (n,) of images that no weight was fitted on.
 
-    An anchored point takes the slope and the review band from these and from the same films as worse exposures, so
-    that probabilities and band still hold on films of another making.
+    A pinned point takes the slope and the review band from these and from the same images as corrupted copies, so
+    that probabilities and band still hold on images of another making.
     """
     if section.calibration != "pinned":
         calibration = fit_calibration(section.calibration, logits, labels, section.prevalence)
@@ -79,16 +79,16 @@ def operating_point(
 
 def _aim(section: OperatingPointSection) -> str:
     return (
-        f"probability 0.5: sensitivity {section.operating_sensitivity} on these films; review: at most "
+        f"probability 0.5: sensitivity {section.operating_sensitivity} on these images; review: at most "
         f"{section.review_share:.1%} of them, placed where most errors lie"
     )
 
 
-def sensitive_logit(diseased: Floats, sensitivity: float) -> float:
-    """The highest logit at or above which that share of `diseased` (ascending) lies; halfway to the next one below."""
-    missed = int(np.floor((1 - sensitivity) * len(diseased)))
-    below = diseased[missed - 1] if missed else diseased[0] - 1.0
-    return round(float((diseased[missed] + below) / 2), 6)
+def sensitive_logit(positive: Floats, sensitivity: float) -> float:
+    """The highest logit at or above which that share of `positive` (ascending) lies; halfway to the next one below."""
+    missed = int(np.floor((1 - sensitivity) * len(positive)))
+    below = positive[missed - 1] if missed else positive[0] - 1.0
+    return round(float((positive[missed] + below) / 2), 6)
 
 
 def pinned(slope: float, shift: float, operating_logit: float) -> Calibration:
@@ -123,7 +123,7 @@ def pinned(slope: float, shift: float, operating_logit: float) -> Calibration:
 
 
 def review_band(logits: Floats, labels: NDArray[np.int64], operating_logit: float, share: float) -> tuple[float, float]:
-    """(lowest, first above) logit of the band that holds most errors among at most `share` of the films.
+    """(lowest, first above) logit of the band that holds most errors among at most `share` of the images.
 
     It contains `anchor`. Both classes weigh the same, as their mix elsewhere is another.
     """

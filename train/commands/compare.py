@@ -1,4 +1,4 @@
-"""Compare tables: a comparison of runs comes in; tables for the screen, and a folder to read, go out."""
+"""The command `compare`: tables of several runs on the screen, and a folder to read."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PARTS = ("train", "operating", "test")
 SEEDS = "mean and standard deviation over the seeds; each network decides at its own operating point"
 PAIRS = (
     "first minus second, with 95 % intervals, of each run's mean of all seeds' weights or else of the seed with the "
-    "median ROC AUC on the operating films: two networks are compared, not two ways to train. p-values are two-sided, "
+    "median ROC AUC on the operating images: two networks are compared, not two ways to train. p-values are two-sided, "
     "each for itself"
 )
 PAIR_COLUMNS = (
     "first, second",
-    "films",
+    "images",
     "ROC AUC (DeLong)",
     "p",
     "rightly called by the first, the second only",
@@ -55,7 +55,7 @@ def compare_runs(runs: Sequence[Path], out: Path | None) -> None:
 
 
 def write_comparison(found: Comparison, out: Path) -> None:
-    """compare.md, compare.json, figures/runs.png and .svg. No film and no patient is in them."""
+    """compare.md, compare.json, figures/runs.png and .svg. No image and no patient is in them."""
     draw_runs(out / "figures" / "runs", found)
     facts = asdict(found)
     del facts["curves"]
@@ -80,8 +80,8 @@ def unpaired_lines(found: Comparison) -> list[str]:
 
 def _run_lines(runs: Sequence[RunFigures]) -> list[tuple[str, ...]]:
     lines = [("recipe", *(run.recipe for run in runs))]
-    lines += [(f"{part} films", *(_part_counts(run, part) for run in runs)) for part in PARTS]
-    lines.append(("test films whose label counts", *(_counts(run.counted) for run in runs)))
+    lines += [(f"{part} images", *(_part_counts(run, part) for run in runs)) for part in PARTS]
+    lines.append(("test images whose label counts", *(_counts(run.counted) for run in runs)))
     lines.append(("seeds (the network compared)", *(_seeds(run) for run in runs)))
     return lines + [
         (measure.replace("_", " "), *(_mean(run.measures[measure]) for run in runs)) for measure in MEASURES

@@ -1,4 +1,4 @@
-"""Data commands: a manifest and its films come in; its card or its split goes out, progress on the screen."""
+"""The commands `data` and `split`: a manifest is checked, described or divided into parts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def show_data(manifest: Path, image_folder: Path, *, out: Path | None, recipe: s
             write_card(card, out)
     _print(card)
     if out is not None:
-        print(f"card: {out / 'card.html'}; the contact sheets beside it hold patients' films")
+        print(f"card: {out / 'card.html'}; the contact sheets beside it hold patients' images")
     raise_if(manifest, card.faults)
 
 
@@ -54,7 +54,7 @@ def _need_folder(image_folder: Path) -> None:
 
 def _print(card: Card) -> None:
     console = Console()
-    console.print(f"{card.manifest}: {len(card.rows)} films" + f", {card.left_out} too young" * bool(card.left_out))
+    console.print(f"{card.manifest}: {len(card.rows)} images" + f", {card.left_out} too young" * bool(card.left_out))
     for table in (*card.tables, card.duplicates):
         console.print(_grid(table))
 

@@ -1,4 +1,4 @@
-"""Work: the options of a command come in; progress on the screen and a run's folder go out."""
+"""The commands `fit` and `report`: train the networks of a recipe, with progress on the screen."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def report_run(run: Path) -> None:
 
 
 def _load(progress: Progress, recipe: Recipe, manifest: Path, image_folder: Path) -> Mapping[str, LabelledImages]:
-    task = progress.add_task("reading films", total=None, words="")
+    task = progress.add_task("reading images", total=None, words="")
     parts = load_dataset(
         manifest, image_folder, recipe.data, on_image=lambda done, of: progress.update(task, completed=done, total=of)
     )

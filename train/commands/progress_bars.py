@@ -1,4 +1,4 @@
-"""Bars: what is done, how far and of how much comes in; bars on the standard error go out, where somebody watches."""
+"""Progress bars on standard error, shown only where it is a terminal."""
 
 from __future__ import annotations
 

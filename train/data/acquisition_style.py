@@ -1,7 +1,7 @@
-"""Style: films come in; numbers of how they were made, and weights that take the label's short cut away, go out.
+"""Acquisition style: numbers of how an image was made, and sampling weights that balance it.
 
 Sharpness, exposure and borders say much of a label where the classes were made differently; a network learns that
-first. Films whose style betrays their label count less, films whose style speaks against it count more.
+first. Images whose style betrays their label count less, images whose style speaks against it count more.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sklearn.preprocessing import StandardScaler
 Floats = NDArray[np.float64]
 PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
 BANDS = (0.7, 1.4, 2.8, 5.6, 11.2)
-"""Sigmas in pixels between which the film's energy is measured."""
+"""Sigmas in pixels between which the image's energy is measured."""
 NEARLY_BLACK = 12
 LEAST_CHANCE = 0.02
 
 
 def style_numbers(images: NDArray[np.uint8]) -> Floats:
-    """float64 (n, 24) of films uint8 (n, rows, columns): grey percentiles, borders, energy in bands, sharpness."""
+    """float64 (n, 24) of images uint8 (n, rows, columns): grey percentiles, borders, energy in bands, sharpness."""
     return np.array([_numbers(image) for image in images])
 
 
@@ -39,7 +39,7 @@ def _numbers(image: NDArray[np.uint8]) -> list[float]:
 
 
 def style_chances(images: NDArray[np.uint8], labels: NDArray[np.int64], patients: tuple[str, ...], seed: int) -> Floats:
-    """How likely each film's own label (n,) is by its style alone, classes balanced, out of fold by patient."""
+    """How likely each image's own label (n,) is by its style alone, classes balanced, out of fold by patient."""
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced"))
     found = cross_val_predict(
@@ -50,7 +50,7 @@ def style_chances(images: NDArray[np.uint8], labels: NDArray[np.int64], patients
 
 
 def sampling_weights(labels: NDArray[np.int64], chances: Floats | None, power: float) -> Floats:
-    """Chance (n,) of each film to be drawn; both classes have the same share in all, and so have the styles in part.
+    """Chance (n,) of each image to be drawn; both classes have the same share in all, and so have the styles in part.
 
     `power` 0 balances the classes alone, 1 weighs by the full inverse of `chances`.
     """

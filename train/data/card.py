@@ -1,7 +1,7 @@
-"""Dataset card: a manifest and its films come in; what training would say of them, and a card to read, go out.
+"""The data set card: what training would say of a manifest and its images, as a page to read.
 
 DIR/card.md card.html (with its figures inside) figures/*.png|svg contact-*.png. The contact sheets show patients'
-films; nothing else of the card does.
+images; nothing else of the card does.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SHOWN_PAIRS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What is known of a manifest: `rows` with films uint8 (n, 224, 224); tables; `faults` for which fit would stop."""
+    """A manifest's `rows` with their images, uint8 (n, 224, 224), tables, and the `faults` that would stop `fit`."""
 
     manifest: str
     rows: tuple[Row, ...]
@@ -78,11 +78,11 @@ def examine(
     faults += [*age_faults(table), *manifest_faults(parted, image_folder)]
     there = [row for row in rows if row.file and (image_folder / row.file).is_file()]
     read, broken = try_read_images(
-        image_folder, there, on_image=lambda done, of: on_progress("reading films", done, of)
+        image_folder, there, on_image=lambda done, of: on_progress("reading images", done, of)
     )
     kept = [(row, image[0]) for row, image in zip(there, read, strict=True) if image is not None]
     seen, images = [row for row, _ in kept], np.array([image for _, image in kept], np.uint8).reshape(-1, 224, 224)
-    pairs = find_pairs(images, on_step=lambda done, of: on_progress("comparing films", done, of))
+    pairs = find_pairs(images, on_step=lambda done, of: on_progress("comparing images", done, of))
     across = [pair for pair in pairs if seen[pair.first].part and seen[pair.second].part]
     divided = duplicate_faults(seen, across) if duplicates_stop(section) else []
     return Card(
@@ -119,8 +119,8 @@ def duplicate_table(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
     title = f"near-duplicates: {len(pairs)} pairs, {len(unknown)} of them of two patients, {len(across)} in two parts"
     parted = [pair for pair in pairs if rows[pair.first].part and rows[pair.second].part]
     if copies := copies_left_out(rows, parted):
-        title += f"; {len(copies)} films are left out, lest one part learns what another measures"
-    return Table(title=title, columns=("film", "film", "likeness", "parts"), lines=lines)
+        title += f"; {len(copies)} images are left out, lest one part learns what another measures"
+    return Table(title=title, columns=("image", "image", "likeness", "parts"), lines=lines)
 
 
 def write_card(card: Card, out: Path) -> None:
@@ -145,8 +145,8 @@ def write_card(card: Card, out: Path) -> None:
 
 
 def write_sheets(card: Card, out: Path) -> list[str]:
-    """One sheet of films for each source and label, chosen by a fixed seed; the names of the files."""
-    groups = [(row.source or "films", row.label or "unlabelled") for row in card.rows]
+    """One sheet of images for each source and label, chosen by a fixed seed; the names of the files."""
+    groups = [(row.source or "images", row.label or "unlabelled") for row in card.rows]
     names = []
     for group in sorted(set(groups)):
         theirs = np.flatnonzero([other == group for other in groups])
@@ -159,7 +159,7 @@ def write_sheets(card: Card, out: Path) -> list[str]:
 
 
 def contact_sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Films uint8 (n, side, side) in rows of six, each of 112 pixels; the last row is filled with black."""
+    """Images uint8 (n, side, side) in rows of six, each of 112 pixels; the last row is filled with black."""
     small = [cv2.resize(image, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA) for image in images]
     blank = np.zeros((SHEET_SIDE, SHEET_SIDE), np.uint8)
     filled = [*small, *[blank] * (-len(small) % SHEET_COLUMNS)]

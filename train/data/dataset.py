@@ -1,4 +1,4 @@
-"""Data: a manifest of films and their folder come in; films as arrays, parted by patient, go out.
+"""Labelled images: a manifest and a folder of files come in; arrays, split by patient, go out.
 
 Every fault of the manifest is found before training starts and named with its row and remedy.
 """
@@ -57,7 +57,7 @@ class LabelledImages:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the films' own digests and labels, in order, hex."""
+        """SHA-256 over the images' own digests and labels, in order, hex."""
         lines = [f"{digest} {label}\n" for digest, label in zip(self.digests, self.labels, strict=True)]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -69,7 +69,7 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The films of each part, and how many rows were left out for which reason."""
+    """The images of each part, and how many rows were left out for which reason."""
 
     parts: Mapping[str, LabelledImages]
     left_out: Mapping[str, int]
@@ -78,7 +78,7 @@ class Loaded:
 def load_dataset(
     manifest: Path, image_folder: Path, section: DataSection, *, on_image: OnImage = lambda *_: None
 ) -> dict[str, LabelledImages]:
-    """The films of each part. `on_film(done, of)` is told of progress. Raises ManifestError with every fault found."""
+    """Return the images of each part; `on_image(done, of)` reports progress. Raises ManifestError with every fault."""
     return dict(load(manifest, image_folder, section, on_image=on_image).parts)
 
 
@@ -90,7 +90,7 @@ def load(
     on_image: OnImage = lambda *_: None,
     on_compare: OnImage = lambda *_: None,
 ) -> Loaded:
-    """The films of each part, and what was left out. `on_compare(done, of)` is told of the search for duplicates.
+    """The images of each part, and what was left out. `on_compare(done, of)` reports the search for duplicates.
 
     A near-duplicate in two parts is an error, or is left out of the part that learns, as the recipe says. Raises
     ManifestError with every fault found.
@@ -108,7 +108,7 @@ def load(
     kept = [place for place in range(len(rows)) if place not in copies]
     raise_if(manifest, manifest_faults([rows[place] for place in kept], image_folder))
     parts = {part: _stack([(rows[i], read[i]) for i in kept if rows[i].part == part]) for part in PARTS}
-    said = {f"younger than {section.min_years} years": young, "near-duplicate of a film in another part": len(copies)}
+    said = {f"younger than {section.min_years} years": young, "near-duplicate of an image in another part": len(copies)}
     return Loaded(parts=parts, left_out={reason: count for reason, count in said.items() if count})
 
 
@@ -135,13 +135,13 @@ def _read(manifest: Path, image_folder: Path, rows: Sequence[Row], on_image: OnI
 def try_read_images(
     image_folder: Path, rows: Sequence[Row], *, on_image: OnImage = lambda *_: None
 ) -> tuple[list[Read | None], list[str]]:
-    """Each row's film, None where it does not decode, and the faults."""
+    """Each row's image, None where it does not decode, and the faults."""
     read: list[Read | None] = []
     faults = []
     outcomes = read_images([image_folder / row.file for row in rows])
     for row, outcome in zip(rows, outcomes, strict=True):
         if isinstance(outcome, UnreadableImage):
-            faults.append(f"{row.name}: {outcome}; mend the file or delete the row")
+            faults.append(f"{row.name}: {outcome}; fix the file or delete the row")
         read.append(None if isinstance(outcome, UnreadableImage) else outcome)
         on_image(len(read), len(rows))
     return read, faults
@@ -149,7 +149,7 @@ def try_read_images(
 
 def duplicate_faults(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
     """Pairs of near-duplicates that stand in two parts."""
-    remedy = "move both to one part, give them one cluster_id and split anew, or delete one"
+    remedy = "move both to one part, give them one cluster_id and split again, or delete one"
     return [
         f"{rows[pair.first].name} in {rows[pair.first].part} and {rows[pair.second].name} in {rows[pair.second].part} "
         f"show one exposure{', mirrored' * pair.mirrored} (likeness {pair.likeness:.2f}); {remedy}"
@@ -164,7 +164,7 @@ def duplicates_stop(section: DataSection) -> bool:
 
 
 def copies_left_out(rows: Sequence[Row], pairs: Sequence[Pair]) -> set[int]:
-    """Of pairs in two parts, the film left out: training gives way to operating films, both give way to test films."""
+    """Return which image of each pair is left out: train gives way to operating, and both to test."""
     across = [(pair.first, pair.second) for pair in pairs if rows[pair.first].part != rows[pair.second].part]
     return {min(pair, key=lambda place: PARTS.index(rows[place].part)) for pair in across}
 

@@ -1,8 +1,8 @@
-"""Duplicates: films come in; pairs that show one and the same exposure, and the clusters they form, go out.
+"""Find near-duplicates: pairs of images of one and the same exposure, and the clusters they form.
 
 A collection gathered from several places holds some exposures twice: cropped, mirrored, brightened, scaled, with an
-arrow drawn on them. One copy in training and the other in the test flatters the network. Two films are compared twice:
-by coarse structure, each film against windows of all others and their mirror images, then the few likest by fine
+arrow drawn on them. One copy in training and the other in the test flatters the network. Two images are compared twice:
+by coarse structure, each image against windows of all others and their mirror images, then the few likest by fine
 detail after an affine alignment. Two patients agree in coarse structure and never in detail.
 """
 
@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Films = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 LIKENESS = 0.8
-"""Correlation of fine detail from which on two films are one exposure; docs/data.md says what that catches."""
+"""Correlation of fine detail from which on two images are one exposure; docs/data.md says what that catches."""
 NEAREST = 3
-"""So many coarse neighbours of each film are looked at closely."""
+"""So many coarse neighbours of each image are looked at closely."""
 COARSE = 0.6
 """Neighbours below this correlation of coarse structure are not."""
 BASE, CODE, ALIGNED, DETAIL = 96, 24, 64, 112
-"""Sides in pixels: where windows are cut, of the coarse code, where films are aligned, where detail is compared."""
+"""Sides in pixels: where windows are cut, of the coarse code, where images are aligned, where detail is compared."""
 Window = tuple[float, float, float]
 CORNERS = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 WINDOWS: tuple[Window, ...] = ((1.0, 0.5, 0.5), *((side, *corner) for side in (0.94, 0.88) for corner in CORNERS))
-"""Shares of the side, and where in the film: what a cropped copy may have kept."""
+"""Shares of the side, and where in the image: what a cropped copy may have kept."""
 ECC = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
 EVERYWHERE = np.full((ALIGNED, ALIGNED), 255, np.uint8)
 STRETCH = (0.7, 1.4)
@@ -42,7 +42,7 @@ BLOCK = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two films, by their places in the array, `first` below `second`; `likeness` of their detail, up to 1."""
+    """Two images, by their places in the array, `first` below `second`; `likeness` of their detail, up to 1."""
 
     first: int
     second: int
@@ -61,8 +61,8 @@ class _Guess:
     coarse: float
 
 
-def find_pairs(images: Films, *, on_step: Callable[[int, int], None] = lambda *_: None) -> tuple[Pair, ...]:
-    """Pairs of near-duplicates among films uint8 (n, side, side), ordered. `on_step(done, of)` is told of progress."""
+def find_pairs(images: Images, *, on_step: Callable[[int, int], None] = lambda *_: None) -> tuple[Pair, ...]:
+    """Pairs of near-duplicates among images uint8 (n, side, side), ordered. `on_step(done, of)` is told of progress."""
     if len(images) < 2:
         return ()
     guesses: dict[tuple[int, int], _Guess] = {}
@@ -87,7 +87,7 @@ def find_pairs(images: Films, *, on_step: Callable[[int, int], None] = lambda *_
 
 
 def clusters(count: int, links: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
-    """The cluster (count,) of each film, numbered from 0 by place; films that `links` join share one."""
+    """The cluster (count,) of each image, numbered from 0 by place; images that `links` join share one."""
     ends = np.array([*links], np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
     _, found = connected_components(graph, directed=False)
@@ -97,7 +97,7 @@ def clusters(count: int, links: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
 
 
 def same_value(values: Sequence[str]) -> list[tuple[int, int]]:
-    """Links between films of one patient, one cluster: of equal values that are not blank."""
+    """Links between images of one patient, one cluster: of equal values that are not blank."""
     last: dict[str, int] = {}
     links = []
     for place, value in enumerate(values):
@@ -136,7 +136,7 @@ def _cut(base: Floats, window: Window) -> Floats:
 
 
 def _warp(window: Window, side: int, *, mirrored: bool) -> Floats:
-    """float32 (2, 3): where in a film of `side` pixels each pixel of the enlarged window comes from."""
+    """float32 (2, 3): where in an image of `side` pixels each pixel of the enlarged window comes from."""
     share, right, down = window
     corner = (1 - share) * side * np.array([right, down]) + (share - 1) / 2
     warp = np.array([[share, 0, corner[0]], [0, share, corner[1]]])
@@ -145,7 +145,7 @@ def _warp(window: Window, side: int, *, mirrored: bool) -> Floats:
 
 
 def _guesses(seen: Floats, codes: Floats, window: Window) -> Iterable[_Guess]:
-    """The likest whole films of each film's window, and of the window's mirror image."""
+    """The likest whole images of each image's window, and of the window's mirror image."""
     flipped = seen.reshape(-1, CODE, CODE)[:, :, ::-1].reshape(seen.shape)
     for mirrored, views in ((False, seen), (True, flipped)):
         for start in range(0, len(views), BLOCK):
@@ -172,7 +172,7 @@ def _keep_best(guesses: dict[tuple[int, int], _Guess], guess: _Guess) -> None:
 
 
 def _likeliest(guesses: Iterable[_Guess], count: int) -> list[_Guess]:
-    """The NEAREST of each film, likest first."""
+    """The NEAREST of each image, likest first."""
     kept: list[_Guess] = []
     taken = np.zeros(count, np.int64)
     for guess in sorted(guesses, key=lambda guess: (-guess.coarse, guess.part_of, guess.whole)):
@@ -182,13 +182,13 @@ def _likeliest(guesses: Iterable[_Guess], count: int) -> list[_Guess]:
     return kept
 
 
-def likeness(images: Films, guess: _Guess) -> float:
+def likeness(images: Images, guess: _Guess) -> float:
     """Correlation of fine detail after alignment (enhanced correlation, Evangelidis and Psarakis 2008); 0: none."""
     first, second = images[guess.part_of], images[guess.whole]
     warp = _warp(guess.window, ALIGNED, mirrored=guess.mirrored)
     try:
         _, found = cv2.findTransformECC(_soft(second), _soft(first), warp, cv2.MOTION_AFFINE, ECC, EVERYWHERE, 3)
-    except cv2.error:  # it does not converge on films that are unlike
+    except cv2.error:  # it does not converge on images that are unlike
         return 0.0
     warp = np.asarray(found, np.float32)
     stretch = np.linalg.svd(warp[:, :2].astype(np.float64), compute_uv=False)

@@ -1,4 +1,4 @@
-"""Films: paths of films come in; their grey values as the box would see them, and their digests, go out."""
+"""Read image files as the box would see them, with the digest of each file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Read = tuple[NDArray[np.uint8], str]
 
 
 class UnreadableImage(Exception):
-    """The film does not decode; the words say why."""
+    """The image does not decode; the words say why."""
 
 
 def read_images(paths: Sequence[Path]) -> Iterator[Read | UnreadableImage]:
-    """Each film in its turn, or why it could not be read; several at a time."""
+    """Each image in its turn, or why it could not be read; several at a time."""
     # The small matrix products of preprocessing are nine times slower when BLAS splits each over all cores.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor() as pool:
         yield from pool.map(_attempt, paths)
@@ -33,7 +33,7 @@ def read_image(path: Path) -> Read:
     try:
         return read_grey(path), hashlib.sha256(path.read_bytes()).hexdigest()
     except Refused as refusal:
-        raise UnreadableImage(f"does not decode as a film ({refusal.reason})") from None
+        raise UnreadableImage(f"does not decode as an image ({refusal.reason})") from None
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror})") from None
 

@@ -1,6 +1,6 @@
-"""Manifest: a CSV of films comes in; its rows, each with its part, and every fault of them go out.
+"""The manifest: a CSV of images, its rows, and every fault in them.
 
-Nothing here opens a film. Each fault names its row and the remedy, and is found before training starts.
+Nothing here opens an image. Each fault names its row and the remedy, and is found before training starts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHOWN_ROWS = 4
 
 
 class ManifestError(UsageError):
-    """The manifest or its films cannot be trained on; the words name rows and remedy."""
+    """The manifest or its images cannot be trained on; the words name rows and remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def too_young(row: Row, section: DataSection) -> bool:
 
 
 def manifest_faults(rows: list[Row], image_folder: Path) -> list[str]:
-    """All that can be said before a film is opened."""
+    """All that can be said before an image is opened."""
     return [*label_faults(rows), *file_faults(rows, image_folder), *class_faults(rows), *person_faults(rows)]
 
 
@@ -141,16 +141,16 @@ def label_faults(rows: list[Row]) -> list[str]:
 
 
 def file_faults(rows: list[Row], image_folder: Path) -> list[str]:
-    """Rows without their film."""
+    """Rows without their image."""
     remedy = f"is not under {image_folder}; correct --images, or delete the row"
-    return [f"{r.name}: the film {remedy}" for r in rows if not r.file or not (image_folder / r.file).is_file()]
+    return [f"{r.name}: the image {remedy}" for r in rows if not r.file or not (image_folder / r.file).is_file()]
 
 
 def class_faults(rows: list[Row]) -> list[str]:
     """Parts in which a class is missing."""
     found = {(row.part, row.label) for row in rows}
     remedy = "both classes are needed in each part; add rows, or change the recipe's data section"
-    return [f"{part}: no {label} film; {remedy}" for part in PARTS for label in LABELS if (part, label) not in found]
+    return [f"{part}: no {label} image; {remedy}" for part in PARTS for label in LABELS if (part, label) not in found]
 
 
 def person_faults(rows: list[Row]) -> list[str]:
@@ -176,7 +176,7 @@ def _in_two_parts(noun: str, name: str, theirs: list[Row]) -> str:
     first_of_part = {row.part: row for row in reversed(theirs)}
     shown = sorted({row.line: row for row in [*first_of_part.values(), *theirs[:SHOWN_ROWS]]}.items())
     rows, parts = ", ".join(row.name for _, row in shown), " and ".join(sorted(first_of_part))
-    return f"{noun} {name} is in {parts}: {rows}; move all films of the {noun} to one part"
+    return f"{noun} {name} is in {parts}: {rows}; move all images of the {noun} to one part"
 
 
 def raise_if(manifest: Path, faults: Sequence[Any]) -> None:
@@ -184,4 +184,4 @@ def raise_if(manifest: Path, faults: Sequence[Any]) -> None:
     if faults:
         more = [f"  and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
         lines = [f"  {fault}" for fault in faults[:SHOWN_FAULTS]]
-        raise ManifestError("\n".join([f"{manifest}: {len(faults)} fault(s) to mend before training", *lines, *more]))
+        raise ManifestError("\n".join([f"{manifest}: {len(faults)} fault(s) to fix before training", *lines, *more]))

@@ -1,4 +1,4 @@
-"""Dataset plots: rows, films and a table of short cuts come in; figures as PNG and SVG go out. No film is in them."""
+"""Figures of the data set card, as PNG and SVG. No image of a patient is in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BINS = 64
 
 
 def draw_ages(path: Path, rows: Sequence[Row]) -> Path | None:
-    """How many films of each class by age; None, and no file, where no age is known."""
+    """How many images of each class by age; None, and no file, where no age is known."""
     ages = {label: [row.age for row in rows if row.label == label and row.age is not None] for label in _labels(rows)}
     known = {label: theirs for label, theirs in ages.items() if theirs}
     if not known:
@@ -30,13 +30,13 @@ def draw_ages(path: Path, rows: Sequence[Row]) -> Path | None:
         figure = Figure(figsize=(6.4, 2.8), layout="constrained")
         axes = figure.subplots()
         axes.hist([np.array(theirs) for theirs in known.values()], bins=range(0, 105, 5), label=list(known))
-        axes.set(xlabel="age, years", ylabel="films")
+        axes.set(xlabel="age, years", ylabel="images")
         axes.legend(frameon=False)
         return _saved(figure, path)
 
 
 def draw_greys(path: Path, rows: Sequence[Row], images: NDArray[np.uint8]) -> Path | None:
-    """The share of pixels at each grey level, one line for each source and class; None where there is no film."""
+    """The share of pixels at each grey level, one line for each source and class; None where there is no image."""
     if not rows:
         return None
     groups = [f"{row.source or SILENT}, {row.label or SILENT}" for row in rows]

@@ -1,4 +1,4 @@
-"""Taught: the films of a part come in; those whose labels teach, and the kinds of all of them, go out."""
+"""Select images of a data set, by mask or by the source of their labels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from train.recipe import Recipe
 
 
 def select(dataset: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages:
-    """The films where `chosen` (n,) is true."""
+    """The images where `chosen` (n,) is true."""
     kept = np.flatnonzero(chosen)
     return _make({field.name: _picked(getattr(dataset, field.name), kept) for field in fields(dataset)})
 
 
 def concatenate(first: LabelledImages, second: LabelledImages) -> LabelledImages:
-    """All films of both, in this order."""
+    """All images of both, in this order."""
     pairs = {field.name: (getattr(first, field.name), getattr(second, field.name)) for field in fields(first)}
     return _make(
         {name: np.concatenate(p) if isinstance(p[0], np.ndarray) else (*p[0], *p[1]) for name, p in pairs.items()}
@@ -36,7 +36,7 @@ def _picked(values: Any, kept: NDArray[np.int64]) -> Any:
 
 
 def label_source_mask(recipe: Recipe, dataset: LabelledImages) -> NDArray[np.bool_]:
-    """Which films' labels teach, (n,). A manifest without sources: all of them."""
+    """Which images' labels teach, (n,). A manifest without sources: all of them."""
     named = recipe.data.label_sources
     if named is None or not any(dataset.sources):
         return np.ones(len(dataset), bool)
@@ -44,10 +44,10 @@ def label_source_mask(recipe: Recipe, dataset: LabelledImages) -> NDArray[np.boo
 
 
 def from_label_sources(recipe: Recipe, dataset: LabelledImages) -> LabelledImages:
-    """The films whose labels teach."""
+    """The images whose labels teach."""
     return select(dataset, label_source_mask(recipe, dataset))
 
 
 def image_sources(dataset: LabelledImages) -> NDArray[np.str_]:
-    """Of each film, its source; "" without one."""
+    """Of each image, its source; "" without one."""
     return np.array([source or "" for source in dataset.sources], dtype=np.str_)

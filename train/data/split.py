@@ -1,4 +1,4 @@
-"""Split: rows, groups that must stay together, and shares come in; the part of each row goes out.
+"""Split a manifest into parts by patient and near-duplicate, with the same mix of labels and sources in each.
 
 Groups are patients, clusters of duplicates and near-duplicates, joined. Labels and sources keep their mix in each part:
 after Sechidis et al. (2011), the group that is hardest to place goes first, to the part that lacks most of its kind.
@@ -7,6 +7,7 @@ after Sechidis et al. (2011), the group that is hardest to place goes first, to 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def split_manifest(
     seed: int,
     on_progress: Progress = lambda *_: None,
 ) -> dict[str, int]:
-    """Write the manifest anew with its `split`; returns films by part. Raises ManifestError, SplitError.
+    """Write the manifest anew with its `split`; returns images by part. Raises ManifestError, SplitError.
 
     Near-duplicates without a cluster_id are given one, so that it stays known that they belong together.
     """
@@ -64,10 +65,10 @@ def split_manifest(
     table = read_table(manifest, ("file", "label", "patient_id"))
     rows = list(table_rows(table, DataSection()))
     raise_if(manifest, [*age_faults(table), *label_faults(rows), *file_faults(rows, image_folder), *_of_nobody(rows)])
-    read, faults = try_read_images(image_folder, rows, on_image=lambda done, of: on_progress("reading films", done, of))
+    read, faults = try_read_images(image_folder, rows, on_image=partial(on_progress, "reading images"))
     raise_if(manifest, faults)
     images = np.stack([image for image, _ in filter(None, read)])
-    found = find_pairs(images, on_step=lambda done, of: on_progress("comparing films", done, of))
+    found = find_pairs(images, on_step=partial(on_progress, "comparing images"))
     pairs = [(pair.first, pair.second) for pair in found]
     parts = split(rows, pairs, shares=shares, seed=seed)
     table["split"] = parts
@@ -93,7 +94,7 @@ def split(
 
 
 def _place(counts: Counts, shares: Counts, random: np.random.Generator) -> NDArray[np.int64]:
-    """The part (groups,) of each group with `counts` (groups, kinds) of films."""
+    """The part (groups,) of each group with `counts` (groups, kinds) of images."""
     order = random.permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     totals = counts.sum(axis=0)
@@ -114,7 +115,7 @@ def _of_nobody(rows: Sequence[Row]) -> list[str]:
 
 
 def _cluster_names(rows: Sequence[Row], pairs: Sequence[tuple[int, int]]) -> list[str]:
-    """Each row's own cluster_id; near-duplicates without one share a new one, named after the first film's line."""
+    """Each row's own cluster_id; near-duplicates without one share a new one, named after the first image's line."""
     paired = {place for pair in pairs for place in pair}
     group = clusters(len(rows), pairs)
     first: dict[int, int] = {}

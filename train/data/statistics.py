@@ -1,7 +1,7 @@
-"""Dataset facts: rows, their films and pairs of duplicates come in; counts, grey levels and short cuts go out.
+"""Statistics of a data set: counts, grey levels, and what acquisition style alone predicts.
 
-A short cut is what style alone, numbers of how a film was made, tells of the label or of the source. A network finds it
-before it finds a lung; a data set in which style tells the label flatters every network.
+A short cut is what acquisition style alone predicts of the label or of the source. A network finds it before it finds
+a lung, so a data set in which style predicts the label flatters every network.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def age_band(age: float | None) -> str:
 
 
 def count_tables(rows: Sequence[Row]) -> tuple[Table, ...]:
-    """Films of each class, and patients, by each column that says more than nothing."""
+    """Images of each class, and patients, by each column that says more than nothing."""
     labels = sorted({row.label or SILENT for row in rows})
     tables = []
     for name, value_of in COLUMNS:
         values = [value_of(row) for row in rows]
         if set(values) != {SILENT}:
             lines = [_line(value, values, rows, labels) for value in sorted(set(values))]
-            tables.append(Table(title=name, columns=(name, *labels, "films", "patients"), lines=tuple(lines)))
+            tables.append(Table(title=name, columns=(name, *labels, "images", "patients"), lines=tuple(lines)))
     return tuple(tables)
 
 
@@ -78,7 +78,7 @@ def _line(value: str, values: Sequence[str], rows: Sequence[Row], labels: Sequen
 
 
 def grey_table(rows: Sequence[Row], images: NDArray[np.uint8]) -> Table:
-    """Grey levels of each source and class: mean of films' means, spread, black, sharpness (uint8 grey levels)."""
+    """Grey levels of each source and class: mean of images' means, spread, black, sharpness (uint8 grey levels)."""
     groups = [(row.source or SILENT, row.label or SILENT) for row in rows]
     figures = np.array([_grey(image) for image in images])
     lines = []
@@ -87,7 +87,7 @@ def grey_table(rows: Sequence[Row], images: NDArray[np.uint8]) -> Table:
         mean, spread = theirs.mean(axis=0), theirs.std(axis=0)
         cells = (f"{m:.1f} ± {s:.1f}" for m, s in zip(mean, spread, strict=True))
         lines.append((*group, str(len(theirs)), *cells))
-    columns = ("source", "label", "films", "mean grey", "contrast (sd)", "nearly black, %", "edge strength")
+    columns = ("source", "label", "images", "mean grey", "contrast (sd)", "nearly black, %", "edge strength")
     return Table(title="grey levels", columns=columns, lines=tuple(lines))
 
 
@@ -98,19 +98,19 @@ def _grey(image: NDArray[np.uint8]) -> tuple[float, float, float, float]:
 
 
 def short_cuts(rows: Sequence[Row], images: NDArray[np.uint8]) -> tuple[ShortCut, ...]:
-    """What style tells: the label over all films and within each source, each source among films of one label."""
+    """What style tells: the label over all images and within each source, each source among images of one label."""
     numbers, group = style_numbers(images), people(rows)
     labels, sources = np.array([row.label for row in rows]), np.array([row.source for row in rows])
     named = [str(source) for source in np.unique(sources) if source]
     ill = labels == "pneumonia"
     known = ill | (labels == "normal")
-    asked = [("pneumonia or normal", "all films", ill, known)]
+    asked = [("pneumonia or normal", "all images", ill, known)]
     if len(named) > 1:
         asked += [("pneumonia or normal", f"source {name}", ill, known & (sources == name)) for name in named]
         for label, theirs in (("normal", known & ~ill), ("pneumonia", ill)):
             there = [name for name in named if (theirs & (sources == name)).any()]
             one_each = there[:1] if len(there) == 2 else there  # of two sources, either question is the other's mirror
-            asked += [(f"source {name} or another", f"{label} films", sources == name, theirs) for name in one_each]
+            asked += [(f"source {name} or another", f"{label} images", sources == name, theirs) for name in one_each]
     found = (
         _short_cut(question, among, yes[rows_], numbers[rows_], group[rows_]) for question, among, yes, rows_ in asked
     )
@@ -118,7 +118,7 @@ def short_cuts(rows: Sequence[Row], images: NDArray[np.uint8]) -> tuple[ShortCut
 
 
 def people(rows: Sequence[Row]) -> NDArray[np.int64]:
-    """The number of each row's patient (n,); patients whose films are in one cluster of duplicates are one."""
+    """The number of each row's patient (n,); patients whose images are in one cluster of duplicates are one."""
     links = [*same_value([row.patient for row in rows]), *same_value([row.cluster for row in rows])]
     return clusters(len(rows), links)
 
@@ -141,5 +141,5 @@ def short_cut_table(cuts: Sequence[ShortCut]) -> Table:
         (cut.asked, cut.among, str(cut.images), f"{cut.auc.value:.3f} ({cut.auc.low:.3f} to {cut.auc.high:.3f})")
         for cut in cuts
     )
-    columns = ("what style tells", "among", "films", "AUC (95 % interval)")
+    columns = ("what style tells", "among", "images", "AUC (95 % interval)")
     return Table(title="short cuts", columns=columns, lines=lines)

@@ -1,4 +1,4 @@
-"""Table: titles, columns and cells come in; a table as cards and commands show it goes out."""
+"""A table as cards and commands show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices: the machine's processors come in; how a training is spread over them, and in which precision, goes out."""
+"""Spread a training over the machine's processors, reproducibly and in the chosen precision."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Edge: films of both training and operating parts come in; the edge network with its rules goes out.
+"""Train the edge network: fine-tuned, or a linear probe over frozen features.
 
-Where films suffice, the whole network is trained on them. Where they are few, ImageNet's features stay as they are and
-only a linear rule over their means is fitted: nothing else was found to hold on a few hundred films. Either way the
+Where images suffice, the whole network is trained on them. Where they are few, ImageNet's features stay as they are and
+only a linear probe over their means is fitted: nothing else was found to hold on a few hundred images. Either way the
 logit is linear in means over positions, so each position's share of it is exact.
 """
 
@@ -49,9 +49,9 @@ MeansOf = Callable[[tuple[int, ...], NDArray[np.uint8]], Means]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """A trained network. `operating_logits` (n,) of the films in `operating` choose calibration and thresholds.
+    """A trained network. `operating_logits` (n,) of the images in `operating` choose calibration and thresholds.
 
-    `stressed` are the same films as worse exposures; none where only rules that saw some of them could judge them.
+    `stressed` are the same images as corrupted copies; none where only rules that saw some of them could classify them.
     """
 
     predictor: Predictor
@@ -71,7 +71,7 @@ def train_edge(
     on_step: Callable[[Step], None],
     checkpoints: Path | None = None,
 ) -> Edge:
-    """Train on films["train"], and on films["operating"] what needs films that did not train."""
+    """Train on images["train"], and on images["operating"] what needs images that did not train."""
     training_set = from_label_sources(recipe, parts["train"])
     if len(training_set) >= recipe.fine_tune.min_images:
         return _tuned(recipe, parts, training_set, seed, on_step, checkpoints)
@@ -122,7 +122,7 @@ def _plain(recipe: Recipe, tuned: keras.Model) -> keras.Model:
 
 
 def _ruled(recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int) -> Edge:
-    """The rule learns from both parts; its logits on them come from rules that saw none of the patient's films."""
+    """The rule learns from both parts; its logits on them come from rules that saw none of the patient's images."""
     both = concatenate(parts["train"], parts["operating"])
     features, blocks = Untrained(recipe, parts["train"]), recipe.rule.blocks
     means = features.means(blocks, both.images)
@@ -151,7 +151,7 @@ def _wide(means: Means) -> Floats:
 
 
 def _changes(recipe: Recipe, features: Untrained, dataset: LabelledImages, means: Floats) -> Floats | None:
-    """What other exposures of `films` add to their `means` (n, k): (copies, n, k). None where the rule does not ask."""
+    """What augmented copies add to the `means` (n, k) of the images: (copies, n, k). None without `change_penalty`."""
     if not recipe.rule.change_penalty:
         return None
     times = recipe.rule.copies
@@ -183,7 +183,7 @@ def _assembled(  # noqa: PLR0917 - what a network is made of
     dataset: LabelledImages,
     means_of: MeansOf,
 ) -> Predictor:
-    """Body, evidence and features in one network, and the rule that knows the training films."""
+    """Body, evidence and features in one network, and the rule that knows the training images."""
     known, whose = in_distribution_images(recipe, dataset)
     means = means_of(edge_network(recipe).outlier_blocks, known)
     features = standards(means)
@@ -198,7 +198,7 @@ def assemble(
     weights: Mapping[int, NDArray[np.float32]],
     features: Mapping[int, tuple[NDArray[np.float32], NDArray[np.float32]]],
 ) -> keras.Model:
-    """Film (n, 224, 224, 1) to evidence and features; both are given by number of block. See `evidence_head`."""
+    """Image (n, 224, 224, 1) to evidence and features; both are given by number of block. See `evidence_head`."""
     return at_224(evidence_network(body, weights, features))
 
 
@@ -213,14 +213,14 @@ def empty_edge_network(recipe: Recipe, evidence_blocks: tuple[int, ...]) -> kera
 
 
 def in_distribution_images(recipe: Recipe, dataset: LabelledImages) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
-    """Films and their changed copies, uint8 (m, 224, 224), and the kind of each (m,)."""
+    """Images and their changed copies, uint8 (m, 224, 224), and the kind of each (m,)."""
     times = recipe.outliers.copies
     copies = _copies(recipe, dataset, times, np.random.default_rng(7))
     return np.concatenate([dataset.images, copies]), np.tile(image_sources(dataset), 1 + times)
 
 
 def _copies(recipe: Recipe, dataset: LabelledImages, times: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    """All films changed, then all again: uint8 (times * n, 224, 224)."""
+    """All images changed, then all again: uint8 (times * n, 224, 224)."""
     others = dataset.images
     found = [
         changed(recipe.augment, image, others[random.integers(len(dataset))], random)

@@ -1,4 +1,4 @@
-"""Fine-tune: ImageNet's network, films and labels come in; the network trained on them goes out.
+"""Fine-tune the whole network from its ImageNet weights.
 
 Interrupted trainings go on after the last whole epoch, if a folder for checkpoints is given.
 """
@@ -25,7 +25,7 @@ from train.networks.efficientnet_lite0 import BLOCKS, backbone, load_imagenet
 from train.recipe import Recipe, edge_network
 
 MEAN = 127.0
-"""Grey value that is zero to the network: the middle, which every tone brings films to."""
+"""Grey value that is zero to the network: the middle, which every tone brings images to."""
 GREY_MAX = 255.0
 CHECKPOINT = "checkpoint.keras"
 AVERAGE = "average.npz"
@@ -49,7 +49,7 @@ def fine_tune(
     on_step: Callable[[Step], None],
     checkpoints: Path | None = None,
 ) -> Tuned:
-    """Train on `films`. On a machine with several GPUs each takes a share of every batch."""
+    """Train on `images`. On a machine with several GPUs each takes a share of every batch."""
     section = recipe.fine_tune
     steps = steps_per_epoch(recipe, len(dataset))
     draws = _draws(recipe, dataset, seed)
@@ -82,13 +82,13 @@ def steps_per_epoch(recipe: Recipe, count: int) -> int:
 
 
 def classifier(recipe: Recipe, steps: int) -> keras.Model:
-    """Film (n, 224, 224, 1) to one logit, with ImageNet's weights and the optimizer ready to train."""
+    """Image (n, 224, 224, 1) to one logit, with ImageNet's weights and the optimizer ready to train."""
     section, network = recipe.fine_tune, edge_network(recipe)
     body = backbone(size=network.side, drop_path=section.drop_path)
     load_imagenet(body)
     body.name = "body"
     freeze(body, section.frozen_blocks)
-    image = keras.Input((224, 224, 1), name="film")
+    image = keras.Input((224, 224, 1), name="image")
     x = keras.layers.Resizing(network.side, network.side, interpolation="bilinear", name="resize")(image)
     x = keras.layers.GlobalAveragePooling2D(name="means")(body(x))
     x = keras.layers.Dropout(section.dropout, name="dropout")(x)
@@ -134,14 +134,14 @@ def _adamw(recipe: Recipe, model: keras.Model, steps: int) -> keras.optimizers.O
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draws:
-    """Which films are seen when. `weights` (n,): the chance of each film to be drawn."""
+    """Which images are seen when. `weights` (n,): the chance of each image to be drawn."""
 
     dataset: LabelledImages
     weights: NDArray[np.float64]
     seed: int
 
     def epoch(self, epoch: int, count: int) -> Iterator[tuple[int, int, int]]:
-        """(film, another film, seed of its changes), `count` times; the same for the same seed and epoch."""
+        """(image, another image, seed of its changes), `count` times; the same for the same seed and epoch."""
         random = np.random.default_rng((self.seed, epoch))
         drawn = random.choice(len(self.dataset), (count, 2), p=self.weights)
         seeds = random.integers(0, 2**31, count)
@@ -149,12 +149,12 @@ class Draws:
 
 
 def batches_of(recipe: Recipe, dataset: LabelledImages, epoch: int, steps: int, *, seed: int) -> tf.data.Dataset:
-    """What `fine_tune` would show in one epoch: (float32 films, float32 targets (n, 1)), changed, mixed, in tone."""
+    """What `fine_tune` would show in one epoch: (float32 images, float32 targets (n, 1)), changed, mixed, in tone."""
     return _batches(recipe, _draws(recipe, dataset, seed), epoch, steps)
 
 
 def _batches(recipe: Recipe, draws: Draws, epoch: int, steps: int) -> tf.data.Dataset:
-    """(float32 films, float32 labels (n, 1)). Films stay uint8 until they are a batch: a quarter of the memory."""
+    """(float32 images, float32 labels (n, 1)). Images stay uint8 until they are a batch: a quarter of the memory."""
     section, images, labels = recipe.fine_tune, draws.dataset.images, draws.dataset.labels
     order = np.array(list(draws.epoch(epoch, steps * recipe.batch_size)), np.int64)
 
@@ -185,7 +185,7 @@ def smoothed(labels: tf.Tensor, smoothing: float) -> tf.Tensor:
 
 
 def mixed(batch: tuple[tf.Tensor, tf.Tensor], share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Each film and target with a share of its neighbour's (Zhang et al. 2018, arXiv:1710.09412)."""
+    """Each image and target with a share of its neighbour's (Zhang et al. 2018, arXiv:1710.09412)."""
     images, targets = batch
     keep = tf.maximum(share, 1 - share)
     return keep * images + (1 - keep) * tf.roll(images, 1, 0), keep * targets + (1 - keep) * tf.roll(targets, 1, 0)

@@ -1,6 +1,6 @@
-"""Fit: a recipe, a seed and films come in; trained weights and their history go out.
+"""Train the study's network from scratch.
 
-The same recipe, seed and films give the same weights on the same machine and versions: operations are deterministic
+The same recipe, seed and images give the same weights on the same machine and versions: operations are deterministic
 and all randomness flows from the seed.
 """
 
@@ -48,7 +48,7 @@ def fit(
     recorder = StepRecorder(recipe.epochs * steps_per_epoch(recipe, len(dataset)), on_step)
     batches = training_batches(recipe, dataset, seed, mean)
     network.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[recorder])
-    # On one device and in float32 again: a network spread over several answers every film once on each.
+    # On one device and in float32 again: a network spread over several answers every image once on each.
     plain = build(study_network(recipe), recipe.optimizer, shape=shape)
     plain.set_weights(network.get_weights())
     return Fitted(network=plain, mean=mean, history=recorder.history)
@@ -62,7 +62,7 @@ def study_network(recipe: Recipe) -> StudyNetwork:
 
 
 def grey_mean(images: NDArray[np.uint8]) -> float:
-    """The training films' mean grey, to a whole grey value, so that int8 represents it exactly."""
+    """The training images' mean grey, to a whole grey value, so that int8 represents it exactly."""
     return float(round(float(images.mean(dtype=np.float64))))
 
 
@@ -72,7 +72,7 @@ def steps_per_epoch(recipe: Recipe, count: int) -> int:
 
 
 def training_batches(recipe: Recipe, dataset: LabelledImages, seed: int, mean: float) -> tf.data.Dataset:
-    """Batches of (float32 films, labels). Kept as uint8 and cast after batching: a quarter of the memory."""
+    """Batches of (float32 images, labels). Kept as uint8 and cast after batching: a quarter of the memory."""
     order = np.arange(len(dataset))
     if recipe.shuffle != "never":
         order = np.random.default_rng(seed).permutation(order)

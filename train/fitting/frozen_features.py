@@ -1,6 +1,6 @@
-"""Features: ImageNet's network, left as it is, and films come in; the channel means of its blocks go out.
+"""Frozen features: channel means of an ImageNet network's blocks.
 
-Where the rule asks for it, the network is put on int8's grid first, and what int8 adds to the means goes out too.
+Where the rule asks for it, the network is put with int8's steps first, and what int8 adds to the means goes out too.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from train.recipe import Recipe, edge_network
 
 BATCH = 32
 LEAST_SPREAD = 1e-3
-"""A channel that hardly moves on known films tells nothing by moving a little more."""
+"""A channel that hardly moves on known images tells nothing by moving a little more."""
 Means = dict[int, NDArray[np.float32]]
 Images = NDArray[np.uint8]
 Found = TypeVar("Found")
 _REMEMBERED: dict[str, Any] = {}
-"""What untrained features say of films does not depend on the seed; reading a film costs more than all else."""
+"""What untrained features say of images does not depend on the seed; reading an image costs more than all else."""
 
 
 class Untrained:
-    """The features of a recipe. `films` are the training films: some of them tell int8's ranges."""
+    """The features of a recipe. `images` are the training images: some of them tell int8's ranges."""
 
     def __init__(self, recipe: Recipe, dataset: LabelledImages) -> None:
         self.fake_quantized = recipe.rule.noise_penalty > 0
@@ -85,12 +85,12 @@ def _content(images: Images) -> str:
 
 
 def standards(means: Means) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Each block's mean and spread over films, (channels,) each."""
+    """Each block's mean and spread over images, (channels,) each."""
     return {block: (found.mean(axis=0), found.std(axis=0) + LEAST_SPREAD) for block, found in means.items()}
 
 
 def block_means(body: keras.Model, blocks: tuple[int, ...], images: Images, recipe: Recipe) -> Means:
-    """Each block's channel means (n, channels) of `films` uint8 (n, 224, 224) as preprocessed."""
+    """Each block's channel means (n, channels) of `images` uint8 (n, 224, 224) as preprocessed."""
     side = edge_network(recipe).side
     taps = keras.Model(body.input, [keras.ops.mean(block_output(body, k), axis=(1, 2)) for k in blocks])
     image = keras.Input((224, 224, 1))

@@ -1,4 +1,4 @@
-"""Progress: the batches of a training come in; one entry each, for the screen and the run's history, goes out."""
+"""Record the loss and accuracy of each batch, for the screen and the run's history."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Rule: channel means of films, labels and sources come in; one linear rule that says pneumonia goes out.
+"""The linear probe: logistic regression over channel means of frozen features.
 
-Logistic regression with a ridge penalty on standardised means. Films of other sources, whose labels do not teach, may
+Logistic regression with a ridge penalty on standardised means. Images of other sources, outside the label sources, may
 say what must not matter: a difference between the means of two sources of one label costs `source_penalty` times its
 square, as a domain's first moment does in Tzeng et al. (2014, arXiv:1412.3474). What int8 adds to the means costs
 `noise_penalty` times the mean square of what it adds to the logit, its own mean apart; what a change of the exposure
@@ -38,10 +38,10 @@ class LinearProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeTrainingSet:
-    """What a rule is fitted on: `means` (n, k), `labels` (n,), `groups` (n,) of patients, and films of other sources.
+    """What a rule is fitted on: `means` (n, k), `labels` (n,), `groups` (n,) of patients, and images of other sources.
 
-    `others` holds, for each other source of one label, that label and its films' means (m, k); `noise` (j, k) what int8
-    adds to the means of any films, `changes` (copies, n, k) what other exposures add to those of `means`.
+    `others` holds, for each other source of one label, that label and the means (m, k) of its images; `noise` (j, k)
+    what int8 adds to the means of any images, `changes` (copies, n, k) what other exposures add to those of `means`.
     """
 
     means: Floats
@@ -52,7 +52,7 @@ class ProbeTrainingSet:
     changes: Floats | None = None
 
     def among(self, chosen: NDArray[np.int64]) -> ProbeTrainingSet:
-        """The same with the chosen films; other sources and noise, which knows no label, stay."""
+        """The same with the chosen images; other sources and noise, which knows no label, stay."""
         changes = None if self.changes is None else self.changes[:, chosen]
         return replace(
             self, means=self.means[chosen], labels=self.labels[chosen], groups=self.groups[chosen], changes=changes
@@ -70,7 +70,7 @@ def fit_linear_probe(training_set: ProbeTrainingSet, section: RuleSection) -> Li
 
 
 def held_out_logits(training_set: ProbeTrainingSet, section: RuleSection, seed: int) -> Floats:
-    """Logits (n,) of each film by a rule that saw none of its patient's films."""
+    """Logits (n,) of each image by a rule that saw none of its patient's images."""
     folds = StratifiedGroupKFold(section.folds, shuffle=True, random_state=seed)
     logits = np.zeros(len(training_set.labels))
     for shown, hidden in folds.split(training_set.means, training_set.labels, training_set.groups):
@@ -107,7 +107,7 @@ def _source_differences(training_set: ProbeTrainingSet, section: RuleSection) ->
 
 
 def _unwanted(training_set: ProbeTrainingSet, section: RuleSection) -> Iterator[Floats]:
-    """What films must not move by, (films, k) each: the sum of squares is the penalty."""
+    """What images must not move by, (images, k) each: the sum of squares is the penalty."""
     if training_set.noise is not None:
         noise = training_set.noise - training_set.noise.mean(axis=0)
         yield (section.noise_penalty / len(noise)) ** 0.5 * noise

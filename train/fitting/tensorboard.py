@@ -1,4 +1,4 @@
-"""TensorBoard: the batches of a training come in; event files with their loss, accuracy and learning rate go out.
+"""Write TensorBoard event files with loss, accuracy and learning rate of each batch.
 
 Written as TensorFlow itself can: `tf.summary.scalar` asks for the package tensorboard, which only a reader needs.
 """

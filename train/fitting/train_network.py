@@ -1,4 +1,4 @@
-"""Learn: a recipe, a seed and films come in; a trained network with its operating point goes out."""
+"""Train one network of a recipe and choose its operating point."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from train.recipe import Recipe, StudyNetwork
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedNetwork:
-    """A network that can be released. `operating_logits` (n,) are of the films `operating`, which chose `point`.
+    """A network that can be released. `operating_logits` (n,) are of the images `operating`, which chose `point`.
 
     `evidence_blocks` the map adds up; `outlier_threshold` None: it answers any picture.
     """
@@ -49,7 +49,7 @@ def train_network(
     on_step: Callable[[Step], None] = lambda _: None,
     checkpoints: Path | None = None,
 ) -> TrainedNetwork:
-    """Train on films["train"]; the test films are not looked at. Same recipe, seed and films, same network."""
+    """Train on images["train"]; the test images are not looked at. Same recipe, seed and images, same network."""
     make_deterministic(seed)
     if isinstance(recipe.network, StudyNetwork):
         return _study(recipe, parts, seed, on_step)

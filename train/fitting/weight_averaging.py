@@ -1,8 +1,8 @@
-"""Soup: what the seeds of a run learned comes in; one network with the mean of their weights goes out.
+"""Weight averaging: one network with the mean of the weights of a run's seeds.
 
 Seeds that start from the same pretrained network end near each other, and the mean of their weights holds better on
-films from elsewhere than any of them, at the cost of one (Wortsman et al. 2022, arXiv:2203.05482). The statistics of
-its batch norms are none of the seeds': they are measured anew on changed training films.
+images from elsewhere than any of them, at the cost of one (Wortsman et al. 2022, arXiv:2203.05482). The statistics of
+its batch norms are none of the seeds': they are measured again on changed training images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from train.recipe import Recipe, edge_network
 
 STATISTICS_MOMENTUM = 0.9
 EPOCH = 10_000
-"""Its films and changes are drawn as those of an epoch that no training reaches."""
+"""Its images and changes are drawn as those of an epoch that no training reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Mean:
 
 
 def mean_of(recipe: Recipe, networks: Sequence[Predictor], dataset: LabelledImages) -> Mean:
-    """Of at least two fine-tuned networks of one recipe. `films` are those that taught them."""
+    """Of at least two fine-tuned networks of one recipe. `images` are those that taught them."""
     if len(networks) < 2:
         raise ValueError(f"{len(networks)} network: a mean of at least two expected")
     body = backbone(size=edge_network(recipe).side)
@@ -50,7 +50,7 @@ def mean_of(recipe: Recipe, networks: Sequence[Predictor], dataset: LabelledImag
 
 
 def measure_statistics(recipe: Recipe, body: keras.Model, dataset: LabelledImages) -> None:
-    """Give the batch norms of `body` the means and variances of changed training films; frozen blocks keep theirs."""
+    """Give the batch norms of `body` the means and variances of changed training images; frozen blocks keep theirs."""
     freeze(body, recipe.fine_tune.frozen_blocks)
     norms = [layer for layer in body.layers if isinstance(layer, keras.layers.BatchNormalization)]
     usual = [norm.momentum for norm in norms]

@@ -1,6 +1,6 @@
-"""Lite0: the side of a film comes in; EfficientNet-Lite0 over one grey channel, with ImageNet's weights, goes out.
+"""EfficientNet-Lite0 over one grey channel, with ImageNet weights.
 
-Takes float32 (n, side, side, 1), `(grey - 127) / 255`: int8 with a scale of 1/255 loses nothing of an 8-bit film.
+Takes float32 (n, side, side, 1), `(grey - 127) / 255`: int8 with a scale of 1/255 loses nothing of an 8-bit image.
 Architecture: Tan and Le, EfficientNet (2019, arXiv:1905.11946), the Lite variant: no squeeze-and-excitation, ReLU6.
 """
 
@@ -33,7 +33,7 @@ def backbone(*, size: int, drop_path: float = 0.0) -> keras.Model:
     `drop_path` is the share of the last block's outputs that training leaves out (Huang et al. 2016); blocks before it
     less, in proportion to their depth.
     """
-    inputs = keras.Input((size, size, 1), name="small_film")
+    inputs = keras.Input((size, size, 1), name="small_image")
     x = _conv_bn(inputs, STEM_FILTERS, kernel=3, stride=2, conv="stem_conv", bn="stem_bn")
     index = 0
     for repeats, kernel, stride, expand, filters in STAGES:

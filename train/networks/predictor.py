@@ -1,4 +1,4 @@
-"""Trained: a network with what stands around it, and films, come in; what it answers of each film goes out.
+"""A trained network with its input and output conventions, and the model outputs of images.
 
 Every kind of network answers alike here, so that evaluation and export need not know which one they have.
 """
@@ -22,7 +22,7 @@ BATCH = 64
 class Predictor:
     """A network and how to read it.
 
-    `network` takes float32 (n, 224, 224, 1), `(grey - mean) / 255` of films in `tone`. It answers either logits (n, 2),
+    `network` takes float32 (n, 224, 224, 1), `(grey - mean) / 255` of images in `tone`. It gives either logits (n, 2),
     normal and pneumonia, or a list: evidence (n, side, side, 1), whose sum plus `bias` is the logit, and then
     features (n, 1, 1, channels), which `outliers` takes one after another.
     `on_grid`: its kernels have int8's steps already, see `train.fitting.int8_features`.
@@ -43,7 +43,7 @@ class Predictor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOutputs:
-    """Of n films: `logits` float64 (n,).
+    """Of n images: `logits` float64 (n,).
 
     Where the network has them, `evidence` float32 (n, side, side), `features` float32 (n, k), `distances` float64 (n,).
     """
@@ -64,7 +64,7 @@ def network_input(images: NDArray[np.uint8], *, mean: float, tone: IntensityNorm
 
 
 def predict(predictor: Predictor, images: NDArray[np.uint8]) -> ModelOutputs:
-    """What the network says of `films` uint8 (n, 224, 224), n at least 1."""
+    """What the network says of `images` uint8 (n, 224, 224), n at least 1."""
     outputs = [_outputs(predictor, images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     parts = [np.concatenate(part) for part in zip(*outputs, strict=True)]
     if not predictor.maps_evidence:

@@ -1,4 +1,4 @@
-"""Model: a recipe's network section comes in; a Keras network goes out.
+"""The study's network, built in Keras from a recipe's network section.
 
 Every network takes float32 (n, 224, 224, 1), `(grey - mean) / 255`, and answers logits (n, 2): normal, pneumonia.
 """
@@ -15,14 +15,14 @@ SHAPE = (224, 224, 1)
 
 def build(network: StudyNetwork, optimizer: OptimizerSection, *, shape: tuple[int, int, int] = SHAPE) -> keras.Model:
     """The study's network. Its first layer sees grey values minus their mean, unscaled, as in MATLAB."""
-    image = keras.Input(shape, name="film")
+    image = keras.Input(shape, name="image")
     x = keras.layers.Rescaling(GREY_MAX, name="grey_values")(image)
     return keras.Model(image, _layers(x, network, optimizer), name=network.kind)
 
 
 def folded(network: keras.Model, section: StudyNetwork, optimizer: OptimizerSection) -> keras.Model:
     """The same function without the rescaling layer: the first convolution carries the factor. For the box."""
-    image = keras.Input(network.input_shape[1:], name="film")
+    image = keras.Input(network.input_shape[1:], name="image")
     plain = keras.Model(image, _layers(image, section, optimizer), name=section.kind)
     kernel, bias, *others = network.get_weights()
     plain.set_weights([kernel * GREY_MAX, bias, *others])

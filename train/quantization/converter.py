@@ -1,4 +1,4 @@
-"""Quantize: a Keras network and calibration films come in; a full int8 .tflite goes out.
+"""Convert a Keras network to a full int8 .tflite network.
 
 The network takes float32 (n, rows, columns, 1), `(grey - mean) / 255`. What goes out has a static batch of one, int8 in
 and out, per-channel convolutions and per-tensor dense layers: what the Edge TPU and tflite-runtime 2.14 both take.
@@ -23,7 +23,7 @@ from train.networks.predictor import network_input
 
 
 def to_int8(network: keras.Model, images: NDArray[np.uint8], *, mean: float) -> bytes:
-    """`films` uint8 (n, rows, columns) set the ranges of the layers. `mean` is the grey value that is zero inside."""
+    """`images` uint8 (n, rows, columns) set the ranges of the layers. `mean` is the grey value that is zero inside."""
     with int8_converter(network, images, mean=mean) as converter:
         converted: bytes = converter.convert()
     return converted
@@ -51,17 +51,17 @@ def int8_converter(network: keras.Model | Path, images: NDArray[np.uint8], *, me
 
 def _save(network: keras.Model, shape: tuple[int, ...], folder: Path) -> None:
     """A SavedModel with a static batch: a concrete function of a Keras 3 model would be written without its weights."""
-    image = keras.Input(batch_shape=shape, name="film")
+    image = keras.Input(batch_shape=shape, name="image")
     static = keras.Model(image, network(image, training=False))
     archive = keras.export.ExportArchive()
     archive.track(static)
-    signature = [tf.TensorSpec(shape=shape, dtype=tf.float32, name="film")]
+    signature = [tf.TensorSpec(shape=shape, dtype=tf.float32, name="image")]
     archive.add_endpoint(name="serve", fn=static.call, input_signature=signature)
     archive.write_out(str(folder), verbose=False)
 
 
 def _calibration(images: NDArray[np.uint8], mean: float) -> Iterator[list[NDArray[np.float32]]]:
-    """Each film, and before them black and white, so that the input's scale is one grey value exactly."""
+    """Each image, and before them black and white, so that the input's scale is one grey value exactly."""
     for grey in (0, 255):
         yield [network_input(np.full((1, *images.shape[1:]), grey, np.uint8), mean=mean, tone="none")]
     for image in images:

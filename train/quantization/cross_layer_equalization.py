@@ -1,6 +1,6 @@
-"""Equalise: an edge network and calibration films come in; the same function in a form that int8 keeps better goes out.
+"""Cross-layer equalization: the same function in a form that int8 keeps better.
 
-Two steps without training, after Nagel et al., Data-Free Quantization (2019, arXiv:1906.04721), here with films.
+Two steps without training, after Nagel et al., Data-Free Quantization (2019, arXiv:1906.04721), here with images.
 Channels are scaled to fill the range that their tensor shares, which linear layers and ReLU6 below its clip undo
 exactly; then each batch norm's offset is shifted so that rounded weights leave the mean of every channel where it was.
 """
@@ -20,11 +20,11 @@ from train.networks.efficientnet_lite0 import BLOCKS, STAGES, block_name
 Floats32 = NDArray[np.float32]
 CLIP = 6.0
 EQUALISED_BY = 64
-"""Films that tell the ranges of channels."""
+"""Images that tell the ranges of channels."""
 HEADROOM = 1.25
-"""ReLU6 clips a scaled channel only where it was that much above all of the calibration films."""
+"""ReLU6 clips a scaled channel only where it was that much above all of the calibration images."""
 MOST = 8.0
-"""No channel is stretched further: a range seen on few films is no certain range."""
+"""No channel is stretched further: a range seen on few images is no certain range."""
 LEAST_RANGE = 1e-3
 WEIGHT_STEPS = 127
 DEPTHWISE, ORDINARY = (0, 1, 3), (0, 1, 2)
@@ -32,7 +32,7 @@ DEPTHWISE, ORDINARY = (0, 1, 3), (0, 1, 2)
 
 
 def equalize_for_int8(network: keras.Model, images: Floats32) -> None:
-    """Both steps, in place, by at most twice EQUALISED_BY of the films."""
+    """Both steps, in place, by at most twice EQUALISED_BY of the images."""
     some = images[:: max(1, len(images) // EQUALISED_BY)]
     equalise(network, some)
     correct_offsets(network, some)
@@ -46,7 +46,7 @@ def fake_quantized(network: keras.Model) -> None:
 
 
 def equalise(network: keras.Model, images: Floats32) -> None:
-    """Scale channels of `network` (see `evidence_network`) in place. `films` as it takes them.
+    """Scale channels of `network` (see `evidence_network`) in place. `images` as it takes them.
 
     Blocks that nothing reads are not in the network.
     """
@@ -111,7 +111,7 @@ def _stretch(network: keras.Model, norms: Sequence[str], readers: Sequence[str],
 
 
 def correct_offsets(network: keras.Model, images: Floats32) -> None:
-    """Shift each batch norm's offset in place so that rounded kernels keep each channel's mean over `films`."""
+    """Shift each batch norm's offset in place so that rounded kernels keep each channel's mean over `images`."""
     norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
     convs = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)]
     means = keras.Model(network.input, [keras.ops.mean(norm.output, axis=(0, 1, 2)) for norm in norms])
@@ -120,7 +120,7 @@ def correct_offsets(network: keras.Model, images: Floats32) -> None:
     kept = [layer.get_weights() for layer in convs]
     for layer in convs:
         layer.set_weights(_rounded(layer))
-    for index, norm in enumerate(norms):  # from the film on: what is put right before shows in what comes after
+    for index, norm in enumerate(norms):  # from the image on: what is put right before shows in what comes after
         gamma, beta, mean, variance = norm.get_weights()
         norm.set_weights([gamma, beta + wanted[index] - np.asarray(look(images)[index]), mean, variance])
     for layer, weights in zip(convs, kept, strict=True):

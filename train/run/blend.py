@@ -1,4 +1,4 @@
-"""Blend: a run with its trained seeds comes in; the mean of their weights goes out, written and measured as a seed."""
+"""Add the mean of the seeds' weights to a run, written and measured as a seed is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def has_average(recipe: Recipe, parts: Mapping[str, LabelledImages]) -> bool:
 
 
 def write_average(out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages]) -> Path | None:
-    """Write the soup of all finished seeds beside them; None where there is none to make or it is there already."""
+    """Write the average of all finished seeds beside them; None where there is none to make or it is there already."""
     if not has_average(recipe, parts) or is_finished(out, AVERAGED):
         return None
     networks = [load_seed(out, seed).predictor for seed in seeds_of(out)]

@@ -1,6 +1,6 @@
-"""Compare: folders of runs come in; their figures side by side, and paired where their test films are the same, go out.
+"""Compare runs: their figures side by side, and paired where their test images are the same.
 
-Films are known by the digest of their file, never by name or place: two manifests may name and order them otherwise.
+Images are known by the digest of their file, never by name or place: two manifests may name and order them otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from train.run.score_files import DECISIONS, SCORES, counted_scores
 
 COUNTED = ("normal", "pneumonia", "patients")
 KEY = ["sha256", "copy"]
-"""A film may stand twice in a part."""
+"""An image may stand twice in a part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,9 @@ class Mean:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFigures:
-    """One run. `films` of each part by label and patients; `counted` those test films by label whose label counts.
+    """One run. `images` of each part by label and patients; `counted` those test images by label whose label counts.
 
-    `compared` is the seed whose network is paired with others', or SOUP.
+    `compared` is the seed whose network is paired with others', or AVERAGED.
     """
 
     name: str
@@ -51,9 +51,9 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two runs' networks, chosen by `train.run.report.network_of`, on the films that both are measured on.
+    """Two runs' networks, chosen by `train.run.report.network_of`, on the images that both are measured on.
 
-    Differences are first minus second; `auc` is None with fewer than two films of a class.
+    Differences are first minus second; `auc` is None with fewer than two images of a class.
     """
 
     first: str
@@ -124,7 +124,7 @@ def _figures(name: str, summary: RunSummary, counted: pd.DataFrame, compared: in
 
 
 def _scores(run: Path, seed: int) -> pd.DataFrame:
-    """The test films: sha256, copy, patient_id, label, logit, counted, and decided where counted."""
+    """The test images: sha256, copy, patient_id, label, logit, counted, and decided where counted."""
     folder = seed_folder(run, seed)
     try:
         table = pd.read_csv(run / "images.csv", dtype={"patient_id": str, "file": str})
@@ -132,7 +132,7 @@ def _scores(run: Path, seed: int) -> pd.DataFrame:
         decisions = pd.read_csv(folder / DECISIONS, dtype={"case_id": str})
         return _joined(table, scores, decisions, set(counted_scores(folder)["case_id"].astype(str)))
     except (OSError, KeyError, ValueError) as error:
-        raise RunError(f"{run}: films or scores cannot be read ({error}); train the run again") from None
+        raise RunError(f"{run}: images or scores cannot be read ({error}); train the run again") from None
 
 
 def _joined(dataset: pd.DataFrame, scores: pd.DataFrame, decisions: pd.DataFrame, counted: set[str]) -> pd.DataFrame:
@@ -148,13 +148,13 @@ def _joined(dataset: pd.DataFrame, scores: pd.DataFrame, decisions: pd.DataFrame
 def _pair(one: str, first: pd.DataFrame, other: str, second: pd.DataFrame) -> Pair | NotPaired:
     both = first.merge(second, on=KEY, suffixes=("", "_other"))
     if not len(both) == len(first) == len(second):
-        reason = f"other test films: {len(both)} in common, of {len(first)} and {len(second)}"
+        reason = f"other test images: {len(both)} in common, of {len(first)} and {len(second)}"
         return NotPaired(first=one, second=other, reason=reason)
     if unlike := int((both["label"] != both["label_other"]).sum()):
-        return NotPaired(first=one, second=other, reason=f"the same test films, {unlike} of them with another label")
+        return NotPaired(first=one, second=other, reason=f"the same test images, {unlike} of them with another label")
     both = both[(both["counted"] == 1) & (both["counted_other"] == 1)]
     if both.empty:
-        return NotPaired(first=one, second=other, reason="no test film whose label counts for both")
+        return NotPaired(first=one, second=other, reason="no test image whose label counts for both")
     positive, patients = both["label"].to_numpy() == 1, both["patient_id"].astype(str).tolist()
     called, called_other = both["decided"].to_numpy() == 1, both["decided_other"].to_numpy() == 1
     return Pair(

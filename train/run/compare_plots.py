@@ -43,7 +43,7 @@ def _draw_measures(axes: Axes, runs: Sequence[RunFigures]) -> None:
             axes.plot([x] * len(values), values, "o", color=colour, alpha=0.45, ms=4, mew=0)
             if values:
                 axes.plot([x - step / 3, x + step / 3], [np.mean(values)] * 2, color=colour, lw=2)
-        axes.plot([], [], "o-", color=colour, label=f"{run.name} ({sum(run.counted.values())} films)")
+        axes.plot([], [], "o-", color=colour, label=f"{run.name} ({sum(run.counted.values())} images)")
     axes.set(xticks=range(len(SHOWN)), xticklabels=[name.replace("_", " ") for name in SHOWN])
     axes.set(title="each seed, and their mean", xlim=(-0.6, len(SHOWN) - 0.4))
     axes.grid(axis="y", alpha=0.3)

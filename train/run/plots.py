@@ -1,4 +1,4 @@
-"""Plots: histories, scores and confusion counts of a run come in; the study's figures go out as PNG and SVG."""
+"""Figures of a run: training history, ROC and confusion matrix, as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def draw_roc(path: Path, scores: Mapping[int, tuple[NDArray[np.int64], NDArray[n
 
 
 def draw_confusion(path: Path, counts: Mapping[str, int], *, title: str) -> None:
-    """The 2 x 2 table of film counts, with each row's shares."""
+    """The 2 x 2 table of image counts, with each row's shares."""
     table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
     shares = table / table.sum(axis=1, keepdims=True)
     with mpl.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""Report: a run's folder comes in; its table of seeds with mean and spread, and its figures, go out."""
+"""The report of a run: its table of seeds with mean and spread, and its figures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STUDY: Mapping[str, Any] = {
     "balanced_accuracy": 0.7937,
     "roc_auc": None,
 }
-"""The study's own network on its own 531 films; what it prints as AUC is the balanced accuracy."""
+"""The study's own network on its own 531 images; what it prints as AUC is the balanced accuracy."""
 
 MEAN = "mean of their weights"
 
@@ -114,7 +114,7 @@ def summarise(run: Path) -> RunSummary:
 
 
 def representative(measured: Mapping[int, MetricsRecord]) -> int:
-    """The seed with the median ROC AUC on the operating films (the lower of two): typical, and blind to the test."""
+    """The seed with the median ROC AUC on the operating images (the lower of two): typical, and blind to the test."""
     ranked = sorted(measured, key=lambda seed: (value_of(measured[seed].operating.roc_auc), seed))
     return ranked[(len(ranked) - 1) // 2]
 
@@ -182,7 +182,7 @@ def table(summary: RunSummary) -> str:
         counts = [str(averaged.confusion[name]) for name in COUNTS]
         lines.append(_line(MEAN, counts + [_with_interval(averaged.estimates[name]) for name in MEASURES]))
     study = [str(STUDY[name]) for name in COUNTS] + [_figure(STUDY[name]) for name in MEASURES]
-    lines.append(_line("the study, on its own films", study))
+    lines.append(_line("the study, on its own images", study))
     return "\n".join(lines) + "\n"
 
 
@@ -209,9 +209,9 @@ def draw(run: Path, summary: RunSummary) -> None:
         draw_training(figures / "training", histories, epochs=load_recipe(run / "recipe.yaml").epochs)
     tables = {seed: counted_scores(folder) for seed, folder in folders.items()}
     truth = tables[summary.representative_seed]["label"]
-    words = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test films"
+    words = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test images"
     draw_roc(
         figures / "roc", {s: (t["label"].to_numpy(), t["logit"].to_numpy()) for s, t in tables.items()}, images=words
     )
     typical = summary.representative_seed
-    draw_confusion(figures / "confusion", summary.confusion[str(typical)], title=f"test films, seed {typical}")
+    draw_confusion(figures / "confusion", summary.confusion[str(typical)], title=f"test images, seed {typical}")

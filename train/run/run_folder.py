@@ -1,4 +1,4 @@
-"""Run: a recipe and films come in; a run's folder with weights, history, scores and measures goes out.
+"""The folder of a run: weights, history, scores and measures, written and read.
 
 RUN/recipe.yaml images.csv data.json calibration.npz
 RUN/seed-1/ and RUN/averaged/: model.weights.h5 outliers.npz history.json scores.csv decisions.csv operating_scores.csv
@@ -89,18 +89,18 @@ def start_run(
 
 
 def _same_run(out: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-    """Seeds of one run share recipe and films. More seeds are the same run."""
+    """Seeds of one run share recipe and images. More seeds are the same run."""
     begun = load_recipe(out / "recipe.yaml")
     if begun.model_copy(update={"seeds": recipe.seeds}) != recipe:
         raise RunError(f"{out}: was begun with another recipe; name another folder with --out")
     if read_json(out / "data.json")["parts"] != facts:
-        raise RunError(f"{out}: was begun with other films; name another folder with --out")
+        raise RunError(f"{out}: was begun with other images; name another folder with --out")
 
 
 def train_seed(
     out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int, *, on_step: Callable[[Step], None]
 ) -> None:
-    """Train one network, choose its operating point, measure it on the test films, write it all down."""
+    """Train one network, choose its operating point, measure it on the test images, write it all down."""
     checkpoints = seed_folder(out, seed) / CHECKPOINTS
     trained = train_network(recipe, parts, seed, on_step=on_step, checkpoints=checkpoints)
     write_seed(out, recipe, parts, seed, trained)
@@ -112,7 +112,7 @@ def train_seed(
 def write_seed(
     out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int, trained: TrainedNetwork
 ) -> Path:
-    """A trained network with its rules, and what it says of the test films; the folder."""
+    """A trained network with its rules, and what it says of the test images; the folder."""
     folder = seed_folder(out, seed)
     folder.mkdir(exist_ok=True)
     trained.predictor.network.save_weights(folder / WEIGHTS)
@@ -146,7 +146,7 @@ def operating_facts(trained: TrainedNetwork) -> dict[str, Any]:
 
 
 def write_measures(folder: Path, recipe: Recipe, dataset: LabelledImages, trained: TrainedNetwork) -> None:
-    """scores.csv of all test films; metrics.json and decisions.csv of those whose labels count."""
+    """scores.csv of all test images; metrics.json and decisions.csv of those whose labels count."""
     found, point = predict(trained.predictor, dataset.images), trained.point
     counted = label_source_mask(recipe, dataset)
     write_scores(folder / SCORES, dataset, found, counted)
@@ -172,7 +172,7 @@ def _measure(dataset: LabelledImages, logits: NDArray[np.float64], decided: NDAr
 def flag_counts(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], chosen: Thresholds
 ) -> dict[str, dict[str, int]]:
-    """How many films of each label get each flag."""
+    """How many images of each label get each flag."""
     flagged, cleared = probabilities >= chosen.flag_at, probabilities < chosen.clear_below
     masks = {"pneumonia": flagged, "review": ~flagged & ~cleared, "clear": cleared}
     names = {"normal": 0, "pneumonia": 1}

@@ -1,4 +1,4 @@
-"""Scores: what a network says of films comes in; the tables of a seed's folder go out, and are read back."""
+"""The score tables of a seed's folder, written and read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCORES, OPERATING_SCORES, DECISIONS = "scores.csv", "operating_scores.csv", "dec
 def write_scores(
     path: Path, dataset: LabelledImages, found: ModelOutputs, counted: NDArray[np.bool_] | None = None
 ) -> None:
-    """case_id, true label, uncalibrated score, logit; distance from known films; whether the film's label counts.
+    """case_id, true label, uncalibrated score, logit; distance from known images; whether the image's label counts.
 
     Fits `compare-files --reads`.
     """
@@ -34,7 +34,7 @@ def write_scores(
 
 
 def counted_scores(folder: Path) -> pd.DataFrame:
-    """A seed's scores.csv, the films whose labels count."""
+    """A seed's scores.csv, the images whose labels count."""
     table = pd.read_csv(folder / SCORES)
     return table[table["counted"] == 1] if "counted" in table else table
 
@@ -46,7 +46,7 @@ def read_decided_scores(folder: Path) -> pd.DataFrame:
 
 
 def read_operating_logits(folder: Path) -> HeldOutLogits:
-    """What chose a seed's operating point: logits in Keras of films that no weight was fitted on."""
+    """What chose a seed's operating point: logits in Keras of images that no weight was fitted on."""
     table = pd.read_csv(folder / OPERATING_SCORES)
     return HeldOutLogits(logits=table["logit"].to_numpy(np.float64), labels=table["label"].to_numpy(np.int64))
 

@@ -44,7 +44,7 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @settings(max_examples=8, deadline=None)
 @given(images=FILMS, strength=st.sampled_from(STRENGTHS), seed=st.integers(0, 5))
-def test_shape_and_type_stay_and_the_given_films_are_not_touched(
+def test_shape_and_type_stay_and_the_given_images_are_not_touched(
     name: str, images: np.ndarray, strength: int, seed: int
 ) -> None:
     before = images.copy()

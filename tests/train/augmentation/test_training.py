@@ -13,7 +13,7 @@ def image(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("change", [change for change, _ in POLICIES["exposure"]], ids=lambda change: change.__name__)
-def test_each_change_gives_a_film_of_the_same_form_that_differs(change: object) -> None:
+def test_each_change_gives_an_image_of_the_same_form_that_differs(change: object) -> None:
     before = image(0)
     assert callable(change)
     darker = image(1) // 2
@@ -23,11 +23,11 @@ def test_each_change_gives_a_film_of_the_same_form_that_differs(change: object) 
     np.testing.assert_array_equal(before, image(0))
 
 
-def test_the_same_randomness_gives_the_same_film_and_other_randomness_another() -> None:
+def test_the_same_randomness_gives_the_same_image_and_other_randomness_another() -> None:
     first, again, other = (changed("exposure", image(0), image(1), np.random.default_rng(s)) for s in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
-def test_no_policy_leaves_the_film_alone() -> None:
+def test_no_policy_leaves_the_image_alone() -> None:
     np.testing.assert_array_equal(changed("none", image(0), image(1), np.random.default_rng(0)), image(0))

@@ -9,7 +9,7 @@ def images(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(40, 200, (count, 32, 32)).astype(np.uint8)
 
 
-def test_each_film_comes_in_as_many_worse_forms_as_asked_for() -> None:
+def test_each_image_comes_in_as_many_worse_forms_as_asked_for() -> None:
     worse, whose = corrupted_copies(images(5), 3)
     assert worse.shape == (15, 32, 32)
     assert whose.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]

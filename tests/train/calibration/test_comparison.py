@@ -11,7 +11,7 @@ from train.calibration.operating_point import HeldOutLogits
 
 
 def held(slope: float, shift: float, *, count: int, seed: int) -> HeldOutLogits:
-    """Films whose true probability is sigmoid(slope * logit + shift)."""
+    """Images whose true probability is sigmoid(slope * logit + shift)."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 3, count)
     return HeldOutLogits(logits=logits, labels=(random.random(count) < expit(slope * logits + shift)).astype(np.int64))
@@ -45,8 +45,8 @@ def test_the_map_in_force_is_judged_as_it_is() -> None:
     assert (rows["own"].ece, rows["own"].brier) == (rows["none"].ece, rows["none"].brier)
 
 
-def test_the_films_that_made_a_map_do_not_judge_it() -> None:
-    """Isotonic steps follow the labels they were fitted on: on other films they must err, or the check is none."""
+def test_the_images_that_made_a_map_do_not_judge_it() -> None:
+    """Isotonic steps follow the labels they were fitted on: on other images they must err, or the check is none."""
     noise = [
         HeldOutLogits(logits=np.arange(400.0), labels=np.random.default_rng(s).integers(0, 2, 400)) for s in (1, 2)
     ]
@@ -54,9 +54,9 @@ def test_the_films_that_made_a_map_do_not_judge_it() -> None:
     own, other = (
         {
             row.method: row
-            for row in calibrations(noise[0], judge, patients, prevalence=None, in_force=("own", {"method": "none"}))
+            for row in calibrations(noise[0], classify, patients, prevalence=None, in_force=("own", {"method": "none"}))
         }
-        for judge in noise
+        for classify in noise
     )
     assert own["isotonic"].brier.value < other["isotonic"].brier.value  # type: ignore[operator]
 

@@ -50,7 +50,7 @@ def test_the_box_applies_the_very_same_map(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["platt", "temperature"])
-def test_films_that_are_told_apart_perfectly_give_a_finite_slope(method: str) -> None:
+def test_images_that_are_told_apart_perfectly_give_a_finite_slope(method: str) -> None:
     logits, labels = np.array([-3.0, -2.0, 2.0, 3.0]), np.array([0, 0, 1, 1])
     probabilities = apply_calibration(fit_calibration(method, logits, labels, 0.5), logits)
     assert np.all((probabilities > 0.01) & (probabilities < 0.99))

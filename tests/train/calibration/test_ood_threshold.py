@@ -13,7 +13,7 @@ def two_sources(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([first, second]).astype(np.float32), np.repeat(["a", "b"], 200)
 
 
-def test_known_films_of_each_kind_are_as_far_as_chance_has_it() -> None:
+def test_known_images_of_each_kind_are_as_far_as_chance_has_it() -> None:
     features, image_sources = two_sources(0)
     distances = fit_ood_rule(features, image_sources).distances(two_sources(1)[0])
     # Squared Mahalanobis distances of five normal features are chi-squared with five degrees of freedom.

@@ -47,9 +47,9 @@ def test_away_from_the_anchor_it_is_platts() -> None:
 
 
 def test_the_anchor_has_the_sensitivity_that_was_asked_for() -> None:
-    diseased = np.sort(np.random.default_rng(0).normal(0, 1, 500))
-    operating_logit = sensitive_logit(diseased, 0.96)
-    assert (diseased >= operating_logit).mean() == pytest.approx(0.96)
+    positive = np.sort(np.random.default_rng(0).normal(0, 1, 500))
+    operating_logit = sensitive_logit(positive, 0.96)
+    assert (positive >= operating_logit).mean() == pytest.approx(0.96)
 
 
 def test_the_thresholds_hold_what_they_promise() -> None:

@@ -18,7 +18,7 @@ def draw_probabilities(count: int, apart: float) -> tuple[np.ndarray, np.ndarray
     return np.clip(random.normal(0.5 + apart * (labels - 0.5), 0.15), 0, 1), labels
 
 
-def test_the_thresholds_reach_their_aims_on_the_films_that_chose_them() -> None:
+def test_the_thresholds_reach_their_aims_on_the_images_that_chose_them() -> None:
     probabilities, labels = draw_probabilities(2000, 0.4)
     chosen = choose(probabilities, labels, AIM)
     missed = int(np.sum(probabilities[labels == 1] < chosen.clear_below))
@@ -28,7 +28,7 @@ def test_the_thresholds_reach_their_aims_on_the_films_that_chose_them() -> None:
     assert "met" in chosen.aim
 
 
-def test_too_few_films_clear_none_of_the_diseased_and_say_so() -> None:
+def test_too_few_images_clear_none_of_the_diseased_and_say_so() -> None:
     probabilities, labels = draw_probabilities(20, 0.4)
     chosen = choose(probabilities, labels, AIM)
     assert not np.any(probabilities[labels == 1] < chosen.clear_below)

@@ -16,7 +16,7 @@ def patients(count: int) -> tuple[str, ...]:
     return tuple(f"p{index}" for index in range(count))
 
 
-def test_style_is_a_row_of_finite_numbers_for_each_film() -> None:
+def test_style_is_a_row_of_finite_numbers_for_each_image() -> None:
     found = style_numbers(np.concatenate([blurred_noise(2, 1.0, 0), np.zeros((1, 96, 96), np.uint8)]))
     assert found.shape == (3, 24)
     assert np.isfinite(found).all()
@@ -33,7 +33,7 @@ def test_sharpness_that_does_not_go_with_the_label_does_not() -> None:
     assert style_chances(images, np.tile([0, 1], 30), patients(60), 0).mean() < 0.7
 
 
-def test_both_classes_weigh_the_same_and_films_that_speak_against_their_style_weigh_more() -> None:
+def test_both_classes_weigh_the_same_and_images_that_speak_against_their_style_weigh_more() -> None:
     labels = np.array([0, 0, 0, 1])
     weights = sampling_weights(labels, np.array([0.9, 0.9, 0.1, 0.5]), 0.5)
     assert weights[labels == 0].sum() == weights[labels == 1].sum() == 0.5

@@ -40,7 +40,7 @@ def sound_lines() -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty films of source A, forty of B, which are darker and blurred."""
+    """Forty images of source A, forty of B, which are darker and blurred."""
     folder, random = tmp_path_factory.mktemp("images"), np.random.default_rng(1)
     for i in range(80):
         image = toy_image(random, positive=i % 2 == 1)
@@ -55,13 +55,13 @@ def written(folder: Path, lines: list[list[str]], header: tuple[str, ...] = HEAD
     return folder / "manifest.csv"
 
 
-def test_a_sound_manifest_has_a_card_without_films_in_it(images: Path, tmp_path: Path, capsys) -> None:
+def test_a_sound_manifest_has_a_card_without_images_in_it(images: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "card"
     show_data(written(tmp_path, sound_lines()), images, out=out, recipe="")
     html, markdown = (out / "card.html").read_text(), (out / "card.md").read_text()
     for text in (html, markdown):
         assert "No fault: training would start." in text
-        assert "hold patients' films" in text
+        assert "hold patients' images" in text
         assert "what style tells" in text
         assert "20-29" in text
     assert html.count("<svg") == 3
@@ -76,19 +76,19 @@ def test_a_sound_manifest_has_a_card_without_films_in_it(images: Path, tmp_path:
         "contact-B-normal.png",
         "contact-B-pneumonia.png",
     }
-    assert "80 films" in capsys.readouterr().out
+    assert "80 images" in capsys.readouterr().out
 
 
 def test_style_tells_a_source_that_was_made_otherwise_and_not_one_that_was_not(images: Path, tmp_path: Path) -> None:
     card = examine(written(tmp_path, sound_lines()), images, DataSection())
     told = {(cut.asked, cut.among): cut.auc for cut in short_cuts(card.rows, card.images)}
-    assert told["source A or another", "normal films"].low > 0.9
+    assert told["source A or another", "normal images"].low > 0.9
     mixed = [
         Row(line=row.line, file=row.file, label=row.label, patient=row.patient, source="CD"[place // 2 % 2])
         for place, row in enumerate(card.rows)
     ]
     unknowing = {(cut.asked, cut.among): cut.auc for cut in short_cuts(mixed, card.images)}
-    assert unknowing["source C or another", "normal films"].low < 0.6
+    assert unknowing["source C or another", "normal images"].low < 0.6
 
 
 def test_what_would_stop_training_stands_in_the_card_and_is_raised_after_it(images: Path, tmp_path: Path) -> None:
@@ -102,12 +102,12 @@ def test_what_would_stop_training_stands_in_the_card_and_is_raised_after_it(imag
         assert words.replace("'", "&#39;") in (tmp_path / "card" / "card.html").read_text()
 
 
-def test_a_film_in_two_parts_is_shown_and_stops_training_where_the_recipe_says_so(images: Path, tmp_path: Path) -> None:
+def test_an_image_in_two_parts_is_shown_and_stops_training_if_the_recipe_says_so(images: Path, tmp_path: Path) -> None:
     manifest = written(tmp_path, [*sound_lines(), ["0.png", "normal", "other", "test", "A", "", "", "", ""]])
     card = examine(manifest, images, DataSection())
     assert card.faults == ()
     assert card.duplicates.lines == (("line 2 (0.png)", "line 82 (0.png)", "1.00", "train, test"),)
-    assert "1 films are left out" in card.duplicates.title
+    assert "1 images are left out" in card.duplicates.title
     strict = cast("Any", SimpleNamespace(**dict(DataSection()), near_duplicates="error"))
     (fault,) = examine(manifest, images, strict).faults
     assert "line 2 (0.png) in train and line 82 (0.png) in test show one exposure" in fault
@@ -118,14 +118,14 @@ def test_a_manifest_of_files_alone_still_has_a_card(images: Path, tmp_path: Path
     write_card(card, tmp_path / "card")
     assert len(card.rows) == 80
     assert any("no column label" in fault for fault in card.faults)
-    assert (tmp_path / "card" / "contact-films-unlabelled.png").is_file()
+    assert (tmp_path / "card" / "contact-images-unlabelled.png").is_file()
 
 
-def test_a_manifest_whose_films_are_all_away_has_a_card_that_says_so(images: Path, tmp_path: Path) -> None:
+def test_a_manifest_whose_images_are_all_away_has_a_card_that_says_so(images: Path, tmp_path: Path) -> None:
     card = examine(written(tmp_path, sound_lines()), tmp_path, DataSection())
     write_card(card, tmp_path / "card")
     assert len([fault for fault in card.faults if "is not under" in fault]) == 80
-    assert "0 films read" in (tmp_path / "card" / "card.md").read_text()
+    assert "0 images read" in (tmp_path / "card" / "card.md").read_text()
 
 
 def test_names_in_the_manifest_cannot_write_the_page(images: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def changed(index: int, **fields: str) -> list[Line]:
     return [tuple(line[name] for name in HEADER) for line in lines]  # type: ignore[misc]
 
 
-def test_films_come_out_in_parts_with_labels_patients_and_digests(toy: Path) -> None:
+def test_images_come_out_in_parts_with_labels_patients_and_digests(toy: Path) -> None:
     told: list[tuple[int, int]] = []
     parts = load_dataset(toy / "manifest.csv", toy, SECTION, on_image=lambda done, of: told.append((done, of)))
     assert {part: len(found) for part, found in parts.items()} == {"train": 16, "operating": 12, "test": 12}
@@ -64,7 +64,7 @@ def test_rows_of_no_part_are_left_alone(toy: Path, tmp_path: Path) -> None:
     assert len(rows) == 40
 
 
-def test_the_digest_changes_with_a_label_and_with_a_film(toy: Path, tmp_path: Path) -> None:
+def test_the_digest_changes_with_a_label_and_with_an_image(toy: Path, tmp_path: Path) -> None:
     digest = load_dataset(toy / "manifest.csv", toy, SECTION)["train"].digest
     relabelled = write_manifest(tmp_path, changed(0, label="pneumonia"))
     assert load_dataset(relabelled, toy, SECTION)["train"].digest != digest
@@ -72,7 +72,7 @@ def test_the_digest_changes_with_a_label_and_with_a_film(toy: Path, tmp_path: Pa
     assert load_dataset(swapped, toy, SECTION)["train"].digest != digest
 
 
-def test_a_row_without_its_film_is_named(toy: Path, tmp_path: Path) -> None:
+def test_a_row_without_its_image_is_named(toy: Path, tmp_path: Path) -> None:
     said = faulty(tmp_path, toy, changed(3, file="images/gone.png"))
     assert "line 5 (images/gone.png)" in said
     assert "correct --images" in said
@@ -84,7 +84,7 @@ def test_a_label_that_is_neither_is_named(toy: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_film_that_does_not_decode_is_named(toy: Path, tmp_path: Path) -> None:
+def test_an_image_that_does_not_decode_is_named(toy: Path, tmp_path: Path) -> None:
     (toy / "images" / "broken.png").write_bytes(b"\x89PNG but no more")
     said = faulty(tmp_path, toy, changed(0, file="images/broken.png"))
     assert "line 2 (images/broken.png): does not decode" in said
@@ -93,7 +93,7 @@ def test_a_film_that_does_not_decode_is_named(toy: Path, tmp_path: Path) -> None
 
 def test_a_class_that_is_missing_in_a_part_is_named(toy: Path, tmp_path: Path) -> None:
     lines = [line for line in toy_lines() if not (line[4] == "test" and line[1] == "normal")]
-    assert "test: no normal film; both classes are needed" in faulty(tmp_path, toy, lines)
+    assert "test: no normal image; both classes are needed" in faulty(tmp_path, toy, lines)
 
 
 def test_a_patient_in_two_parts_is_named_with_the_rows(toy: Path, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ MORE = ("source", "tier", "view", "sex", "age", "cluster_id")
 
 
 def with_more(folder: Path, changes: dict[int, dict[str, str]] | None = None) -> Path:
-    """The toy manifest with the columns that a manifest may have; each patient's films are one cluster."""
+    """The toy manifest with the columns that a manifest may have; each patient's images are one cluster."""
     lines = []
     for index, line in enumerate(toy_lines()):
         said = {"source": "A", "tier": "B", "view": "AP", "sex": "F", "age": "64", "cluster_id": f"c{line[2]}"}
@@ -154,7 +154,7 @@ def with_more(folder: Path, changes: dict[int, dict[str, str]] | None = None) ->
     return write_manifest(folder, cast("list[Line]", lines), (*HEADER, *MORE))
 
 
-def test_what_the_manifest_says_of_a_film_is_carried_along(toy: Path, tmp_path: Path) -> None:
+def test_what_the_manifest_says_of_an_image_is_carried_along(toy: Path, tmp_path: Path) -> None:
     changes = {0: {"source": "B", "tier": "A", "view": "PA", "sex": "M", "age": "018M"}, 1: {"age": "", "sex": ""}}
     dataset = load_dataset(with_more(tmp_path, changes), toy, SECTION)["train"]
     assert (dataset.sources[:2], dataset.tiers[:2], dataset.views[:2]) == (("B", "A"), ("A", "B"), ("PA", "AP"))
@@ -219,18 +219,18 @@ def test_the_young_are_left_out_and_counted_and_those_of_no_known_age_stay(toy: 
 
 @pytest.fixture
 def leaky(toy: Path) -> list[Line]:
-    """A training film that shows, mirrored and brighter, what a test film of another patient shows."""
+    """A training image that shows, mirrored and brighter, what a test image of another patient shows."""
     image = cv2.imread(str(toy / "images" / "test-0.png"), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(toy / "images" / "copy.png"), cv2.LUT(image[:, ::-1], np.arange(256, dtype=np.uint8) // 2 + 60))
     return [("images/copy.png", "normal", "somebody", "train", "train"), *toy_lines()]
 
 
-def test_a_near_duplicate_of_a_test_film_is_left_out_of_training_and_counted(
+def test_a_near_duplicate_of_a_test_image_is_left_out_of_training_and_counted(
     toy: Path, tmp_path: Path, leaky: list[Line]
 ) -> None:
     loaded = load(write_manifest(tmp_path, leaky), toy, SECTION)
     assert {part: len(dataset) for part, dataset in loaded.parts.items()} == {"train": 16, "operating": 12, "test": 12}
-    assert loaded.left_out == {"near-duplicate of a film in another part": 1}
+    assert loaded.left_out == {"near-duplicate of an image in another part": 1}
 
 
 def test_a_near_duplicate_in_two_parts_is_an_error_where_the_recipe_says_so(
@@ -247,13 +247,13 @@ def test_a_near_duplicate_in_two_parts_is_an_error_where_the_recipe_says_so(
 
 def test_a_class_that_duplicates_leave_empty_is_named(toy: Path, tmp_path: Path, leaky: list[Line]) -> None:
     lines = [line for line in leaky if line[3] != "train" or line[1] == "pneumonia" or line[0] == "images/copy.png"]
-    assert "train: no normal film" in faulty(tmp_path, toy, lines)
+    assert "train: no normal image" in faulty(tmp_path, toy, lines)
 
 
 def test_dicom_rows_are_read_as_the_box_reads_them(toy: Path, tmp_path: Path) -> None:
-    make_dx(toy / "images" / "film.dcm")
-    dataset = load_dataset(write_manifest(tmp_path, changed(0, file="images/film.dcm")), toy, SECTION)["train"]
-    assert dataset.files[0] == "images/film.dcm"
+    make_dx(toy / "images" / "image.dcm")
+    dataset = load_dataset(write_manifest(tmp_path, changed(0, file="images/image.dcm")), toy, SECTION)["train"]
+    assert dataset.files[0] == "images/image.dcm"
     assert dataset.images[0, 0, 0] < 10
     assert dataset.images[0, -1, -1] > 245
 

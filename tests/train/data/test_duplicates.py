@@ -20,8 +20,8 @@ from train.recipe import DataSection
 Image = np.ndarray
 
 
-def drawn_film(seed: int) -> Image:
-    """Two dark lungs, ribs and fine structure of its own: films share the first and differ in the rest."""
+def drawn_image(seed: int) -> Image:
+    """Two dark lungs, ribs and fine structure of its own: images share the first and differ in the rest."""
     random = np.random.default_rng(seed)
     down, right = np.mgrid[0:224, 0:224].astype(np.float32)
     image = np.full((224, 224), 170, np.float32)
@@ -61,7 +61,7 @@ ALTERATIONS: dict[str, Callable[[Image], Image]] = {
 
 @pytest.fixture(scope="module")
 def images() -> Image:
-    return np.stack([drawn_film(seed) for seed in range(12)])
+    return np.stack([drawn_image(seed) for seed in range(12)])
 
 
 @pytest.mark.parametrize("how", ALTERATIONS)
@@ -72,18 +72,18 @@ def test_a_copy_is_found(images: Image, how: str) -> None:
     assert LIKENESS <= pair.likeness <= 1.0 + 1e-6
 
 
-def test_films_of_different_people_are_no_pairs(images: Image) -> None:
+def test_images_of_different_people_are_no_pairs(images: Image) -> None:
     assert find_pairs(images) == ()
 
 
-def test_what_different_films_share_would_make_pairs_if_coarse_structure_sufficed(images: Image) -> None:
+def test_what_different_images_share_would_make_pairs_if_coarse_structure_sufficed(images: Image) -> None:
     coarse = [cv2.GaussianBlur(image, (0, 0), 8).ravel() for image in images]
     assert np.median(np.corrcoef(coarse)) > LIKENESS
 
 
-def test_empty_films_and_a_single_one_are_no_pairs() -> None:
+def test_empty_images_and_a_single_one_are_no_pairs() -> None:
     assert find_pairs(np.zeros((4, 224, 224), np.uint8)) == ()
-    assert find_pairs(np.stack([drawn_film(0)])) == ()
+    assert find_pairs(np.stack([drawn_image(0)])) == ()
 
 
 def test_progress_ends_at_the_whole(images: Image) -> None:
@@ -92,7 +92,7 @@ def test_progress_ends_at_the_whole(images: Image) -> None:
     assert told[-1][0] == told[-1][1]
 
 
-def test_links_join_films_into_clusters_in_order_of_place() -> None:
+def test_links_join_images_into_clusters_in_order_of_place() -> None:
     assert clusters(6, [(5, 1), (1, 3)]).tolist() == [0, 1, 2, 1, 3, 1]
     assert clusters(3, []).tolist() == [0, 1, 2]
 
@@ -101,7 +101,7 @@ def test_equal_values_are_linked_and_blanks_are_not() -> None:
     assert same_value(["a", "", "b", "a", "", "a"]) == [(0, 3), (3, 5)]
 
 
-def test_no_two_children_of_the_shared_films_are_taken_for_one(shared_data: Path) -> None:
+def test_no_two_children_of_the_shared_images_are_taken_for_one(shared_data: Path) -> None:
     folder = shared_data / "paediatric"
     rows = read_rows(folder / "manifest.csv", DataSection())[:400]
     images = np.stack([read[0] for read in read_images([folder / row.file for row in rows])])

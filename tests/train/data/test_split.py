@@ -83,7 +83,7 @@ def test_the_same_seed_splits_alike_and_another_does_not() -> None:
     assert split(rows, [], shares=SHARES, seed=4) != first
 
 
-def test_a_patient_with_most_films_still_goes_to_one_part() -> None:
+def test_a_patient_with_most_images_still_goes_to_one_part() -> None:
     parts = split(rows_of(1, 10), [], shares=SHARES, seed=0)
     assert set(parts) == {"train"}
 
@@ -98,7 +98,7 @@ def test_shares_that_cannot_be_used_are_named(text: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Twenty patients with two films each, one film there twice under two patients, and no split."""
+    """Twenty patients with two images each, one image there twice under two patients, and no split."""
     random = np.random.default_rng(5)
     lines = []
     for index in range(40):

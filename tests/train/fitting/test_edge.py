@@ -28,8 +28,8 @@ EDGE: dict[str, Any] = {
 
 
 def trained_run(folder: Path, **changes: Any) -> Path:
-    write_toy(folder / "films", **{**EDGE, **changes})
-    toy = folder / "films"
+    write_toy(folder / "images", **{**EDGE, **changes})
+    toy = folder / "images"
     fit_all(Task(recipe=str(toy / "toy.yaml"), manifest=toy / "manifest.csv", images=toy, out=folder / "run"))
     return folder / "run"
 
@@ -50,7 +50,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_read_back_says_what_it_said(kind: str, request: pytest.FixtureRequest) -> None:
     run = request.getfixturevalue(kind)
     seed = load_seed(run, 1)
-    dataset = load_dataset(run.parent / "films" / "manifest.csv", run.parent / "films", seed.recipe.data)["test"]
+    dataset = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", seed.recipe.data)["test"]
     found = predict(seed.predictor, dataset.images)
     written = [line.split(",") for line in (seed.folder / "scores.csv").read_text().splitlines()[1:]]
     np.testing.assert_allclose(found.logits, [float(line[3]) for line in written], atol=1e-4)
@@ -58,7 +58,7 @@ def test_a_run_read_back_says_what_it_said(kind: str, request: pytest.FixtureReq
     np.testing.assert_allclose(found.distances, [float(line[4]) for line in written], rtol=1e-3)
 
 
-def test_the_evidence_of_every_film_adds_up_to_its_logit(ruled: Path) -> None:
+def test_the_evidence_of_every_image_adds_up_to_its_logit(ruled: Path) -> None:
     seed = load_seed(ruled, 1)
     images = np.random.default_rng(0).integers(0, 256, (3, 224, 224)).astype(np.uint8)
     found = predict(seed.predictor, images)
@@ -67,7 +67,7 @@ def test_the_evidence_of_every_film_adds_up_to_its_logit(ruled: Path) -> None:
     np.testing.assert_allclose(found.evidence.sum(axis=(1, 2)) + seed.predictor.bias, found.logits, atol=1e-4)
 
 
-def test_few_films_leave_the_features_alone_and_have_no_batches(ruled: Path, tuned: Path) -> None:
+def test_few_images_leave_the_features_alone_and_have_no_batches(ruled: Path, tuned: Path) -> None:
     assert read_json(ruled / "seed-1" / "history.json") == []
     assert read_json(ruled / "seed-1" / "operating.json")["evidence_blocks"] == [4, 8]
     assert read_json(ruled / "seed-1" / "operating.json")["fake_quantized"]
@@ -79,7 +79,7 @@ def test_few_films_leave_the_features_alone_and_have_no_batches(ruled: Path, tun
 def test_a_training_that_was_cut_off_goes_on_and_ends_where_it_would_have(tuned: Path, tmp_path: Path) -> None:
     whole = load_seed(tuned, 1)
     recipe: Recipe = whole.recipe
-    parts = load_dataset(tuned.parent / "films" / "manifest.csv", tuned.parent / "films", recipe.data)
+    parts = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)
 
     class CutOff(Exception):
         pass

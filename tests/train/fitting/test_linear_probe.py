@@ -12,7 +12,7 @@ from train.recipe import RuleSection
 
 
 def training_set(*, count: int = 400, source: int = 0) -> ProbeTrainingSet:
-    """Channel 0 says the label; channel 1 says it too, and differs between sources (`source` films) of one label."""
+    """Channel 0 says the label; channel 1 says it too, and differs between sources (`source` images) of one label."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, count)
     means = random.normal(0, 1, (count, 6)) * [1, 1, 1, 3, 0.1, 10]
@@ -69,7 +69,7 @@ def test_the_penalty_on_noise_leaves_channels_that_int8_blurs() -> None:
     assert roc_auc_score(labels, told.logits(means)) > roc_auc_score(labels, deaf.logits(means)) - 0.02
 
 
-def test_what_int8_adds_to_every_film_alike_costs_nothing() -> None:
+def test_what_int8_adds_to_every_image_alike_costs_nothing() -> None:
     shown = training_set()
     steady = ProbeTrainingSet(
         means=shown.means, labels=shown.labels, groups=shown.groups, noise=np.tile([5.0, 0, 0, 0, 0, 0], (10, 1))
@@ -95,7 +95,7 @@ def test_the_penalty_on_changes_leaves_channels_that_another_exposure_moves() ->
     assert told.weights[1] > 0.5
 
 
-def test_a_film_that_is_held_out_is_held_out_with_its_changed_copies() -> None:
+def test_an_image_that_is_held_out_is_held_out_with_its_changed_copies() -> None:
     shown = training_set(count=8)
     changes = np.arange(2 * 8 * 6, dtype=np.float64).reshape(2, 8, 6)
     some = replace(shown, changes=changes).among(np.array([1, 5]))

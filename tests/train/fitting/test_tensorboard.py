@@ -36,8 +36,8 @@ def events(folder: Path) -> dict[str, dict[int, float]]:
 
 def fitted(folder: Path, **changes: Any) -> Path:
     """A run, and its events in `folder`/board."""
-    write_toy(folder / "films", **changes)
-    toy = folder / "films"
+    write_toy(folder / "images", **changes)
+    toy = folder / "images"
     task = Task(
         recipe=str(toy / "toy.yaml"),
         manifest=toy / "manifest.csv",

@@ -74,14 +74,14 @@ def test_it_is_the_network_that_reports_and_comparisons_speak_of(run: Path, tmp_
 
 def test_one_network_has_no_mean(run: Path) -> None:
     seed = load_seed(run, 1)
-    parts = load_dataset(run.parent / "films" / "manifest.csv", run.parent / "films", seed.recipe.data)
+    parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", seed.recipe.data)
     with pytest.raises(ValueError, match="at least two"):
         mean_of(seed.recipe, [seed.predictor], parts["train"])
 
 
 def test_one_seed_or_a_rule_over_untrained_features_makes_no_soup(run: Path) -> None:
     recipe = load_seed(run, 1).recipe
-    parts = load_dataset(run.parent / "films" / "manifest.csv", run.parent / "films", recipe.data)
+    parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
     assert has_average(recipe, parts)
     assert not has_average(recipe.model_copy(update={"seeds": (1,)}), parts)
     ruled = recipe.fine_tune.model_copy(update={"min_images": 1000})
@@ -92,7 +92,7 @@ def test_one_seed_or_a_rule_over_untrained_features_makes_no_soup(run: Path) -> 
 def test_a_further_seed_makes_the_mean_anew(run: Path, tmp_path: Path) -> None:
     begun = shutil.copytree(run, tmp_path / "run")
     recipe = load_seed(begun, 1).recipe
-    parts = load_dataset(run.parent / "films" / "manifest.csv", run.parent / "films", recipe.data)
+    parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
     train_seed(begun, recipe, parts, 3, on_step=lambda _: None)
     assert not is_finished(begun, AVERAGED)
     assert write_average(begun, recipe, parts) == begun / "averaged"

@@ -40,7 +40,7 @@ def test_one_step_is_matlabs_sgdm_with_its_weight_decay() -> None:
     network = build(StudyNetwork(kind="study_cnn", filters=(2,)), optimizer, shape=(8, 8, 1))
     network.compile(optimizer=sgdm(optimizer), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     before = [w.copy() for w in network.get_weights()]
-    # A grey film of zeros leaves only the dense bias a gradient: what moves the kernels is the decay alone.
+    # A grey image of zeros leaves only the dense bias a gradient: what moves the kernels is the decay alone.
     image, label = np.zeros((1, 8, 8, 1), np.float32), np.array([1])
     network.train_on_batch(image, label)
     after = network.get_weights()

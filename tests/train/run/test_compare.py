@@ -24,7 +24,7 @@ from train.run.run_folder import RunError, start_run, train_seed
 
 @pytest.fixture(scope="module")
 def other_run(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another network on the same films: weaker, one seed, one epoch."""
+    """Another network on the same images: weaker, one seed, one epoch."""
     folder = tmp_path_factory.mktemp("other-run")
     recipe = folder / "weak.yaml"
     text = (toy / "toy.yaml").read_text().replace("name: toy", "name: weak").replace("epochs: 2", "epochs: 1")
@@ -44,7 +44,7 @@ def edit(path: Path, **columns: object) -> None:
 
 
 def noisy(run: Path, folder: Path) -> Path:
-    """A copy of a run whose networks say something else of the same films."""
+    """A copy of a run whose networks say something else of the same images."""
     out = copied(run, folder)
     for seed in (1, 2):
         random = np.random.default_rng(seed)
@@ -99,7 +99,7 @@ def test_two_trained_networks_stand_side_by_side(toy_run: Path, other_run: Path)
     assert second.measures["roc_auc"].sd is None
 
 
-def test_films_are_paired_by_what_they_are_and_not_by_name_or_place(toy_run: Path, tmp_path: Path) -> None:
+def test_images_are_paired_by_what_they_are_and_not_by_name_or_place(toy_run: Path, tmp_path: Path) -> None:
     other = noisy(toy_run, tmp_path / "noisy")
     expected = only_pair(compare([toy_run, other]))
     order = np.random.default_rng(0).permutation(COUNTS["test"])
@@ -113,7 +113,7 @@ def test_films_are_paired_by_what_they_are_and_not_by_name_or_place(toy_run: Pat
     assert only_pair(compare([toy_run, other])) == expected
 
 
-def test_other_test_films_are_said_to_be_other_and_never_paired(
+def test_other_test_images_are_said_to_be_other_and_never_paired(
     toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = copied(toy_run, tmp_path / "elsewhere")
@@ -121,22 +121,22 @@ def test_other_test_films_are_said_to_be_other_and_never_paired(
     table.loc[table.index[table["part"] == "test"][0], "sha256"] = "0" * 64
     table.to_csv(other / "images.csv", index=False)
     compare_runs([toy_run, other], tmp_path / "out")
-    words = f"{toy_run.name} and elsewhere are not paired: other test films: 11 in common, of 12 and 12"
+    words = f"{toy_run.name} and elsewhere are not paired: other test images: 11 in common, of 12 and 12"
     assert words in (tmp_path / "out" / "compare.md").read_text()
     assert words in capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
     assert compare([toy_run, other]).pairs == ()
 
 
-def test_the_same_films_with_other_labels_are_never_paired(toy_run: Path, tmp_path: Path) -> None:
+def test_the_same_images_with_other_labels_are_never_paired(toy_run: Path, tmp_path: Path) -> None:
     other = copied(toy_run, tmp_path / "relabelled")
     for seed in (1, 2):
         labels = pd.read_csv(other / f"seed-{seed}" / "scores.csv")["label"].to_numpy()
         edit(other / f"seed-{seed}" / "scores.csv", label=np.where(np.arange(12) < 3, 1 - labels, labels))
     (outcome,) = compare([toy_run, other]).not_paired
-    assert outcome.reason == "the same test films, 3 of them with another label"
+    assert outcome.reason == "the same test images, 3 of them with another label"
 
 
-def test_only_films_whose_label_counts_for_both_are_paired(toy_run: Path, tmp_path: Path) -> None:
+def test_only_images_whose_label_counts_for_both_are_paired(toy_run: Path, tmp_path: Path) -> None:
     other = copied(toy_run, tmp_path / "fewer")
     for seed in (1, 2):
         folder = other / f"seed-{seed}"
@@ -147,9 +147,9 @@ def test_only_films_whose_label_counts_for_both_are_paired(toy_run: Path, tmp_pa
     assert found.runs[1].counted == {"normal": 4, "pneumonia": 4}
 
 
-def test_a_film_that_stands_twice_is_paired_once_with_each(toy: Path, tmp_path: Path) -> None:
+def test_an_image_that_stands_twice_is_paired_once_with_each(toy: Path, tmp_path: Path) -> None:
     """Rows of one file under two names: as many pairs as rows, not one for each way to match them."""
-    folder = tmp_path / "films"
+    folder = tmp_path / "images"
     shutil.copytree(toy, folder)
     shutil.copy(folder / "images" / "test-0.png", folder / "images" / "test-again.png")
     write_manifest(folder, [*toy_lines(), ("images/test-again.png", "normal", "test-0", "test", "test")])

@@ -50,7 +50,7 @@ def test_a_run_leaves_everything_behind(toy_run: Path) -> None:
     assert {path.name for path in (toy_run / "figures").iterdir()} == figures
 
 
-def test_scores_are_of_the_test_films_and_nothing_else(toy_run: Path) -> None:
+def test_scores_are_of_the_test_images_and_nothing_else(toy_run: Path) -> None:
     with (toy_run / "seed-1" / "scores.csv").open() as stream:
         lines = list(csv.DictReader(stream))
     assert [line["case_id"] for line in lines] == [f"images/test-{index}.png" for index in range(COUNTS["test"])]
@@ -59,7 +59,7 @@ def test_scores_are_of_the_test_films_and_nothing_else(toy_run: Path) -> None:
         assert float(line["score"]) == pytest.approx(expit(float(line["logit"])), abs=1e-6)
 
 
-def test_thresholds_come_from_the_operating_films_alone(toy_run: Path) -> None:
+def test_thresholds_come_from_the_operating_images_alone(toy_run: Path) -> None:
     operating = read(toy_run / "seed-1" / "operating.json")
     assert isinstance(operating, dict)
     assert operating["images"] == {"normal": 6, "pneumonia": 6, "patients": 6}
@@ -119,7 +119,7 @@ def test_the_table_has_each_seed_its_mean_its_spread_and_the_study(toy_run: Path
         "seed 2",
         "**mean**",
         "standard deviation",
-        "the study, on its own films",
+        "the study, on its own images",
     ]
     assert len({line.count("|") for line in lines}) == 1
 
@@ -131,7 +131,7 @@ def test_a_report_written_again_is_the_same(toy_run: Path, capsys: pytest.Captur
     assert "**mean**" in capsys.readouterr().out
 
 
-def test_films_for_int8_are_of_both_classes_and_known_by_their_digests(toy: Path, toy_run: Path) -> None:
+def test_images_for_int8_are_of_both_classes_and_known_by_their_digests(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
     train = load_dataset(toy / "manifest.csv", toy, recipe.data)["train"]
     images, digests = calibration_images(train)
@@ -185,10 +185,10 @@ def test_an_interrupted_run_goes_on_and_leaves_finished_seeds_alone(toy: Path, t
     assert start_run(toy_run, more, parts, image_folder=toy, resume=True) == (1, 2)
 
 
-def test_a_run_goes_on_only_with_its_own_recipe_and_films(toy: Path, toy_run: Path) -> None:
+def test_a_run_goes_on_only_with_its_own_recipe_and_images(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
     parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
     with pytest.raises(RunError, match="another recipe"):
         start_run(toy_run, recipe.model_copy(update={"epochs": 3}), parts, image_folder=toy, resume=True)
-    with pytest.raises(RunError, match="other films"):
+    with pytest.raises(RunError, match="other images"):
         start_run(toy_run, recipe, {**parts, "train": parts["test"]}, image_folder=toy, resume=True)
