@@ -96,7 +96,7 @@ def paired_bootstrap(
     patients: Sequence[str],
     figure: Callable[[Floats], Floats] = balanced_accuracy_values,
 ) -> Difference | None:
-    """Return first minus second of a `figure` of (tn, fp, fn, tp), both read on the same patients drawn anew.
+    """Return first minus second of a `figure` of (tn, fp, fn, tp), both computed on the same resampled patients.
 
     `positive`, the calls `first` and `second`, and `patients` are (n,). None where a system's figure is undefined.
     """

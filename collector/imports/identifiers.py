@@ -25,8 +25,8 @@ def keyed_identifiers(record: Mapping[str, object], key: bytes, where: str) -> I
     Raises ImportFault, which never holds a value: without an identifier, or when two of them name different exposures.
     """
     keyed: dict[str, str] = {}
-    for raw_field, (name, id_kind) in RAW_FIELDS.items():
-        if (identifier := pseudonym(key, id_kind, _text(record.get(raw_field), raw_field, where))) is not None:
+    for raw_field, (name, id_type) in RAW_FIELDS.items():
+        if (identifier := pseudonym(key, id_type, _text(record.get(raw_field), raw_field, where))) is not None:
             keyed[name] = identifier
     given = [(name, _hex(record, name, ID_HEX_DIGITS, where)) for name in KEYED_FIELDS]
     if digest := _hex(record, "content_sha256", 64, where):

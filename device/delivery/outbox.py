@@ -43,7 +43,7 @@ _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_S
 
 
 class OutboxFull(Exception):
-    """There is no room for another result; the exposure stays in the spool and is classified again later."""
+    """There is no space for another result; the exposure stays in the spool and is classified again later."""
 
 
 class OutboxBroken(ExpectedError):

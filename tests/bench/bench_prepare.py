@@ -93,10 +93,10 @@ def main() -> None:
             spent: list[float] = []
 
             def through_the_pipe(path: Path = path, spent: list[float] = spent) -> None:
-                asked = time.perf_counter()
+                started_s = time.perf_counter()
                 answer = sandbox.prepare(path)
                 inside = (answer.decode_ms or 0.0) + (answer.preprocess_ms or 0.0)
-                spent.append((time.perf_counter() - asked) * 1e3 - inside)
+                spent.append((time.perf_counter() - started_s) * 1e3 - inside)
 
             boxed, _ = medians(through_the_pipe)
             print(f"{name:<38}{wall:8.1f}{cpu:8.1f}{boxed:9.1f}{statistics.median(spent):7.1f}", flush=True)

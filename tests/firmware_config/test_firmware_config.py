@@ -48,10 +48,10 @@ def test_systemd_finds_no_fault_in_the_units(folder: Path, tmp_path: Path, name:
     # The program is not installed where the unit expects it.
     text = (folder / "systemd" / name).read_text(encoding="utf-8").replace("/opt/pneumoflag/bin/", "/bin/true ")
     (tmp_path / name).write_text(text, encoding="utf-8")
-    said = subprocess.run(
+    verified = subprocess.run(
         ["systemd-analyze", "verify", tmp_path / name], check=False, capture_output=True, text=True, timeout=60
     )
-    assert name not in said.stderr, said.stderr
+    assert name not in verified.stderr, verified.stderr
 
 
 @pytest.fixture
@@ -63,19 +63,19 @@ def broker(folder: Path, tmp_path: Path) -> Iterator[Mosquitto]:
     passwords.touch()
     for user in ("site/box", "site/other", "collector"):
         subprocess.run(["mosquitto_passwd", "-b", passwords, user, "secret"], check=True)
-    rules = folder / "mosquitto" / "pneumoflag.acl"
-    running = Mosquitto(tmp_path, extra=f"password_file {passwords}\nacl_file {rules}", anonymous=False).start()
+    access_list = folder / "mosquitto" / "pneumoflag.acl"
+    running = Mosquitto(tmp_path, extra=f"password_file {passwords}\nacl_file {access_list}", anonymous=False).start()
     yield running
     running.close()
 
 
 class Client:
     def __init__(self, port: int, user: str) -> None:
-        self.heard: list[tuple[str, bytes]] = []
+        self.messages: list[tuple[str, bytes]] = []
         self.codes: dict[int, int] = {}
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.username_pw_set(user, "secret")
-        self._client.on_message = lambda _c, _u, message: self.heard.append((message.topic, bytes(message.payload)))
+        self._client.on_message = lambda _c, _u, message: self.messages.append((message.topic, bytes(message.payload)))
         self._client.on_publish = lambda _c, _u, mid, code, _p: self.codes.update({mid: code.value})
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -106,7 +106,7 @@ def test_the_access_list_lets_a_box_deliver_and_the_collector_answer(broker: Mos
     collector.subscribe("$share/collectors/pneumoflag/v1/#")
     login = BrokerConfig(port=broker.port, username="site/box", password_file=tmp_path / "password")
     publisher = Publisher(outbox, topics=topics, broker=login, limits=QUICK, alarms=alarms)
-    until(lambda: (publisher.step(0.05), [body for topic, body in collector.heard if topic == topics.result])[1])
+    until(lambda: (publisher.step(0.05), [body for topic, body in collector.messages if topic == topics.result])[1])
     assert alarms.active() == {}
     collector._client.publish(topics.receipt, f'{{"schema":1,"result_ids":["{result.result_id}"]}}', qos=1)
     until(lambda: (publisher.step(0.05), outbox.depth() == 0)[1])
@@ -123,6 +123,6 @@ def test_the_access_list_keeps_boxes_from_speaking_for_others(broker: Mosquitto)
     assert not box.may_publish("pneumoflag/v1/site/box/receipt"), "a receipt makes a box forget"
     assert not box.may_publish("pneumoflag/v1/site/other/receipt")
     time.sleep(0.3)
-    assert other.heard == [], "results are for the collector alone"
+    assert other.messages == [], "results are for the collector alone"
     box.close()
     other.close()

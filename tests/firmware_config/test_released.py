@@ -1,4 +1,4 @@
-"""The bundles under firmware_config: what they promise of themselves, and of films where these are at hand."""
+"""The bundles under firmware_config: their own checks, and their figures on images where these are present."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from device.bundle.loader import Bundle, load_bundle
 from device.dicom.reader import read_grey
 from device.inference.classifier import Classifier
 
-HOUSE = Path(__file__).resolve().parents[2] / "firmware_config"
-RELEASE_KEY = HOUSE / "keys" / "release.pub"
+FOLDER = Path(__file__).resolve().parents[2] / "firmware_config"
+RELEASE_KEY = FOLDER / "keys" / "release.pub"
 POPULATIONS = ("adult", "paediatric")
 MOST_BYTES = 5_000_000
-FILMS = 60
+MAX_IMAGES = 60
 
 
 def bundle_of(population: str) -> Bundle:
-    (path,) = (HOUSE / "bundles").glob(f"*{population}*.bundle")
+    (path,) = (FOLDER / "bundles").glob(f"*{population}*.bundle")
     return load_bundle(path, [read_public_key(RELEASE_KEY)])
 
 
@@ -54,14 +54,16 @@ def test_it_passes_its_golden_set(box: Callable[[str], Classifier], population: 
     assert box(population).golden.passed
 
 
-def test_each_judges_its_own_ages_only() -> None:
+def test_each_classifies_its_own_ages_only() -> None:
     adult, paediatric = (bundle_of(population).manifest.ages for population in POPULATIONS)
     assert (adult.min_years, adult.max_years) == (20, None)
     assert (paediatric.min_years, paediatric.max_years) == (1, 5)
 
 
 @pytest.mark.parametrize("population", POPULATIONS)
-def test_it_judges_no_picture_that_is_no_film(box: Callable[[str], Classifier], population: str) -> None:
+def test_a_picture_that_is_no_radiograph_is_out_of_distribution(
+    box: Callable[[str], Classifier], population: str
+) -> None:
     random = np.random.default_rng(0)
     stripes = np.tile(np.where(np.arange(224) % 32 < 16, 40, 210), (224, 1))
     pictures = [random.integers(0, 256, (224, 224)), stripes, np.full((224, 224), 128) + 40 * np.eye(224)]
@@ -72,7 +74,7 @@ def test_it_judges_no_picture_that_is_no_film(box: Callable[[str], Classifier], 
 def logits(classifier: Classifier, adult: Path, source: str, label: str) -> np.ndarray:
     with (adult / "manifest.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["split"] == "test"]
-    chosen = [row["file"] for row in rows if (row["source"], row["label"]) == (source, label)][:FILMS]
+    chosen = [row["file"] for row in rows if (row["source"], row["label"]) == (source, label)][:MAX_IMAGES]
     return np.array([classifier.classify(read_grey(adult / file)).logit for file in chosen])
 
 
@@ -81,7 +83,7 @@ def auc(lower: np.ndarray, higher: np.ndarray) -> float:
     return float((ranks.sum() - len(higher) * (len(higher) + 1) / 2) / (len(higher) * len(lower)))
 
 
-def test_the_adult_network_tells_pneumonia_better_than_it_tells_sources(
+def test_the_adult_network_separates_pneumonia_better_than_sources(
     box: Callable[[str], Classifier], shared_data: Path
 ) -> None:
     """Sources still show where the label is the same; docs/experiments.md says how much and why."""

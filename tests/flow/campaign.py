@@ -184,14 +184,14 @@ class _Killer:
 def _drain(box: BoxProcess, collector: CollectorProcess, drain_s: float) -> None:
     """Wait until the box has nothing left to send."""
     end_s = time.monotonic() + drain_s
-    quiet_since_s = time.monotonic()
+    idle_since_s = time.monotonic()
     while time.monotonic() < end_s:
         spool = list((box.data / "spool").glob("*.film"))
         with sqlite3.connect(f"file:{box.data / 'outbox.sqlite'}?mode=ro", uri=True, timeout=10) as db:
             depth = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
         if spool or depth:
-            quiet_since_s = time.monotonic()
-        elif time.monotonic() - quiet_since_s > 2:
+            idle_since_s = time.monotonic()
+        elif time.monotonic() - idle_since_s > 2:
             return
         time.sleep(0.1)
 

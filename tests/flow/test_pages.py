@@ -263,8 +263,8 @@ def test_it_fits_the_screen_and_the_newest_flag_is_large(
     assert soon(lambda: "Needs review" in browser.text("#top") and browser.text("#list .name"))
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     assert browser.run("document.querySelector('#top .when').getBoundingClientRect().bottom <= innerHeight")
-    letters_px = float(browser.run("parseFloat(getComputedStyle(document.querySelector('#top h2')).fontSize)"))
-    assert letters_px >= (60 if size[0] > 1000 else 28)
+    text_px = float(browser.run("parseFloat(getComputedStyle(document.querySelector('#top h2')).fontSize)"))
+    assert text_px >= (60 if size[0] > 1000 else 28)
     ground = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(11, 16, 21)") == (scheme == "dark")
 

@@ -25,31 +25,31 @@ def two_scores(random: np.random.Generator, count: int, *, first: float, second:
 
 
 def plain_delong(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Difference and its p-value from every pair of films: the formula of 1988 as it stands."""
+    """Difference and its p-value from every pair of images, by the formula of 1988."""
 
     def placed(scores: np.ndarray) -> np.ndarray:
-        ill, well = scores[labels == 1][:, None], scores[labels == 0][None, :]
-        return (ill > well) + 0.5 * (ill == well)
+        positive, negative = scores[labels == 1][:, None], scores[labels == 0][None, :]
+        return (positive > negative) + 0.5 * (positive == negative)
 
     a, b = placed(first), placed(second)
-    by_ill = np.cov(a.mean(axis=1), b.mean(axis=1))
-    by_well = np.cov(a.mean(axis=0), b.mean(axis=0))
-    cov = by_ill / a.shape[0] + by_well / a.shape[1]
+    by_positive = np.cov(a.mean(axis=1), b.mean(axis=1))
+    by_negative = np.cov(a.mean(axis=0), b.mean(axis=0))
+    cov = by_positive / a.shape[0] + by_negative / a.shape[1]
     gap = a.mean() - b.mean()
     return float(gap), float(2 * norm.sf(abs(gap) / np.sqrt(cov[0, 0] + cov[1, 1] - 2 * cov[0, 1])))
 
 
 def delong_of(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Difference:
-    found = roc_auc_difference(labels == 1, first, second)
-    assert found is not None
-    return found
+    result = roc_auc_difference(labels == 1, first, second)
+    assert result is not None
+    return result
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_delong_is_the_plain_formula(seed: int) -> None:
     labels, first, second = two_scores(np.random.default_rng(seed), 40, first=1.2, second=0.9)
-    found = delong_of(labels, first, second)
-    assert (found.value, found.p) == pytest.approx(plain_delong(labels, first, second))
+    result = delong_of(labels, first, second)
+    assert (result.value, result.p) == pytest.approx(plain_delong(labels, first, second))
     for score in (first, second):
         area = roc_auc(labels == 1, score)
         assert area is not None
@@ -74,25 +74,25 @@ def test_swapped_scores_swap_the_sign_and_equal_ones_differ_by_nothing() -> None
     assert (same.low, same.high) == pytest.approx((0, 0), abs=1e-9)
 
 
-def test_one_film_of_a_class_is_too_few() -> None:
+def test_one_image_of_a_class_is_too_few() -> None:
     assert roc_auc_difference(np.array([False, False, True]), np.zeros(3), np.ones(3)) is None
 
 
-FILMS = st.lists(st.tuples(st.integers(0, 1), st.booleans(), st.booleans()), min_size=1, max_size=80)
+IMAGES = st.lists(st.tuples(st.integers(0, 1), st.booleans(), st.booleans()), min_size=1, max_size=80)
 
 
 @settings(max_examples=60, deadline=None)
-@given(FILMS)
-def test_mcnemar_agrees_with_statsmodels_and_with_every_outcome_weighed(films: list[tuple[int, bool, bool]]) -> None:
-    labels, first, second = (np.array(column) for column in zip(*films, strict=True))
-    found = mcnemar(first == labels, second == labels)
-    only_first = sum(a == label and b != label for label, a, b in films)
-    only_second = sum(a != label and b == label for label, a, b in films)
-    assert (found.only_first, found.only_second) == (only_first, only_second)
+@given(IMAGES)
+def test_mcnemar_agrees_with_statsmodels_and_with_every_outcome_weighed(images: list[tuple[int, bool, bool]]) -> None:
+    labels, first, second = (np.array(column) for column in zip(*images, strict=True))
+    result = mcnemar(first == labels, second == labels)
+    only_first = sum(a == label and b != label for label, a, b in images)
+    only_second = sum(a != label and b == label for label, a, b in images)
+    assert (result.only_first, result.only_second) == (only_first, only_second)
     table = [[0, only_first], [only_second, 0]]
-    assert found.p_exact == pytest.approx(statsmodels_mcnemar(table, exact=True).pvalue)
-    assert found.p_mid == pytest.approx(plain_mid_p(only_first, only_second))
-    assert found.p_mid <= found.p_exact + 1e-12
+    assert result.p_exact == pytest.approx(statsmodels_mcnemar(table, exact=True).pvalue)
+    assert result.p_mid == pytest.approx(plain_mid_p(only_first, only_second))
+    assert result.p_mid <= result.p_exact + 1e-12
 
 
 def plain_mid_p(one: int, other: int) -> float:
@@ -107,12 +107,12 @@ def plain_mid_p(one: int, other: int) -> float:
     return float(further + as_far / 2)
 
 
-def test_ten_of_twelve_films_come_out_by_hand() -> None:
-    """Ten films that only one called rightly, of twelve: 2 (1 + 12 + 66) / 4096."""
+def test_ten_of_twelve_images_agree_with_a_calculation_by_hand() -> None:
+    """Of twelve images only one system was right about ten: 2 (1 + 12 + 66) / 4096."""
     first = np.array([True] * 10 + [False] * 2)
-    found = mcnemar(first, ~first)
-    assert found.p_exact == pytest.approx(2 * 79 / 4096)
-    assert found.p_mid == pytest.approx((2 * 79 - 66) / 4096)
+    result = mcnemar(first, ~first)
+    assert result.p_exact == pytest.approx(2 * 79 / 4096)
+    assert result.p_mid == pytest.approx((2 * 79 - 66) / 4096)
 
 
 def decisions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -120,37 +120,37 @@ def decisions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nda
     return labels, first > 0.6, second > 0.6
 
 
-def names(count: int, films_each: int = 1) -> list[str]:
-    return [str(index // films_each) for index in range(count)]
+def names(count: int, images_each: int = 1) -> list[str]:
+    return [str(index // images_each) for index in range(count)]
 
 
 def span(labels: np.ndarray, first: np.ndarray, second: np.ndarray, patients: list[str]) -> float:
-    found = paired_bootstrap(labels == 1, first, second, patients)
-    assert found is not None
-    return found.high - found.low
+    result = paired_bootstrap(labels == 1, first, second, patients)
+    assert result is not None
+    return result.high - result.low
 
 
 def test_the_bootstrap_has_the_plain_spread_of_paired_differences() -> None:
     labels, first, second = decisions(300)
     right = (first == (labels == 1)).astype(float) - (second == (labels == 1))
     gaps = [right[labels == label] for label in (0, 1)]
-    found = paired_bootstrap(labels == 1, first, second, names(600))
-    assert found is not None
-    assert found.p is None
-    assert found.value == pytest.approx(sum(gap.mean() for gap in gaps) / 2)
+    result = paired_bootstrap(labels == 1, first, second, names(600))
+    assert result is not None
+    assert result.p is None
+    assert result.value == pytest.approx(sum(gap.mean() for gap in gaps) / 2)
     error = np.sqrt(sum(gap.var() / len(gap) for gap in gaps)) / 2
     assert span(labels, first, second, names(600)) / 3.92 == pytest.approx(error, rel=0.1)
 
 
 def test_pairing_is_what_makes_it_narrow() -> None:
-    """The negative control: the same decisions, the second's films shuffled within their class."""
+    """The negative control: the same decisions, the second's images shuffled within their class."""
     labels, first, second = decisions(200)
     random = np.random.default_rng(0)
     shuffled = np.concatenate([random.permutation(second[labels == label]) for label in (0, 1)])
     assert span(labels, first, second, names(400)) < 0.8 * span(labels, first, shuffled, names(400))
 
 
-def test_copies_of_a_patients_film_tell_nothing_new() -> None:
+def test_copies_of_a_patients_image_add_no_information() -> None:
     labels, first, second = decisions(60)
     once = span(labels, first, second, names(120))
     copies = [np.repeat(column, 4) for column in (labels, first, second)]
@@ -160,10 +160,10 @@ def test_copies_of_a_patients_film_tell_nothing_new() -> None:
 
 def test_any_figure_of_the_four_counts_can_be_compared() -> None:
     labels, first, second = decisions(50)
-    found = paired_bootstrap(labels == 1, first, second, names(100), f1_values)
-    assert found is not None
+    result = paired_bootstrap(labels == 1, first, second, names(100), f1_values)
+    assert result is not None
     expected = [
-        2 * (said & (labels == 1)).sum() / (said.sum() + labels.sum()) for said in (first, second)
+        2 * (decided & (labels == 1)).sum() / (decided.sum() + labels.sum()) for decided in (first, second)
     ]  # fmt: skip
-    assert found.value == pytest.approx(expected[0] - expected[1])
+    assert result.value == pytest.approx(expected[0] - expected[1])
     assert paired_bootstrap(labels[:50] == 1, first[:50], second[:50], names(50)) is None

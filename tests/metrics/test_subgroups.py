@@ -79,7 +79,7 @@ def test_a_column_of_blanks_has_no_rows() -> None:
 def test_too_few_images_of_a_class_leave_out_its_figures_and_are_noted() -> None:
     images = predictions(40)
     places = np.arange(40)
-    groups = np.where(~images.positive, "normals", "rest")  # every second film, then a few pneumonias
+    groups = np.where(~images.positive, "normals", "rest")  # every second image, then a few pneumonias
     groups[(images.positive) & (places < 2 * MIN_PER_CLASS - 2)] = "few"
     rows = {row.value: row for row in by_subgroup(images, {"source": groups.tolist()})}
     only = rows["normals"]
@@ -101,9 +101,9 @@ def test_without_an_out_of_distribution_check_no_refused_share_is_stated() -> No
 @given(st.floats(0, 120))
 def test_an_age_is_in_its_band(age: float) -> None:
     (band,) = age_bands(np.array([age]))
-    words = band.split(" ")
-    low = int(words[0])
-    high = 1000 if words[1] == "and" else int(words[2])
+    parts = band.split(" ")
+    low = int(parts[0])
+    high = 1000 if parts[1] == "and" else int(parts[2])
     assert low <= age < high + 1
 
 

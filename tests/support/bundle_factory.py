@@ -100,12 +100,15 @@ def tiny_golden() -> tuple[np.ndarray, np.ndarray]:
 
 
 def tiny_evidence(
-    images: list[np.ndarray], *, tone: IntensityNormalization = "none", **outputs: Any
+    images: list[np.ndarray], *, normalization: IntensityNormalization = "none", **outputs: Any
 ) -> list[ModelOutput]:
     """Return the outputs of the network that has an evidence map."""
     engine = build_engine(TINY_EVIDENCE.read_bytes(), threads=1, backend="cpu")
     fields = tiny_manifest(TINY_EVIDENCE)["input"]
-    spec, out = InputSpec.model_validate({**fields, "tone": tone}), OutputSpec(**{**EVIDENCE_OUTPUTS, **outputs})
+    spec, out = (
+        InputSpec.model_validate({**fields, "tone": normalization}),
+        OutputSpec(**{**EVIDENCE_OUTPUTS, **outputs}),
+    )
     return [read_outputs(out, engine.run(input_tensor(image, spec, level_table(spec)))) for image in images]
 
 
@@ -122,7 +125,7 @@ def make_evidence_bundle(
     folder: Path,
     *,
     name: str = "tiny-evidence.bundle",
-    tone: IntensityNormalization = "none",
+    normalization: IntensityNormalization = "none",
     bias: float = 0.0,
     outliers: bytes | None = None,
     threshold: float | None = OUTLIER_THRESHOLD,
@@ -130,14 +133,16 @@ def make_evidence_bundle(
 ) -> tuple[Path, PublicKey]:
     """Write a bundle whose network has an evidence map and features, with an out-of-distribution rule."""
     images = tiny_golden()[0]
-    logits = np.float32([output.logit for output in tiny_evidence(list(images), tone=tone, bias=bias)])
+    logits = np.float32(
+        [output.logit for output in tiny_evidence(list(images), normalization=normalization, bias=bias)]
+    )
     parts = {
         MODEL: TINY_EVIDENCE.read_bytes(),
         GOLDEN: golden_file(images, logits),
         OUTLIERS: outliers_file() if outliers is None else outliers,
     }
     fields = {
-        "input": {**tiny_manifest(TINY_EVIDENCE)["input"], "tone": tone},
+        "input": {**tiny_manifest(TINY_EVIDENCE)["input"], "tone": normalization},
         "outputs": {**EVIDENCE_OUTPUTS, "bias": bias},
         "outliers": None if threshold is None else {"threshold": threshold, "chosen_on": "nothing"},
     }

@@ -199,7 +199,7 @@ def test_its_comparison_counts_every_row(store):
     assert lunit.excluded["no_score"] == ("4" * 32,)
 
 
-def test_what_is_written_now_has_the_text_of_before(v0001, store):
+def test_a_new_row_has_the_same_text_as_an_old_one(v0001, store):
     """So an earlier version still reads it."""
     result = ResultRow(**python_values(RESULT) | {"result_id": "9" * 32})
     assert store.commit(Batch(results=(result,))) == 1

@@ -34,7 +34,7 @@ milliseconds = st.none() | st.floats(0, 1e7)
 whole = st.integers(0, 2**40)
 quantity = st.none() | st.floats(0, 1e6)
 zones = st.just(UTC) | st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
-moments = st.builds(
+times = st.builds(
     lambda at, ms, zone: at.replace(microsecond=ms * 1000).astimezone(zone),
     st.datetimes(datetime(1000, 1, 3), datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001
     st.integers(0, 999),
@@ -50,7 +50,7 @@ exposures = st.builds(
     sex=texts,
     kvp=quantity,
     mas=quantity,
-    acquired_at=st.none() | moments,
+    acquired_at=st.none() | times,
     rows=st.none() | whole,
     columns=st.none() | whole,
     transfer_syntax=texts,
@@ -85,7 +85,7 @@ timings = st.builds(
     infer=milliseconds,
     total=st.floats(0, 1e7),
 )
-clocks = st.builds(contract.Clock, at=moments, trusted=st.booleans())
+clocks = st.builds(contract.Clock, at=times, trusted=st.booleans())
 
 
 def results_with(gate: st.SearchStrategy[contract.Gate], flags: list[Flag], probability: st.SearchStrategy[Any]) -> Any:

@@ -36,7 +36,7 @@ class Collector:
     """Receives everything from the box; sends receipts on request."""
 
     def __init__(self, port: int, *, receipts: bool) -> None:
-        self.heard: queue.SimpleQueue[tuple[str, bytes, bool]] = queue.SimpleQueue()
+        self.messages: queue.SimpleQueue[tuple[str, bytes, bool]] = queue.SimpleQueue()
         self._receipts = receipts
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self.client.on_message = self._on_message
@@ -50,7 +50,7 @@ class Collector:
     def _on_message(self, client: mqtt.Client, _u: object, message: mqtt.MQTTMessage) -> None:
         if message.topic == TOPICS.receipt:
             return
-        self.heard.put((message.topic, bytes(message.payload), message.retain))
+        self.messages.put((message.topic, bytes(message.payload), message.retain))
         if message.topic == TOPICS.result and self._receipts:
             self.receipt(Result.from_json(bytes(message.payload)).result_id)
 
@@ -64,8 +64,8 @@ class Collector:
         bodies: list[bytes] = []
         end_s = time.monotonic() + timeout_s
         while len(bodies) < count:
-            heard, body, _ = self.heard.get(timeout=max(0.01, end_s - time.monotonic()))
-            if heard == topic:
+            message_topic, body, _ = self.messages.get(timeout=max(0.01, end_s - time.monotonic()))
+            if message_topic == topic:
                 bodies.append(body)
         return bodies
 

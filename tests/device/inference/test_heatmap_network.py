@@ -111,19 +111,19 @@ def test_a_distance_of_nan_is_out_of_distribution(tmp_path: Path, monkeypatch: p
 
 
 def test_an_image_gets_the_intensity_normalization_of_the_network_first(tmp_path: Path) -> None:
-    classifier = opened(make_evidence_bundle(tmp_path, tone="smooth"))
+    classifier = opened(make_evidence_bundle(tmp_path, normalization="smooth"))
     half, full = classifier.classify(tiny_image(0.5)), classifier.classify(tiny_image(1.0))
-    # The tone takes the exposure out: a disc of half the brightness is nearly the same film.
+    # The normalization removes the brightness: a disc half as bright is nearly the same image.
     assert abs(half.logit - full.logit) < 0.3
-    assert full.logit == pytest.approx(tiny_evidence([tiny_image(1.0)], tone="smooth")[0].logit)
+    assert full.logit == pytest.approx(tiny_evidence([tiny_image(1.0)], normalization="smooth")[0].logit)
 
 
 def test_golden_images_are_normalized_too(tmp_path: Path) -> None:
     images = tiny_golden()[0]
-    without = np.float32([output.logit for output in tiny_evidence(list(images), tone="none")])
+    without = np.float32([output.logit for output in tiny_evidence(list(images), normalization="none")])
     parts = {MODEL: TINY_EVIDENCE.read_bytes(), GOLDEN: golden_file(images, without), OUTLIERS: outliers_file()}
     with pytest.raises(GoldenMismatch):
-        opened(make_evidence_bundle(tmp_path, tone="smooth", parts=parts))
+        opened(make_evidence_bundle(tmp_path, normalization="smooth", parts=parts))
 
 
 @pytest.mark.parametrize(
