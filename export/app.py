@@ -44,6 +44,7 @@ def _checked_inputs() -> Iterator[None]:
 
 
 @app.command()
+@_checked_inputs()
 def keygen(
     key: Annotated[Path, typer.Argument(help="File for the private key; KEY.pub is written beside it.")],
 ) -> None:
@@ -68,7 +69,7 @@ def build(
     out: OutOption,
     key: KeyOption,
     seed: Annotated[
-        int | None, typer.Option(help="Seed to take; default: the median ROC AUC on the operating images.")
+        int | None, typer.Option(help="Default: the weight average, else the seed with the median operating ROC AUC.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the recipe.")] = None,
     version: Annotated[
@@ -100,12 +101,25 @@ def build(
     Example: pneumoflag-export build runs/study --out study.bundle --key my.key --model-version 2
     """
     with silenced_output():
-        from export.commands.build import build_bundle
+        from export.commands.build import BuildOptions, build_bundle
 
     build_bundle(
-        run=folder, out=out, key=key, seed=seed, name=name, version=version, released=released, expires=expires,
-        images=images, notes=notes, also=also or [], baseline=baseline, most_flips=max_flips,
-    )  # fmt: skip
+        BuildOptions(
+            run=folder,
+            out=out,
+            key=key,
+            seed=seed,
+            name=name,
+            version=version,
+            released=released,
+            expires=expires,
+            images=images,
+            notes=notes,
+            also=tuple(also or ()),
+            baseline=baseline,
+            max_flips=max_flips,
+        )
+    )
 
 
 @app.command()
@@ -138,12 +152,23 @@ def set_thresholds(
     Example: pneumoflag-export set-thresholds study.bundle --results results.jsonl --reads reads.csv --key my.key --out
     site.bundle --aim sensitivity=0.97
     """
-    from export.commands.set_thresholds import reoperate_bundle
+    from export.commands.set_thresholds import ThresholdsOptions, set_bundle_thresholds
 
-    reoperate_bundle(
-        bundle=bundle, results=results, reads=reads, key=key, out=out, aims=aim or [], flag_at=flag_at,
-        clear_below=clear_below, recalibrate=recalibrate, site_key=site_key, trusted=trusted_key,
-    )  # fmt: skip
+    set_bundle_thresholds(
+        ThresholdsOptions(
+            bundle=bundle,
+            results=results,
+            reads=reads,
+            key=key,
+            out=out,
+            aims=tuple(aim or ()),
+            flag_at=flag_at,
+            clear_below=clear_below,
+            recalibrate=recalibrate,
+            site_key=site_key,
+            trusted=tuple(trusted_key),
+        )
+    )
 
 
 @app.command()

@@ -1,7 +1,7 @@
-"""Reoperate: a bundle and a site's own reads come in; the same network with another operating point goes out, signed.
+"""Set thresholds: a bundle and a site's reads come in; the same network with other thresholds goes out, signed.
 
-The network's bytes, its golden answers and its evidence stay; calibration (if asked for), thresholds, figures and the
-card's first lines are new, and the version is one higher.
+The network, its golden outputs and the evidence of its build stay. The calibration (on request), thresholds, metrics
+and the first lines of the card are new, and the version is one higher.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,14 @@ from device.bundle.loader import (
     load_bundle,
     read_members,
 )
-from device.bundle.manifest import Manifest
-from export.bundle.build_timestamp import now
-from export.bundle.writer import SigningKey, metric_fields, signed_parts, write_bundle
-from export.site.expected_flags import expected
-from export.site.notice import noted_page, noted_text
-from export.site.operating_point import Aim, Point, chosen
+from device.bundle.manifest import Manifest, Metric, OperatingPoint
+from export.bundle.writer import SigningKey, build_timestamp, signed_parts, write_bundle
+from export.evaluation.manifest_metrics import metrics_at_thresholds
+from export.site.expected_flags import ExpectedFlags, expected_flags
+from export.site.notice import page_with_notice, text_with_notice
+from export.site.operating_point import Aim, Point, choose_point
 from export.site.plot import draw_point
 from export.site.reads import SiteReads, site_reads
-from metrics.evaluation import evaluate
 
 OPERATING_POINT, PICTURE = "operating_point.json", "operating_point.svg"
 EVIDENCE = ("parity.json", "evaluation.json")
@@ -42,12 +41,12 @@ CARD, PAGE = "model_card.md", "model_card.html"
 
 
 class PlaceError(UsageError):
-    """The new bundle cannot be written there; the words name the remedy."""
+    """The new bundle cannot be written there; the message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What is asked for. `site_key` where reads name films by raw DICOM identifiers."""
+class ThresholdsRequest:
+    """What to set. `site_key` is needed where reads name images by raw DICOM identifiers."""
 
     bundle: Path
     results: Path
@@ -60,8 +59,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reoperated:
-    """What was written, and what the site's reads say of the point before and the new one, as rows of a table."""
+class ThresholdsSet:
+    """What was written, and which flags the site's images get at the previous and the new point."""
 
     out: Path
     picture: Path
@@ -69,50 +68,49 @@ class Reoperated:
     before: Point
     after: Point
     site: SiteReads
-    rows: tuple[Mapping[str, Any], ...]
+    rows: tuple[ExpectedFlags, ...]
 
 
-def reoperate(request: Request) -> Reoperated:
-    """Raises BundleError, ReadsError, ContractError, AimError, PlaceError; then nothing was written."""
+def set_thresholds(request: ThresholdsRequest) -> ThresholdsSet:
+    """Choose thresholds on the site's reads and write the new bundle.
+
+    Raises BundleError, ReadsError, ContractError, AimError, PlaceError; then nothing was written.
+    """
     _check_place(request)
     bundle = load_bundle(request.bundle, [request.key.public, *request.trusted])
-    site = _as_answered(
-        site_reads(request.results, request.reads, digest=bundle.model.digest, site_key=request.site_key),
-        bundle.manifest,
-    )
-    before = _point(bundle.manifest)
-    after = chosen(request.aim, before, site)
-    rows = tuple(expected(before, after, site))
-    facts = _facts(bundle.manifest, request.aim, after, site)
+    site = site_reads(request.results, request.reads, digest=bundle.model.digest, site_key=request.site_key)
+    site = _exact_logits(site, bundle.manifest)
+    point = bundle.manifest.thresholds
+    before = Point(calibration=bundle.manifest.calibration, flag_at=point.flag_at, clear_below=point.clear_below)
+    after = choose_point(request.aim, before, site)
+    rows = expected_flags(before, after, site)
+    manifest = _manifest(bundle.manifest, request.aim, after, site)
     members = _with_origin(_members(bundle), bundle.manifest)
     members[OPERATING_POINT] = _json(_record(bundle.manifest, before, after, site, rows))
     members[PICTURE] = draw_point(before, after, site)
-    members[CARD] = noted_text(members.get(CARD, b""), facts, rows)
+    members[CARD] = text_with_notice(members.get(CARD, b""), manifest, rows)
     if PAGE in members:
-        members[PAGE] = noted_page(members[PAGE], facts, rows)
-    picture = _write(request, signed_parts(facts, members, request.key))
-    return Reoperated(
-        out=request.out, picture=picture, version=facts["version"], before=before, after=after, site=site, rows=rows
+        members[PAGE] = page_with_notice(members[PAGE], manifest, rows)
+    picture = _write(request, signed_parts(manifest, members, request.key))
+    return ThresholdsSet(
+        out=request.out, picture=picture, version=manifest.version, before=before, after=after, site=site, rows=rows
     )
 
 
-def _check_place(request: Request) -> None:
-    """A bundle of before is replaced, nothing else: neither an input nor a folder with something in it."""
+def _check_place(request: ThresholdsRequest) -> None:
+    """Only a previous bundle of one file may be replaced: neither an input nor a folder with files in it."""
     out, remedy = request.out, "name another with --out"
-    if any(out.exists() and one.exists() and out.samefile(one) for one in _inputs(request)):
+    inputs = (request.bundle, request.results, request.reads, request.key.public.where)
+    if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
         raise PlaceError(f"{out}: is one of the inputs; {remedy}")
     if out.suffix == ".bundle" and out.is_dir():
-        raise PlaceError(f"{out}: is a folder, one file expected for this name; {remedy}")
+        raise PlaceError(f"{out}: is a folder; expected a file for a name ending in .bundle; {remedy}")
     if out.suffix != ".bundle" and out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise PlaceError(f"{out}: stands already, an empty folder or a name ending in .bundle expected; {remedy}")
+        raise PlaceError(f"{out}: exists already; expected an empty folder or a name ending in .bundle; {remedy}")
 
 
-def _inputs(request: Request) -> list[Path]:
-    return [request.bundle, request.results, request.reads, request.key.public.where]
-
-
-def _write(request: Request, parts: Mapping[str, bytes]) -> Path:
-    """Returns where the picture lies; beside a bundle of one file it stands once more, to be looked at."""
+def _write(request: ThresholdsRequest, parts: Mapping[str, bytes]) -> Path:
+    """Write the bundle; return where the picture is. Beside a bundle of one file it is written once more."""
     try:
         write_bundle(request.out, parts)
         if request.out.suffix != ".bundle":
@@ -124,10 +122,10 @@ def _write(request: Request, parts: Mapping[str, bytes]) -> Path:
     return picture
 
 
-def _as_answered(site: SiteReads, manifest: Manifest) -> SiteReads:
-    """Logits as the network answered them: a result's score is rounded, a logit of two outputs has float32's digits.
+def _exact_logits(site: SiteReads, manifest: Manifest) -> SiteReads:
+    """Return the logits as the network gave them: a result's score is rounded, the logit of two outputs is float32.
 
-    Thresholds often are a film's own probability, and the last bit then decides for every film with the same logit.
+    A threshold is often an image's own probability; the last bit then decides for every image with the same logit.
     """
     if manifest.outputs.kind == "evidence":
         return site
@@ -135,7 +133,7 @@ def _as_answered(site: SiteReads, manifest: Manifest) -> SiteReads:
 
 
 def _members(bundle: Bundle) -> dict[str, bytes]:
-    """The parts to be signed anew. They are read once more, so they are checked once more."""
+    """Return the parts to be signed again. They are read again, so they are checked again."""
     members = {name: content for name, content in read_members(bundle.path) if name not in {MANIFEST, SIGNATURE}}
     if {name: hashlib.sha256(content).hexdigest() for name, content in members.items()} != bundle.manifest.files:
         raise DigestMismatch(f"{bundle.path}: changed while it was read; run again")
@@ -143,68 +141,70 @@ def _members(bundle: Bundle) -> dict[str, bytes]:
 
 
 def _with_origin(members: Mapping[str, bytes], old: Manifest) -> dict[str, bytes]:
-    """Evidence that was measured with other thresholds says whose they were; the oldest origin stays."""
+    """State with which version's thresholds the evidence was measured; the earliest origin stays."""
     point = old.thresholds
     origin = {"version": old.version, "flag_at": point.flag_at, "clear_below": point.clear_below}
-    told = {name: json.loads(members[name]) for name in EVIDENCE if name in members}
-    return {**members, **{name: _json({"measured_with": origin} | found) for name, found in told.items()}}
+    evidence = {name: json.loads(members[name]) for name in EVIDENCE if name in members}
+    return {**members, **{name: _json({"measured_with": origin} | report) for name, report in evidence.items()}}
 
 
-def _point(manifest: Manifest) -> Point:
-    point = manifest.thresholds
-    return Point(calibration=manifest.calibration, flag_at=point.flag_at, clear_below=point.clear_below)
+def _manifest(old: Manifest, aim: Aim, after: Point, site: SiteReads) -> Manifest:
+    """Return the old manifest with new values for what depends on the thresholds."""
+    previous = f"version {old.version} had {old.thresholds.flag_at:.4f} and {old.thresholds.clear_below:.4f}"
+    return old.model_copy(
+        update={
+            "version": old.version + 1,
+            "created": build_timestamp(),
+            "calibration": after.calibration,
+            "thresholds": OperatingPoint(
+                flag_at=after.flag_at,
+                clear_below=after.clear_below,
+                aim=aim_text(aim),
+                chosen_on=f"{site.description}; {previous}",
+            ),
+            "metrics": _metrics(after, site),
+            "measured_on": f"{site.description}, which also chose the thresholds; metrics without a threshold are at "
+            "probability 0.5",
+        }
+    )
 
 
-def _facts(old: Manifest, aim: Aim, after: Point, site: SiteReads) -> dict[str, Any]:
-    """The manifest's fields: the old ones but what depends on the operating point."""
-    kept = old.model_dump(by_alias=True, exclude={"files", "signed_by"})
-    thresholds = {
-        "flag_at": after.flag_at, "clear_below": after.clear_below, "aim": aim_words(aim),
-        "chosen_on": f"{site.words}; version {old.version} had {old.thresholds.flag_at:.4f} and "
-        f"{old.thresholds.clear_below:.4f}",
-    }  # fmt: skip
-    return {
-        **kept, "version": old.version + 1, "created": now(), "calibration": after.calibration.model_dump(),
-        "thresholds": thresholds, "metrics": _metrics(after, site),
-        "measured_on": f"{site.words}, which chose the thresholds too; where no threshold is named, at probability 0.5",
-    }  # fmt: skip
-
-
-def aim_words(aim: Aim) -> str:
-    """What was asked for, of both thresholds."""
+def aim_text(aim: Aim) -> str:
+    """Describe what was required of both thresholds."""
     sides = (
         ("clear_below", "sensitivity of not being clear", aim.sensitivity, aim.clear_below),
         ("flag_at", "specificity of the flag pneumonia", aim.specificity, aim.flag_at),
     )
-    said = [_side_words(*side) for side in sides]
-    return "; ".join([*said, *(["probabilities fitted to the same films"] if aim.recalibrate else [])])
+    texts = [_threshold_text(*side) for side in sides]
+    return "; ".join([*texts, *(["probabilities fitted to the same images"] if aim.recalibrate else [])])
 
 
-def _side_words(name: str, measure: str, share: float | None, given: float | None) -> str:
+def _threshold_text(name: str, measure: str, share: float | None, given: float | None) -> str:
     if share is not None:
         return f"{name}: {measure} {share:g} at the lower 95 % bound"
     return f"{name}: as before" if given is None else f"{name}: {given:g} as the site set it"
 
 
-def _metrics(point: Point, site: SiteReads) -> dict[str, Any]:
-    """The figures that a new bundle has, of the site's films."""
+def _metrics(point: Point, site: SiteReads) -> dict[str, Metric]:
+    """Return the metrics that a new bundle has, of the site's images."""
     probabilities = point.probabilities(site.logits)
-    cuts = {"": 0.5, "_at_flag": point.flag_at, "_at_clear": point.clear_below}
-    return metric_fields(
-        {end: evaluate(site.labels == 1, site.logits, probabilities >= cut).to_dict() for end, cut in cuts.items()}
-    )
+    thresholds = {"": 0.5, "_at_flag": point.flag_at, "_at_clear": point.clear_below}
+    decisions = {suffix: probabilities >= threshold for suffix, threshold in thresholds.items()}
+    return metrics_at_thresholds(site.labels == 1, site.logits, decisions)
 
 
 def _record(
-    old: Manifest, before: Point, after: Point, site: SiteReads, rows: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+    old: Manifest, before: Point, after: Point, site: SiteReads, rows: Sequence[ExpectedFlags]
+) -> Mapping[str, Any]:
+    """Return operating_point.json."""
     return {
         "from": {"name": old.name, "version": old.version, "network": old.files[MODEL]},
-        "before": before.to_dict(), "after": after.to_dict(),
-        "films": {"normal": site.count(0), "pneumonia": site.count(1), "left_out": dict(site.left_out)},
-        "expected": list(rows),
-    }  # fmt: skip
+        "before": before.to_dict(),
+        "after": after.to_dict(),
+        "images": {"normal": site.count(0), "pneumonia": site.count(1), "left_out": dict(site.left_out)},
+        "expected": [asdict(row) for row in rows],
+    }
 
 
-def _json(value: Any) -> bytes:
+def _json(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=1) + "\n").encode()

@@ -175,8 +175,8 @@ class Training(Part):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
-class Manifest(Part):
-    """A whole manifest."""
+class ModelDescription(Part):
+    """All that a manifest says of the model, before the bundle's files are known and signed."""
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -185,8 +185,6 @@ class Manifest(Part):
     labels: tuple[str, str] = ("normal", "pneumonia")
     created: AwareDatetime
     expires: AwareDatetime | None = None
-    signed_by: str = Field(pattern=r"^[0-9a-f]{16}$", description="key id of the signer")
-    files: dict[FileName, Digest] = Field(description="SHA-256 of every other file of the bundle")
     input: InputSpec
     outputs: OutputSpec
     preprocess_version: int = Field(ge=1)
@@ -207,6 +205,13 @@ class Manifest(Part):
         if self.outliers is not None and not self.outputs.features:
             raise ValueError("outliers: expected outputs.features to name outputs, got none")
         return self
+
+
+class Manifest(ModelDescription):
+    """A whole manifest: the model, who signed it, and what the other files of the bundle are."""
+
+    signed_by: str = Field(pattern=r"^[0-9a-f]{16}$", description="key id of the signer")
+    files: dict[FileName, Digest] = Field(description="SHA-256 of every other file of the bundle")
 
 
 def sigmoid(logit: float) -> float:

@@ -1,12 +1,11 @@
-"""Inspect: a bundle and the trusted keys come in; what stands in it goes out as lines for a person."""
+"""Inspect: a bundle and the trusted keys come in; a summary of the bundle goes out, line by line."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from console.errors import UsageError
 from device.bundle.loader import (
@@ -17,33 +16,35 @@ from device.bundle.loader import (
     trusted_keys,
 )
 from device.bundle.manifest import Manifest
+from export.int8.audit import Audit
+from export.int8.parity import Parity
 
 CARD, PAGE = "model_card.md", "model_card.html"
 
 
 class NoCard(UsageError):
-    """The bundle carries no card of that form; the words say what would help."""
+    """The bundle has no card of that form."""
 
 
 def card_of(bundle: Path) -> bytes:
-    """The model card in Markdown. Raises BundleError, NoCard."""
+    """Return the model card in Markdown. Raises BundleError, NoCard."""
     return _part(bundle, CARD)
 
 
 def page_of(bundle: Path) -> bytes:
-    """The model card as a page with pictures. Raises BundleError, NoCard."""
+    """Return the model card as an HTML page with pictures. Raises BundleError, NoCard."""
     return _part(bundle, PAGE)
 
 
 def _part(bundle: Path, name: str) -> bytes:
     members = dict(read_members(bundle))
     if name not in members:
-        raise NoCard(f"{bundle}: has no {name}; build it anew with `pneumoflag-export build`")
+        raise NoCard(f"{bundle}: has no {name}; rebuild it with `pneumoflag-export build`")
     return members[name]
 
 
 def inspect(path: Path, trusted: list[Path]) -> Iterator[str]:
-    """Lines. Raises BundleError for what is no bundle; a bad signature is said and the rest still shown."""
+    """Yield lines. A bad signature is reported and the rest still shown. Raises BundleError for other files."""
     members = dict(read_members(path))
     manifest = Manifest.model_validate_json(members[MANIFEST])
     yield f"{manifest.name} version {manifest.version}{'' if manifest.released else ' (a trial, not released)'}"
@@ -51,14 +52,16 @@ def inspect(path: Path, trusted: list[Path]) -> Iterator[str]:
     yield from _manifest(manifest)
     for name, content in sorted(members.items()):
         yield f"  {hashlib.sha256(content).hexdigest()}  {len(content):>9}  {name}"
-    yield f"figures on {manifest.measured_on or 'nothing'}"
+    yield f"measured on {manifest.measured_on or 'nothing'}"
     for name, metric in manifest.metrics.items():
         interval = "" if metric.low is None else f"  {metric.low:.4f} to {metric.high:.4f}"
         yield f"  {name:<28}{'-' if metric.value is None else f'{metric.value:.4f}'}{interval}  {metric.method}"
     if "audit.json" in members:
-        yield from audit_lines(json.loads(members["audit.json"]))
+        yield from audit_lines(Audit.from_dict(json.loads(members["audit.json"])))
     if "parity.json" in members:
-        yield parity_line(json.loads(members["parity.json"]))
+        parity = json.loads(members["parity.json"])
+        origin = parity.get("measured_with")
+        yield parity_line(Parity.from_dict(parity), None if origin is None else origin["version"])
 
 
 def _signature(path: Path, trusted: list[Path]) -> str:
@@ -75,27 +78,25 @@ def _manifest(manifest: Manifest) -> Iterator[str]:
     yield f"ages from {manifest.ages.min_years} to {manifest.ages.max_years or 'any'} years"
     yield f"flag at {point.flag_at:.4f}, clear below {point.clear_below:.4f}; {point.aim}; on {point.chosen_on}"
     yield f"calibration {manifest.calibration.model_dump()}"
-    yield f"recipe {training.recipe}, seed {training.seed}, training films {training.data_digest[:16]}…"
-    yield f"use: {manifest.intended_use}"
+    yield f"recipe {training.recipe}, seed {training.seed}, training images {training.data_digest[:16]}…"
+    yield f"intended use: {manifest.intended_use}"
 
 
-def audit_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """The audit as a table."""
-    verdict = "passed" if found["passed"] else "FAILED"
-    yield f"audit {verdict}: {found['bytes']} bytes, {len(found['operators'])} operators"
-    for operator in found["operators"]:
-        words = "; ".join(operator["objections"]) or "good"
-        yield f"  {operator['name']:<18} v{operator['version']:<3} {', '.join(operator['outputs']):<26} {words}"
-    for objection in found["objections"]:
+def audit_lines(audit: Audit) -> Iterator[str]:
+    """Yield the audit as a table."""
+    yield f"audit {'passed' if audit.passed else 'FAILED'}: {audit.bytes} bytes, {len(audit.operators)} operators"
+    for operator in audit.operators:
+        objections = "; ".join(operator.objections) or "good"
+        yield f"  {operator.name:<18} v{operator.version:<3} {', '.join(operator.outputs):<26} {objections}"
+    for objection in audit.objections:
         yield f"  {objection}"
 
 
-def parity_line(found: Mapping[str, Any]) -> str:
-    """int8 against Keras in one line."""
-    with_others = found.get("measured_with")
-    whose = "" if with_others is None else f"; with the thresholds of version {with_others['version']}"
+def parity_line(parity: Parity, measured_with: int | None = None) -> str:
+    """Summarize int8 against Keras. `measured_with` is the version whose thresholds were in force, if another's."""
+    thresholds = "" if measured_with is None else f"; with the thresholds of version {measured_with}"
     return (
-        f"parity {'passed' if found['passed'] else 'FAILED'}: {found['label_flips']} of {found['films']} labels flip "
-        f"({found['flipped_share']:.2%}), {found['flag_flips']} flags, largest difference of a score "
-        f"{found['largest_score_difference']:.4f} ({found['interpreter']}){whose}"
+        f"parity {'passed' if parity.passed else 'FAILED'}: {parity.label_flips} of {parity.images} labels flip "
+        f"({parity.flipped_share:.2%}), {parity.flag_flips} flags flip, largest difference of a score "
+        f"{parity.largest_score_difference:.4f} ({parity.interpreter}){thresholds}"
     )

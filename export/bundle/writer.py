@@ -1,4 +1,4 @@
-"""Bundle: a network, its golden answers and its manifest's facts come in; a signed, reproducible bundle goes out."""
+"""Write a bundle: a model's description, its files and a signing key come in; a signed bundle goes out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,8 @@ from device.bundle.loader import (
     MODEL,
     SIGNATURE,
 )
-from device.bundle.manifest import Manifest
-from metrics.evaluation import MEASURES
+from device.bundle.manifest import Manifest, ModelDescription
 
-UNDEFINED: Mapping[str, Any] = {"value": None, "low": None, "high": None, "method": "undefined"}
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every part carries the oldest time of a zip archive, so that equal parts make equal bundles."""
 
@@ -56,21 +55,21 @@ def make_key(path: Path) -> PublicKey:
     secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public_path = path.with_name(f"{path.name}.pub")
     if public_path.exists():
-        raise KeyFileError(f"{public_path}: stands already; a key is never overwritten, name another")
+        raise KeyFileError(f"{public_path}: exists already; a key is never overwritten, name another file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(secret)
     except FileExistsError:
-        raise KeyFileError(f"{path}: stands already; a key is never overwritten, name another") from None
+        raise KeyFileError(f"{path}: exists already; a key is never overwritten, name another file") from None
     except OSError as error:
         raise KeyFileError(f"{path}: key cannot be written ({error.strerror})") from None
-    public_path.write_bytes(_public_pem(private))
+    public_path.write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return read_public_key(public_path)
 
 
 def trust_here(key: PublicKey) -> Path:
-    """Put a public key among those that this user's `classify` and `selftest` trust; returns its place."""
+    """Make this user's `classify` and `selftest` trust a public key; return the file it was copied to."""
     place = user_key_folder() / f"{key.key_id}.pub"
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(key.where.read_bytes())
@@ -78,7 +77,7 @@ def trust_here(key: PublicKey) -> Path:
 
 
 def read_signing_key(path: Path) -> SigningKey:
-    """A private key in PEM. Raises KeyFileError."""
+    """Read a private key in PEM. Raises KeyFileError."""
     remedy = f"make one with `pneumoflag-export keygen {path}`"
     try:
         private = load_pem_private_key(path.read_bytes(), password=None)
@@ -92,17 +91,13 @@ def read_signing_key(path: Path) -> SigningKey:
     return SigningKey(private=private, public=PublicKey(raw=raw, where=path))
 
 
-def _public_pem(private: Ed25519PrivateKey) -> bytes:
-    return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
 def golden_file(inputs: NDArray[np.uint8], logits: NDArray[np.float32]) -> bytes:
-    """golden.npz: `inputs` uint8 (n, rows, columns) and `logits` float32 (n,)."""
+    """Return golden.npz: `inputs` uint8 (n, rows, columns) and `logits` float32 (n,)."""
     return arrays_file(inputs=inputs, logits=logits)
 
 
 def arrays_file(**arrays: NDArray[Any]) -> bytes:
-    """An .npz archive, the same bytes for the same arrays."""
+    """Return an .npz archive, the same bytes for the same arrays."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
@@ -112,17 +107,30 @@ def arrays_file(**arrays: NDArray[Any]) -> bytes:
     return stream.getvalue()
 
 
-def signed_parts(facts: Mapping[str, Any], parts: Mapping[str, bytes], key: SigningKey) -> dict[str, bytes]:
-    """All parts of a bundle. `facts` are the manifest's fields but `files` and `signed_by`. Raises ValidationError."""
+def build_timestamp() -> datetime:
+    """Return SOURCE_DATE_EPOCH (reproducible-builds.org) or the current second, as the bundle's time of creation.
+
+    With it the same input gives the same bundle, byte by byte.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC).replace(microsecond=0)
+
+
+def signed_parts(model: ModelDescription, parts: Mapping[str, bytes], key: SigningKey) -> dict[str, bytes]:
+    """Return all files of a bundle: the manifest of `model` and `parts`, its signature, and `parts` by name.
+
+    Raises ValidationError.
+    """
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(parts.items())}
-    manifest = Manifest.model_validate({**facts, "files": digests, "signed_by": key.public.key_id})
+    fields = model.model_dump(by_alias=True)
+    manifest = Manifest.model_validate({**fields, "files": digests, "signed_by": key.public.key_id})
     text = (manifest.model_dump_json(by_alias=True, indent=1) + "\n").encode()
     signature = f"{key.private.sign(text).hex()}\n".encode()
     return {MANIFEST: text, SIGNATURE: signature, **dict(sorted(parts.items()))}
 
 
 def write_bundle(out: Path, parts: Mapping[str, bytes]) -> None:
-    """One file when the name ends in `.bundle`, a folder otherwise. The place must be free or an old bundle."""
+    """Write one file when the name ends in `.bundle`, a folder otherwise; an earlier bundle is replaced."""
     for needed in (MANIFEST, SIGNATURE, MODEL, GOLDEN):
         if needed not in parts:
             raise ValueError(f"{needed} is missing")
@@ -144,16 +152,3 @@ def _entry(name: str) -> zipfile.ZipInfo:
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.external_attr = 0o644 << 16
     return entry
-
-
-def metric_fields(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the manifest's metrics of `measured`, evaluations as JSON types by the end of the metrics' names.
-
-    The ROC AUC has no threshold and stands once. The manifest has an object of nulls where a figure is undefined.
-    """
-    return {
-        f"{name}{end}": measured[end][name] or UNDEFINED
-        for end in measured
-        for name in MEASURES
-        if not (end and name == "roc_auc")
-    }

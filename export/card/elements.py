@@ -1,4 +1,4 @@
-"""Page: figures come in; the words, tables, tiles and sections that a model card is made of go out."""
+"""Card elements: figures come in; the text, tables, tiles and sections that a model card is made of go out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING = "-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """An SVG with its own description for who cannot see it; `wide` takes the whole page."""
+    """An SVG with its caption; `wide` takes the whole width of the page."""
 
     svg: Markup
     caption: str
@@ -24,16 +24,16 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """One of the main figures: what it says, its interval, and what it is of."""
+    """One of the main figures: its value, its interval, and what it measures."""
 
     value: str
     interval: str
-    words: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """`before` its drawings and tables come paragraphs, `after` them too. `code` in backticks."""
+    """A section: paragraphs `before` and `after` its drawings and tables. `code` in backticks."""
 
     title: str
     before: tuple[str, ...] = ()
@@ -43,63 +43,59 @@ class Section:
 
 
 def percent(value: Estimate | float | None) -> str:
-    """97.1 %."""
+    """Format a share: 97.1 %."""
     number = value.value if isinstance(value, Estimate) else value
     return NOTHING if number is None else f"{100 * number:.1f} %"
 
 
 def figure(value: Estimate | float | None) -> str:
-    """0.971."""
+    """Format a figure: 0.971."""
     number = value.value if isinstance(value, Estimate) else value
     return NOTHING if number is None else f"{number:.3f}"
 
 
 def share(interval: Estimate | None) -> str:
-    """97.1 % (93.4 to 98.8)."""
+    """Format a share with its interval: 97.1 % (93.4 to 98.8)."""
     if interval is None:
         return NOTHING
     return f"{percent(interval)} ({_pair(interval, 100, 1)})"
 
 
 def measure(interval: Estimate | None) -> str:
-    """0.971 (0.934 to 0.988)."""
+    """Format a figure with its interval: 0.971 (0.934 to 0.988)."""
     if interval is None:
         return NOTHING
     return f"{figure(interval)} ({_pair(interval, 1, 3)})"
 
 
 def change(difference: Difference | Estimate | None, digits: int = 3) -> str:
-    """-0.020 (-0.040 to +0.001)."""
+    """Format a difference with its interval: -0.020 (-0.040 to +0.001)."""
     if difference is None:
         return NOTHING
     return f"{difference.value:+.{digits}f} ({difference.low:+.{digits}f} to {difference.high:+.{digits}f})"
 
 
 def p_value(value: float | None) -> str:
-    """Three decimals, and no more than that."""
+    """Format a p-value with three decimals."""
     if value is None:
         return "no test"
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
-def share_tile(interval: Estimate | None, words: str) -> Tile:
-    """A share as a tile."""
-    return Tile(
-        value=percent(interval), words=words,
-        interval=f"{_pair(interval, 100, 1)} %" if interval is not None else "",
-    )  # fmt: skip
+def share_tile(interval: Estimate | None, label: str) -> Tile:
+    """Return a share as a tile."""
+    bounds = "" if interval is None else f"{_pair(interval, 100, 1)} %"
+    return Tile(value=percent(interval), interval=bounds, label=label)
 
 
-def figure_tile(interval: Estimate | None, words: str) -> Tile:
-    """A figure between 0 and 1 as a tile."""
-    return Tile(
-        value=figure(interval), words=words,
-        interval=_pair(interval, 1, 3) if interval is not None else "",
-    )  # fmt: skip
+def figure_tile(interval: Estimate | None, label: str) -> Tile:
+    """Return a figure between 0 and 1 as a tile."""
+    bounds = "" if interval is None else _pair(interval, 1, 3)
+    return Tile(value=figure(interval), interval=bounds, label=label)
 
 
 def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
-    """Of any sequences."""
+    """Return a table of any sequences."""
     return Table(title=title, columns=tuple(columns), lines=tuple(tuple(line) for line in lines))
 
 

@@ -1,7 +1,7 @@
-"""Operating plot: an operating curve comes in; a drawing that an administrator can read goes out.
+"""Operating plot: an operating curve comes in; a drawing for administrators goes out.
 
-Films stand in the order of their probability, each as wide as every other: so the width of the band is the share of
-films in review, and probabilities that crowd round a threshold are still seen.
+The axis is the rank of an image by its probability. So the width of the band is the share of images in review, and
+probabilities that crowd around a threshold are still visible.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from matplotlib.ticker import PercentFormatter
 from export.card.elements import Drawing, percent
 from export.card.svg import (
     BAND,
+    BASELINE,
     FAINT,
     INK,
-    OURS,
-    THEIRS,
+    MODEL,
     drawing,
     numbers,
     plain,
@@ -30,7 +30,7 @@ TICKS = tuple(np.round(np.linspace(0, 1, 11), 1).tolist())
 
 
 def operating_plot(curve: OperatingCurve) -> Drawing:
-    """Sensitivity and specificity by threshold over the share of films in review, the band in force shaded."""
+    """Draw sensitivity and specificity by threshold over the share of images in review, the band in force shaded."""
     low, high = (_point(curve, place.threshold) for place in (curve.clear_below, curve.flag_at))
 
     def draw(canvas: Figure) -> None:
@@ -38,32 +38,36 @@ def operating_plot(curve: OperatingCurve) -> Drawing:
         for axes in (above, below):
             axes.axvspan(low.below, high.below, color=BAND, lw=0)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        _class(above, curve.points, "sensitivity", OURS, "-")
-        _class(above, curve.points, "specificity", THEIRS, "--")
+        _class(above, curve.points, "sensitivity", MODEL, "-")
+        _class(above, curve.points, "specificity", BASELINE, "--")
         _in_force(above, low, curve.clear_below)
         _in_force(above, high, curve.flag_at)
-        above.set(xlim=(0, 1), ylim=(-0.02, 1.2), yticks=np.linspace(0, 1, 6), ylabel="share of films of a class")
+        above.set(xlim=(0, 1), ylim=(-0.02, 1.2), yticks=np.linspace(0, 1, 6), ylabel="share of the images of a class")
         _review(below, curve.points)
         below.set_xticks(TICKS, [_tick(curve.points, share) for share in TICKS])
-        below.set(xlabel="share of the films that lie below a threshold, and the threshold", ylabel="in review")
+        below.set(xlabel="share of images below a threshold (above), and the threshold (below)", ylabel="in review")
         canvas.legend(loc="outside upper center", ncols=4)
 
     return drawing(
-        "operating", draw, size=(9.2, 5.4), wide=True, alt=_words(curve),
-        caption="What each threshold gives and costs. Films stand from left to right in the order of their "
-        "probability, so the width of the shaded band, review, is the share of films in it. Bars at its edges, the "
-        "thresholds in force, are 95 % intervals. Below: the share in review if one threshold moved and the other not.",
-    )  # fmt: skip
+        "operating",
+        draw,
+        size=(9.2, 5.4),
+        wide=True,
+        alt=_alternative(curve),
+        caption="Sensitivity and specificity by threshold. Images are ordered by probability, so the width of the "
+        "shaded review band is the share of images in it. Its edges are the thresholds in force, with 95 % intervals. "
+        "Below: the share in review if one threshold moved and the other stayed.",
+    )
 
 
-def _words(curve: OperatingCurve) -> str:
-    told = [
+def _alternative(curve: OperatingCurve) -> str:
+    thresholds = [
         f"{place.name} {place.threshold:.3f}: sensitivity {percent(place.sensitivity)}, specificity "
         f"{percent(place.specificity)}."
         for place in (curve.clear_below, curve.flag_at)
     ]
     share = percent(curve.review.share)
-    return f"Sensitivity and specificity by threshold. {' '.join(told)} {share} of films are in review."
+    return f"Sensitivity and specificity by threshold. {' '.join(thresholds)} {share} of images are in review."
 
 
 def _point(curve: OperatingCurve, threshold: float) -> CurvePoint:
@@ -71,31 +75,36 @@ def _point(curve: OperatingCurve, threshold: float) -> CurvePoint:
 
 
 def _class(axes: Axes, points: Sequence[CurvePoint], measure: str, colour: str, style: str) -> None:
-    words = {"sensitivity": "pneumonia films from it up", "specificity": "normal films below it"}[measure]
+    label = {
+        "sensitivity": "sensitivity: pneumonia images at or above it",
+        "specificity": "specificity: normal images below it",
+    }[measure]
     values = [getattr(point, measure) for point in points]
-    axes.plot([point.below for point in points], values, color=colour, ls=style, lw=1.8, label=words)
+    axes.plot([point.below for point in points], values, color=colour, ls=style, lw=1.8, label=label)
 
 
 def _in_force(axes: Axes, point: CurvePoint, place: InForce) -> None:
-    """Its line, the two intervals on it, and its name on the side away from the band."""
+    """Draw the threshold with both intervals, and its name on the side away from the band."""
     axes.axvline(point.below, color=INK, lw=0.9)
-    for found, colour, marker in ((place.sensitivity, OURS, "o"), (place.specificity, THEIRS, "s")):
-        axes.plot([point.below] * 2, numbers([found], "low", "high"), color=colour, lw=2.4, solid_capstyle="butt")
-        axes.plot([point.below], numbers([found], "value"), marker, color=colour, ms=6, mec="white")
+    for interval, colour, marker in ((place.sensitivity, MODEL, "o"), (place.specificity, BASELINE, "s")):
+        axes.plot([point.below] * 2, numbers([interval], "low", "high"), color=colour, lw=2.4, solid_capstyle="butt")
+        axes.plot([point.below], numbers([interval], "value"), marker, color=colour, ms=6, mec="white")
     is_low = place.name == "clear_below"
     side = ("right" if point.below > 0.2 else "left") if is_low else ("left" if point.below < 0.8 else "right")
-    words = f"  {place.name} {place.threshold:.4g}  "
-    axes.text(point.below, 1.15 if is_low else 1.08, words, ha=side, va="center", fontsize=9.5)
+    label = f"  {place.name} {place.threshold:.4g}  "
+    axes.text(point.below, 1.15 if is_low else 1.08, label, ha=side, va="center", fontsize=9.5)
 
 
 def _review(axes: Axes, points: Sequence[CurvePoint]) -> None:
     for name, style in (("clear_below", "-"), ("flag_at", "--")):
         line = [(p.below, share) for p in points if (share := getattr(p, f"review_if_{name}")) is not None]
-        axes.plot(*zip(*line, strict=True), color=FAINT, ls=style, lw=1.5, label=f"review with {name} there")
+        axes.plot(
+            *zip(*line, strict=True), color=FAINT, ls=style, lw=1.5, label=f"share in review if {name} moved there"
+        )
     axes.set_ylim(bottom=0)
 
 
 def _tick(points: Sequence[CurvePoint], share: float) -> str:
-    """The share, and the lowest threshold with so many films below it."""
+    """Return the share, and the lowest threshold with at least that share of images below it."""
     reached = [point.threshold for point in points if point.below >= share - 1e-9]
     return f"{share:.0%}\n{min(reached):.3g}" if reached else f"{share:.0%}"

@@ -1,18 +1,18 @@
-"""Card: all that is known of a bundle comes in; its model card, as Markdown and as a page with pictures, goes out."""
+"""Render the card: its content comes in; the model card, as Markdown and as an HTML page with pictures, goes out."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
+from device.bundle.manifest import Metric
 from export.bundle.inspect import CARD, PAGE
-from export.card.content import Story
+from export.card.content import CardContent
 from export.card.elements import (
     Section,
     Tile,
@@ -25,7 +25,7 @@ from export.evaluation.evaluation import EVERY_SOURCE, Flags
 from export.evaluation.operating_curve import complement
 from metrics.estimates import Estimate
 
-__all__ = ["CARD", "PAGE", "Story", "card_parts"]
+__all__ = ["CARD", "PAGE", "CardContent", "card_parts"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -42,116 +42,125 @@ class Card:
     not_uses: tuple[str, ...]
     tiles: tuple[Tile, ...]
     measured_on: str
-    elsewhere: tuple[str, ...]
+    other_sources: tuple[str, ...]
     sections: tuple[Section, ...]
 
 
-def card_parts(story: Story) -> dict[str, bytes]:
-    """The parts of a bundle that people read. The page needs nothing from elsewhere and prints."""
-    facts = story.facts
+def card_parts(content: CardContent) -> dict[str, bytes]:
+    """Return the card's files by name. The page loads nothing from elsewhere and can be printed."""
+    model = content.model
     card = Card(
-        title=f"{facts['name']} version {facts['version']}",
-        state="released" if facts["released"] else "a trial, not released",
-        description=story.recipe.description, created=f"{facts['created']:%Y-%m-%d}",
-        uses=_uses(story), not_uses=_not_uses(story), tiles=tuple(_tiles(story)),
-        measured_on=str(facts["measured_on"]), elsewhere=tuple(_elsewhere(story)), sections=tuple(sections(story)),
-    )  # fmt: skip
+        title=f"{model.name} version {model.version}",
+        state="released" if model.released else "a trial, not released",
+        description=content.recipe.description,
+        created=f"{model.created:%Y-%m-%d}",
+        uses=_uses(content),
+        not_uses=_not_uses(content),
+        tiles=tuple(_tiles(content)),
+        measured_on=model.measured_on,
+        other_sources=tuple(_other_sources(content)),
+        sections=tuple(sections(content)),
+    )
     loader = jinja2.FileSystemLoader(TEMPLATES)
     pages = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    pages.filters |= {"words": _html_words, "cell": _html_cell}
+    pages.filters |= {"text": _html_text, "cell": _html_cell}
     plain = jinja2.Environment(loader=loader, autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701  Markdown
-    plain.filters["cell"] = _cell
+    plain.filters["cell"] = _markdown_cell
     return {
         CARD: plain.get_template(CARD).render(card=card, page=PAGE).encode(),
         PAGE: pages.get_template(PAGE).render(card=card).encode(),
     }
 
 
-def _uses(story: Story) -> tuple[str, ...]:
+def _uses(content: CardContent) -> tuple[str, ...]:
+    ages = content.model.ages
+    oldest = "" if ages.max_years is None else f" to {ages.max_years}"
     return (
-        story.facts["intended_use"],
-        (f"It marks frontal chest films of {_ages(story.facts['ages'])} as `pneumonia`, `review` or `clear` while the "
-        "patient is still in the room, and keeps what it said, to be compared with vendors' AI and with reads."),
-        ("The ages are those of the population that the box is for; it does not follow that the network was trained on "
-        "them: see Training."),
-    )  # fmt: skip
-
-
-def _ages(ages: Mapping[str, Any]) -> str:
-    oldest = "" if ages["max_years"] is None else f" to {ages['max_years']}"
-    return f"patients from {ages['min_years']}{oldest} years"
-
-
-def _not_uses(story: Story) -> tuple[str, ...]:
-    unknown = (
-        "Not for pictures unlike those it learnt. It refuses what lies far from them, and may miss some."
-        if story.facts["outliers"] is not None
-        else "Not for other pictures: it has no out-of-distribution check and answers anything with a number."
+        content.model.intended_use,
+        (
+            f"It flags frontal chest images of patients from {ages.min_years}{oldest} years as `pneumonia`, `review` "
+            "or `clear` while the patient is still in the room. Its results are kept for comparison with vendor AI and "
+            "with radiologists' reads."
+        ),
+        (
+            "These ages are those of the population that the box is for. Whether the network was trained on them is "
+            "stated under Training."
+        ),
     )
-    limits = story.recipe.release.limits
+
+
+def _not_uses(content: CardContent) -> tuple[str, ...]:
+    unfamiliar = (
+        "Not for images unlike its training images. It refuses those that differ strongly, and may miss some."
+        if content.model.outliers is not None
+        else "Not for other pictures: it has no out-of-distribution check and returns a number for any picture."
+    )
+    limits = content.recipe.release.limits
     return (
-        "Not a diagnosis. No decision on a patient may rest on it, and no film may wait unread because it is `clear`.",
-        "Not for other findings: a `clear` film can show a nodule, a fracture, or air where none should be.",
-        unknown,
+        "Not a diagnosis. No decision about a patient may rest on it. No image may wait unread because it is `clear`.",
+        "Not for other findings: a `clear` image can show a nodule, a fracture or a pneumothorax.",
+        unfamiliar,
         *((limits,) if limits else ()),
     )
 
 
-def _tiles(story: Story) -> Iterator[Tile]:
-    metrics, found = story.facts["metrics"], story.evaluation
-    yield share_tile(_interval(metrics, "sensitivity_at_clear"), "of pneumonia films are not called clear")
-    alarms = complement(_interval(metrics, "specificity_at_flag"))
-    yield share_tile(alarms, "of normal films are flagged pneumonia: false alarms")
-    yield share_tile(_interval(metrics, "specificity_at_clear"), "of normal films are called clear")
-    if found is not None:
-        review = found.test.operating.review
-        words = (
-            f"of all films are left to review, with {review.errors_inside} of {review.errors} wrong calls among them"
+def _tiles(content: CardContent) -> Iterator[Tile]:
+    metrics, evaluation = content.model.metrics, content.evaluation
+    yield share_tile(_interval(metrics["sensitivity_at_clear"]), "of pneumonia images are not `clear`")
+    false_alarms = complement(_interval(metrics["specificity_at_flag"]))
+    yield share_tile(false_alarms, "of normal images are flagged `pneumonia`: false alarms")
+    yield share_tile(_interval(metrics["specificity_at_clear"]), "of normal images are `clear`")
+    if evaluation is not None:
+        review = evaluation.test.operating.review
+        yield share_tile(
+            review.share, f"of all images are in `review`, with {review.errors_inside} of {review.errors} errors"
         )
-        yield share_tile(review.share, words)
-    yield figure_tile(_interval(metrics, "roc_auc"), "ROC AUC: how well scores order films, at any threshold")
+    yield figure_tile(_interval(metrics["roc_auc"]), "ROC AUC: how well the scores rank images, at any threshold")
     yield share_tile(
-        _interval(metrics, "balanced_accuracy"), "balanced accuracy at one threshold; the study prints this as its AUC"
+        _interval(metrics["balanced_accuracy"]), "balanced accuracy at one threshold; the study prints this as its AUC"
     )
-    yield share_tile(_interval(metrics, "accuracy"), "accuracy at that threshold")
-    if found is not None and found.test.refused is not None:
-        yield share_tile(found.test.refused, "of these films are refused as unlike those it knows: false alarms")
+    yield share_tile(_interval(metrics["accuracy"]), "accuracy at that threshold")
+    if evaluation is not None and evaluation.test.refused is not None:
+        yield share_tile(
+            evaluation.test.refused, "of these images are refused as out of distribution: false alarms of that check"
+        )
 
 
-def _elsewhere(story: Story) -> Iterator[str]:
-    """A line for every source beside those of the main figures: figures of one hospital say little of another."""
-    beside = () if story.evaluation is None else story.evaluation.elsewhere
-    own = set(story.recipe.data.label_sources or ())
-    for part in beside:
-        for source, flags in part.flags.items():
-            if part.name != EVERY_SOURCE or source not in own:
-                yield f"{source or part.name}: {_flagged(flags)}."
+def _other_sources(content: CardContent) -> Iterator[str]:
+    """Yield a line for every source beside those of the main figures: one hospital's figures say little of another."""
+    further = () if content.evaluation is None else content.evaluation.further
+    own = set(content.recipe.data.label_sources or ())
+    for images in further:
+        for source, flags in images.flags.items():
+            if images.name != EVERY_SOURCE or source not in own:
+                yield f"{source or images.name}: {_flagged(flags)}."
 
 
 def _flagged(flags: Flags) -> str:
-    said = []
+    parts = []
     for label in ("normal", "pneumonia"):
-        if of := sum(counts[label] for counts in flags.values()):
-            flagged, cleared = (percent(flags[flag][label] / of) for flag in ("pneumonia", "clear"))
-            said.append(f"of {of} {label} films {flagged} are flagged `pneumonia` and {cleared} are `clear`")
-    return "; ".join(said)
+        if total := sum(counts[label] for counts in flags.values()):
+            flagged, cleared = (percent(flags[flag][label] / total) for flag in ("pneumonia", "clear"))
+            parts.append(f"of {total} {label} images {flagged} are flagged `pneumonia` and {cleared} are `clear`")
+    return "; ".join(parts)
 
 
-def _interval(metrics: Mapping[str, Any], name: str) -> Estimate | None:
-    metric = metrics[name]
-    return None if metric["value"] is None else Estimate(**metric)
+def _interval(metric: Metric) -> Estimate | None:
+    if metric.value is None or metric.low is None or metric.high is None:
+        return None
+    return Estimate(value=metric.value, low=metric.low, high=metric.high, method=metric.method)
 
 
-def _html_words(text: str) -> Markup:
-    """Escaped, with `code` as such."""
+def _html_text(text: str) -> Markup:
+    """Escape, with `code` as such."""
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped just here
 
 
 def _html_cell(text: str) -> Markup:
-    """The same, with an interval in brackets on a line of its own."""
-    return Markup(re.sub(r" (\([^()]* to [^()]*\))", r"<small>\1</small>", str(_html_words(text))))  # noqa: S704
+    """Escape too, with an interval in brackets on a line of its own."""
+    return Markup(re.sub(r" (\([^()]* to [^()]*\))", r"<small>\1</small>", str(_html_text(text))))  # noqa: S704
 
 
-def _cell(text: str) -> str:
-    """A bar in a word is none of the table's."""
+def _markdown_cell(text: str) -> str:
+    """Escape bars, which would otherwise end a cell."""
     return text.replace("|", "\\|").replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Card measured: an evaluation comes in; the sections of a model card that show what was measured go out."""
+"""Card results: an evaluation comes in; the sections of a model card that show what was measured go out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from export.card.elements import (
     percent,
     share,
 )
-from export.card.forest_plots import group_plot, stress_plot
+from export.card.forest_plots import group_plot, robustness_plot
 from export.card.plots import (
     benefit_plot,
     confusion_plot,
@@ -21,145 +21,147 @@ from export.card.plots import (
     roc_plot,
     training_plot,
 )
-from export.evaluation.baseline import Side, Versus
-from export.evaluation.evaluation import Elsewhere, Evaluation, Measured
+from export.evaluation.baseline import BaselineComparison
+from export.evaluation.evaluation import Evaluation, FurtherImages, HeldOutFigures
 from export.evaluation.occlusion import Occlusion
 from export.evaluation.published import WHERE, published
-from export.evaluation.sampled_robustness import Stress
+from export.evaluation.sampled_robustness import SampledRobustness
 from train.data.table import Table
 
 PINNED = (
-    "`pinned` is `platt` with one half moved to the score that reaches the sensitivity asked for, so that a film "
-    "from there up reads one half or more. What that costs in calibration is the difference between the two lines."
+    "`pinned` is `platt` with probability 0.5 pinned at the operating point, the score that reaches the required "
+    "sensitivity. An image with at least that score reads 0.5 or more. The cost in calibration is the difference "
+    "between the two lines."
+)
+GROUPS = "Sensitivity and specificity are those of the network's own decision: one threshold, without review."
+FURTHER = (
+    "These images are never pooled with those above.",
+    (
+        "Accuracy on a source with a single label says nothing about skill: whoever recognizes the source knows the "
+        "label. A score that separates two sources of the same label has learnt the source. In a table of several "
+        "sources, the groups by tier, view, sex and age mix them."
+    ),
 )
 
 
-def measured_sections(found: Evaluation) -> Iterator[Section]:
-    """In the order of the page."""
-    yield _decisions(found.test.ours if found.versus is None else found.versus.ours, found.versus)
-    yield _trust(found.test)
+def measured_sections(evaluation: Evaluation) -> Iterator[Section]:
+    """Yield the sections in the order of the page."""
+    yield _decisions(evaluation)
+    yield _calibration(evaluation.test)
+    groups = group_plot(evaluation.test.groups)
     yield Section(
-        title="Groups of films",
-        before=("Sensitivity and specificity are of the network's own decision: at one threshold, without review.",),
-        drawings=tuple(filter(None, (group_plot(found.test.groups),))),
-        tables=(tables.groups_table("", found.test.groups),),
+        title="Groups of images",
+        before=(GROUPS,),
+        drawings=() if groups is None else (groups,),
+        tables=(tables.groups_table("", evaluation.test.groups),),
     )
-    if found.elsewhere or found.separation:
-        yield _elsewhere(found)
-    yield _stress(found.stress)
-    if found.occlusion is not None:
-        yield _occlusion(found.occlusion)
+    if evaluation.further or evaluation.separation:
+        separated = (tables.separation_table(evaluation.separation),) if evaluation.separation else ()
+        shown = [table for further in evaluation.further for table in _further_tables(further)]
+        yield Section(title="Images of other sources", before=FURTHER, tables=(*shown, *separated))
+    yield _robustness(evaluation.robustness)
+    if evaluation.occlusion is not None:
+        yield _occlusion(evaluation.occlusion)
 
 
-def review_words(test: Measured) -> str:
-    """What lies between the thresholds."""
+def review_text(test: HeldOutFigures) -> str:
+    """Describe the review band."""
     review = test.operating.review
-    errors = f"{review.errors_inside} of {review.errors} wrong calls, {share(review.share_of_errors)}, lie in it"
+    errors = f"{review.errors_inside} of {review.errors} errors, {share(review.share_of_errors)}, lie in it"
     return (
-        f"Review holds {review.inside} of {review.films} test films, {share(review.share)}; "
-        f"{errors if review.errors else 'no film is called wrongly'}. A call is wrong where the flag is; in review, "
-        "where probability one half is."
+        f"Review holds {review.inside} of {review.images} test images, {share(review.share)}; "
+        f"{errors if review.errors else 'no image is misclassified'}. An image is misclassified when its flag does not "
+        "match its label; in review, when the side of probability 0.5 does not."
     )
 
 
-def _decisions(ours: Side, against: Versus | None) -> Section:
-    sides = (ours,) if against is None else (ours, against.theirs)
-    drawings = (roc_plot(sides, published()), confusion_plot(sides, published()), training_plot(sides))
-    shown = tables.counts_table("Beside what the study printed", tables.beside(sides, published()))
-    note = f"The published lines are of {WHERE}: they show the scale and are no comparison."
-    if against is None:
-        return Section(
-            title="Decisions and training", drawings=tuple(filter(None, drawings)), tables=(shown,), after=(note,)
-        )
+def _decisions(evaluation: Evaluation) -> Section:
+    comparison = evaluation.baseline
+    systems = (evaluation.test.model,) if comparison is None else (comparison.model, comparison.baseline)
+    drawings = (roc_plot(systems, published()), confusion_plot(systems, published()), training_plot(systems))
+    counts = tables.counts_table("Beside the published figures of the study", tables.beside(systems, published()))
     return Section(
-        title=f"Against {against.theirs.name}", before=_against(against), drawings=tuple(filter(None, drawings)),
-        tables=(tables.paired_table(against), shown), after=(note,),
-    )  # fmt: skip
-
-
-def _against(found: Versus) -> tuple[str, ...]:
-    left = f" {found.left_out} of our test films are not among the other's and are left out here." * bool(
-        found.left_out
+        title="Decisions and training" if comparison is None else f"Comparison with {comparison.baseline.name}",
+        before=() if comparison is None else _comparison_text(comparison),
+        drawings=tuple(drawing for drawing in drawings if drawing is not None),
+        tables=(counts,) if comparison is None else (tables.paired_table(comparison), counts),
+        after=(f"The published lines are of {WHERE}: they show the scale and are no comparison.",),
     )
-    auc = "" if found.auc is None else (
-        f" ROC AUC differs by {change(found.auc)}, {p_value(found.auc.p)} (DeLong)."
-    )  # fmt: skip
+
+
+def _comparison_text(comparison: BaselineComparison) -> tuple[str, ...]:
+    model, baseline, auc = comparison.model, comparison.baseline, comparison.auc
+    left_out = ""
+    if comparison.left_out:
+        left_out = f" {comparison.left_out} test images are left out, as the baseline has not been measured on them."
+    auc_text = ""
+    if auc is not None:
+        auc_text = f" ROC AUC differs by {change(auc)}, {p_value(auc.p)} (DeLong)."
     return (
         (
-            f"The same {found.films} test films, {found.normal} normal and {found.pneumonia} pneumonia, that neither "
-            f"trained on, film by film: {found.ours.name} in {found.ours.form}, against {found.theirs.name} in "
-            f"{found.theirs.form}.{left}"
+            f"Both are measured on the same {comparison.images} test images, {comparison.normal} normal and "
+            f"{comparison.pneumonia} pneumonia, that neither was trained on: {model.name} in {model.form}, against "
+            f"{baseline.name} in {baseline.form}.{left_out}"
         ),
         (
-            f"Balanced accuracy differs by {change(found.balanced_accuracy)}; right alone are {found.ours.name} on "
-            f"{found.mcnemar.only_first} films and {found.theirs.name} on {found.mcnemar.only_second}, "
-            f"{p_value(found.mcnemar.p_mid)} (McNemar, mid-p).{auc}"
+            f"Balanced accuracy differs by {change(comparison.balanced_accuracy)}. Only {model.name} is correct on "
+            f"{comparison.mcnemar.only_first} images, only {baseline.name} on {comparison.mcnemar.only_second}, "
+            f"{p_value(comparison.mcnemar.p_mid)} (McNemar, mid-p).{auc_text}"
         ),
     )
 
 
-def _trust(test: Measured) -> Section:
-    found = test.reliability
-    mixed = "their own" if test.prevalence is None else percent(test.prevalence)
+def _calibration(test: HeldOutFigures) -> Section:
+    curve = test.reliability
+    prevalence = "that share" if test.prevalence is None else f"a share of {percent(test.prevalence)}"
     return Section(
-        title="How far a probability may be believed",
+        title="Calibration of the probability",
         before=(
             (
-                f"Of these films {percent(found.prevalence)} show pneumonia; probabilities refer to {mixed}. So many "
-                f"films show an expected calibration error of {figure(found.ece_if_perfect)} by chance alone."
+                f"Of these images {percent(curve.prevalence)} show pneumonia; probabilities refer to {prevalence}. "
+                f"With as many images, even perfect calibration gives an expected calibration error (ECE) of "
+                f"{figure(curve.ece_if_perfect)} by chance."
             ),
         ),
-        drawings=(reliability_plot(found), benefit_plot(test.net_benefit)),
-        tables=(tables.reliability_table(found), tables.calibrations_table(test.calibrations)),
+        drawings=(reliability_plot(curve), benefit_plot(test.net_benefit)),
+        tables=(tables.reliability_table(curve), tables.calibrations_table(test.calibrations)),
         after=(PINNED,) if any(row.method == "pinned" for row in test.calibrations) else (),
     )
 
 
-def _elsewhere(found: Evaluation) -> Section:
-    shown = [table for beside in found.elsewhere for table in _of(beside)]
-    separated = (tables.separation_table(found.separation),) if found.separation else ()
+def _further_tables(further: FurtherImages) -> list[Table]:
+    flags = {source or further.name: counts for source, counts in further.flags.items()}
+    return [tables.groups_table(further.name, further.groups), tables.source_flags_table(further.name, flags)]
+
+
+def _robustness(sample: SampledRobustness) -> Section:
+    drawn = f"{sample.normal} normal and {sample.pneumonia} pneumonia images"
+    every = sample.normal + sample.pneumonia == sample.of
+    sampled = "all test images" if every else f"sampled from {sample.of} test images with a fixed seed"
     return Section(
-        title="Films of other sources",
+        title="Image corruptions",
         before=(
             (
-                "Never pooled with the films above. A source of one label tells nothing of skill: who knows the "
-                "source knows the label. Where the score tells sources of one label apart, it has learnt the source. "
-                "In a table of several sources, groups by tier, view, sex and age mix them."
+                f"Twelve corruptions imitate faulty exposures. The box's own code classified {drawn} ({sampled}). "
+                "Images that the out-of-distribution check would refuse still count; their share has its own column."
             ),
         ),
-        tables=(*shown, *separated),
+        drawings=(robustness_plot(sample.rows),),
+        tables=(tables.robustness_table(sample),),
     )
 
 
-def _of(beside: Elsewhere) -> list[Table]:
-    named = {source or beside.name: flags for source, flags in beside.flags.items()}
-    return [tables.groups_table(beside.name, beside.groups), tables.source_flags_table(beside.name, named)]
-
-
-def _stress(found: Stress) -> Section:
-    drawn = f"{found.normal} normal and {found.pneumonia} pneumonia films"
-    how = "all test films" if found.normal + found.pneumonia == found.of else f"drawn by a fixed seed from {found.of}"
-    return Section(
-        title="Worse exposures",
-        before=(
-            (f"Judged by the box's own code on {drawn}, {how}, as twelve faults would have made them. Films that the "
-            "outlier rule would refuse still count, but in their own column."),
-        ),
-        drawings=(stress_plot(found.rows),), tables=(tables.stress_table(found),),
-    )  # fmt: skip
-
-
-def _occlusion(found: Occlusion) -> Section:
+def _occlusion(result: Occlusion) -> Section:
     return Section(
         title="Where the score comes from",
         before=(
+            "The flag board shows each position's share of the score.",
             (
-                f"The board shows each position's share of the score. Tested on {found.n} pneumonia films that were "
-                "called so: hiding the tenth of the film that the map shows brightest must lower the score more than "
-                f"hiding as much elsewhere. It did in {percent(found.more_often)} of the films, "
-                f"{p_value(found.p_value)} (Wilcoxon, one-sided). That says where the score comes from, not that "
-                "pneumonia is there."
+                f"Tested on {result.n} pneumonia images that were classified as pneumonia. Hiding the brightest tenth "
+                "of the evidence map must lower the score more than hiding the same area elsewhere. It did in "
+                f"{percent(result.more_often)} of the images, {p_value(result.p_value)} (Wilcoxon, one-sided). This "
+                "shows where the score comes from, not that pneumonia is there."
             ),
         ),
-        tables=(tables.occlusion_table(found),),
+        tables=(tables.occlusion_table(result),),
     )

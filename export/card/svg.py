@@ -1,4 +1,4 @@
-"""Card SVG: a drawing routine comes in; an SVG that stands inside a page goes out, described in words.
+"""Card SVG: a drawing routine comes in; an SVG to embed in a page, with a text alternative, goes out.
 
 Text stays text in the page's own fonts; nothing is rasterised; the same figures give the same bytes.
 """
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from export.card.elements import Drawing
 from metrics.estimates import Estimate
 
-OURS, THEIRS, THIRD, FOURTH = "#0b6aa8", "#b8500a", "#1a7f5a", "#8a4a9e"
+MODEL, BASELINE, THIRD, FOURTH = "#0b6aa8", "#b8500a", "#1a7f5a", "#8a4a9e"
 INK, FAINT, GRID, BAND = "#1d2329", "#59636e", "#dde1e4", "#f3e3bd"
 STYLE: Any = {  # the stubs list every setting by name, which a dictionary cannot satisfy
     "svg.fonttype": "none",
@@ -44,7 +44,7 @@ Draw = Callable[[Figure], None]
 
 
 def drawing(name: str, draw: Draw, *, size: tuple[float, float], caption: str, alt: str, wide: bool = False) -> Drawing:
-    """`size` in inches; `name` keeps the ids of several drawings in one page apart; `alt` is read out."""
+    """Draw an SVG. `size` is in inches; `name` keeps the ids of several drawings apart; `alt` is for screen readers."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
@@ -54,7 +54,7 @@ def drawing(name: str, draw: Draw, *, size: tuple[float, float], caption: str, a
 
 
 def plain(axes: Axes) -> Axes:
-    """A grid, and no ticks."""
+    """Show a grid and no ticks."""
     axes.grid(visible=True)
     axes.tick_params(length=0)
     return axes
@@ -66,7 +66,7 @@ def numbers(estimates: Sequence[Estimate | None], *ends: Literal["value", "low",
 
 
 def _inside(text: str, alt: str) -> str:
-    """The drawing alone, without size of its own, without what only matplotlib reads."""
+    """Keep the drawing alone, without its own size and without what only matplotlib reads."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
@@ -82,5 +82,5 @@ def _inside(text: str, alt: str) -> str:
 
 
 def _rounded(attribute: re.Match[str]) -> str:
-    """A hundredth of a point is finer than any screen. Only places, never words."""
+    """Round coordinates to a hundredth of a point, finer than any screen."""
     return re.sub(r"(\.\d{2})\d+", r"\1", attribute[0]).replace(" \n", "\n")

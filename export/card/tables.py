@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from device.bundle.manifest import Metric
 from export.card.elements import (
     NOTHING,
     change,
@@ -15,12 +15,12 @@ from export.card.elements import (
     share,
     table,
 )
-from export.evaluation.baseline import Side, Versus
+from export.evaluation.baseline import BaselineComparison, SystemFigures
 from export.evaluation.occlusion import Occlusion
 from export.evaluation.operating_curve import OperatingCurve
 from export.evaluation.published import Published
 from export.evaluation.robustness import CLEAN
-from export.evaluation.sampled_robustness import Stress
+from export.evaluation.sampled_robustness import SampledRobustness
 from export.int8.audit import Audit
 from metrics.calibration import Reliability
 from metrics.evaluation import Evaluation
@@ -28,24 +28,26 @@ from metrics.subgroups import Separation, SubgroupRow
 from train.augmentation.corruptions import STRENGTHS
 from train.calibration.comparison import Calibrated
 from train.data.table import Table
-from train.run.report import MEAN
+from train.run.records import PartCounts
+from train.run.report import MEAN, RunSummary
 
 SHOWN = {
     "roc_auc": "ROC AUC",
-    "sensitivity": "sensitivity, decided at probability 0.5 of the network itself",
-    "specificity": "specificity, the same",
-    "accuracy": "accuracy, the same",
-    "precision": "precision, the same",
-    "f1": "F1, the same",
-    "balanced_accuracy": "balanced accuracy, the same (the study prints this as its AUC)",
+    "sensitivity": "sensitivity of the network's own decision, without review",
+    "specificity": "specificity of that decision",
+    "accuracy": "accuracy of that decision",
+    "precision": "precision of that decision",
+    "f1": "F1 of that decision",
+    "balanced_accuracy": "balanced accuracy of that decision (the study prints this as its AUC)",
     "sensitivity_at_flag": "sensitivity of the flag `pneumonia`",
     "specificity_at_flag": "specificity of the flag `pneumonia`",
     "sensitivity_at_clear": "sensitivity of not being `clear`",
-    "specificity_at_clear": "specificity: normal films that are `clear`",
+    "specificity_at_clear": "specificity of not being `clear`: normal images that are `clear`",
 }
 Flags = Mapping[str, Mapping[str, int]]
 LABELS = {0: "normal", 1: "pneumonia"}
 COUNTED = ("tn", "fp", "fn", "tp")
+SIMPLE = ("sensitivity", "specificity", "accuracy")
 SPREAD = {
     "accuracy": "accuracy",
     "sensitivity": "sensitivity",
@@ -56,20 +58,20 @@ SPREAD = {
 }
 
 
-def figures_table(metrics: Mapping[str, Any]) -> Table:
-    """The manifest's own."""
-    lines = [_metric(words, metrics[name]) for name, words in SHOWN.items() if name in metrics]
+def figures_table(metrics: Mapping[str, Metric]) -> Table:
+    """Return the manifest's own metrics."""
+    lines = [_metric(label, metrics[name]) for name, label in SHOWN.items() if name in metrics]
     return table("", ("measure", "value", "95 % interval", "method"), lines)
 
 
-def _metric(words: str, metric: Mapping[str, Any]) -> tuple[str, ...]:
-    if metric["value"] is None:
-        return words, "not defined", "", metric["method"]
-    return words, f"{metric['value']:.4f}", f"{metric['low']:.4f} to {metric['high']:.4f}", metric["method"]
+def _metric(label: str, metric: Metric) -> tuple[str, ...]:
+    if metric.value is None:
+        return label, "not defined", "", metric.method
+    return label, f"{metric.value:.4f}", f"{metric.low:.4f} to {metric.high:.4f}", metric.method
 
 
 def thresholds_table(curve: OperatingCurve) -> Table:
-    """What both thresholds in force give."""
+    """Return sensitivity and specificity at both thresholds in force."""
     lines = [
         (f"`{t.name}`", f"{t.threshold:.4f}", share(t.sensitivity), share(t.specificity), share(t.false_alarms))
         for t in (curve.clear_below, curve.flag_at)
@@ -77,23 +79,23 @@ def thresholds_table(curve: OperatingCurve) -> Table:
     columns = (
         "threshold",
         "probability",
-        "pneumonia films from it up",
-        "normal films below",
-        "normal films from it up",
+        "sensitivity: pneumonia images at or above it",
+        "specificity: normal images below it",
+        "normal images at or above it",
     )
-    return table("Thresholds in force, on the test films", columns, lines)
+    return table("Thresholds in force, on the test images", columns, lines)
 
 
 def flags_table(title: str, flags: Flags) -> Table:
-    """Films by flag and label."""
-    return table(title, ("label", *(f"`{flag}`" for flag in flags), "films"), _flag_lines(flags))
+    """Return the number of images by flag and label."""
+    return table(title, ("label", *(f"`{flag}`" for flag in flags), "images"), _flag_lines(flags))
 
 
 def source_flags_table(name: str, by_source: Mapping[str, Flags]) -> Table:
-    """The same of every source."""
+    """Return the number of images by flag and label for every source."""
     lines = [(source, *line) for source, flags in by_source.items() for line in _flag_lines(flags)]
     flags = next(iter(by_source.values()))
-    return table(f"Flags: {name}", ("source", "label", *(f"`{flag}`" for flag in flags), "films"), lines)
+    return table(f"Flags: {name}", ("source", "label", *(f"`{flag}`" for flag in flags), "images"), lines)
 
 
 def _flag_lines(flags: Flags) -> list[tuple[str, ...]]:
@@ -105,71 +107,71 @@ def _flag_lines(flags: Flags) -> list[tuple[str, ...]]:
     return lines
 
 
-def paired_table(found: Versus) -> Table:
-    """Both networks, and their difference with its interval and test."""
-    ours, theirs, auc, test = found.ours.figures, found.theirs.figures, found.auc, found.mcnemar
+def paired_table(comparison: BaselineComparison) -> Table:
+    """Return the figures of both networks, and their difference with its interval and test."""
+    model, baseline = comparison.model.figures, comparison.baseline.figures
+    auc, test = comparison.auc, comparison.mcnemar
     gap, how = (NOTHING, "") if auc is None else (change(auc), f"DeLong, {p_value(auc.p)}")
-    lines = [("ROC AUC", measure(ours.roc_auc), measure(theirs.roc_auc), gap, how)]
-    both = measure(ours.balanced_accuracy), measure(theirs.balanced_accuracy)
-    lines.append(("balanced accuracy", *both, change(found.balanced_accuracy), "bootstrap over patients"))
-    lines += [(name, share(getattr(ours, name)), share(getattr(theirs, name)), "", "") for name in SIMPLE]
+    lines = [("ROC AUC", measure(model.roc_auc), measure(baseline.roc_auc), gap, how)]
+    both = measure(model.balanced_accuracy), measure(baseline.balanced_accuracy)
+    lines.append(("balanced accuracy", *both, change(comparison.balanced_accuracy), "bootstrap over patients"))
+    lines += [(name, share(getattr(model, name)), share(getattr(baseline, name)), "", "") for name in SIMPLE]
     how = f"McNemar, {p_value(test.p_mid)} (mid-p), {p_value(test.p_exact)} (exact)"
-    lines.append(("right where the other is wrong", f"{test.only_first} films", f"{test.only_second} films", "", how))
-    columns = ("measure", found.ours.name, found.theirs.name, "first minus second", "paired test")
-    return table("Both on the same films", columns, lines)
-
-
-SIMPLE = ("sensitivity", "specificity", "accuracy")
+    lines.append(
+        ("correct where the other is wrong", f"{test.only_first} images", f"{test.only_second} images", "", how)
+    )
+    columns = ("measure", comparison.model.name, comparison.baseline.name, "first minus second", "paired test")
+    return table("Both networks on the same images", columns, lines)
 
 
 def counts_table(title: str, named: Sequence[tuple[str, Evaluation]]) -> Table:
-    """Confusion counts with their figures."""
+    """Return confusion counts with their figures."""
     lines = [
         (
             name,
-            *(str(getattr(found, count)) for count in COUNTED),
-            share(found.sensitivity),
-            share(found.specificity),
-            share(found.accuracy),
-            measure(found.balanced_accuracy),
+            *(str(getattr(figures, count)) for count in COUNTED),
+            share(figures.sensitivity),
+            share(figures.specificity),
+            share(figures.accuracy),
+            measure(figures.balanced_accuracy),
         )
-        for name, found in named
+        for name, figures in named
     ]
     columns = ("system", "TN", "FP", "FN", "TP", "sensitivity", "specificity", "accuracy", "balanced accuracy")
     return table(title, columns, lines)
 
 
-def beside(sides: Sequence[Side], references: Sequence[Published]) -> list[tuple[str, Evaluation]]:
-    """Ours and then the published ones, named as of which films."""
+def beside(systems: Sequence[SystemFigures], references: Sequence[Published]) -> list[tuple[str, Evaluation]]:
+    """Return the systems and then the published ones; each name says which images they were measured on."""
     return [
-        *((f"{side.name}, these films", side.figures) for side in sides),
-        *((f"{shown.name}, the study's films", shown.figures) for shown in references),
+        *((f"{system.name}, these images", system.figures) for system in systems),
+        *((f"{reference.name}, the study's images", reference.figures) for reference in references),
     ]
 
 
-def reliability_table(found: Reliability) -> Table:
-    """Errors of calibration."""
+def reliability_table(curve: Reliability) -> Table:
+    """Return the calibration errors."""
     lines = [
-        ("expected calibration error, 10 bins of equal width", measure(found.ece)),
-        ("the same of so many films if every probability were true", figure(found.ece_if_perfect)),
-        ("expected calibration error, bins of equally many films", measure(found.ece_equal_mass)),
-        ("Brier score", measure(found.brier)),
+        ("expected calibration error, 10 bins of equal width", measure(curve.ece)),
+        ("the same for as many images with perfect calibration", figure(curve.ece_if_perfect)),
+        ("expected calibration error, bins of equally many images", measure(curve.ece_equal_mass)),
+        ("Brier score", measure(curve.brier)),
     ]
     return table("", ("measure", "value (95 % interval)"), lines)
 
 
 def calibrations_table(rows: Sequence[Calibrated]) -> Table:
-    """A line for every way of making probabilities of scores."""
+    """Return a line for every calibration method."""
     lines = [
         (f"{row.method}, in force" if row.in_force else row.method, measure(row.ece), measure(row.brier))
         for row in rows
     ]
-    title = "Ways of making probabilities, fitted on the films that chose the thresholds, judged on these"
+    title = "Calibration methods, fitted on the images that chose the thresholds and measured on these"
     return table(title, ("calibration", "expected calibration error", "Brier score"), lines)
 
 
 def groups_table(title: str, rows: Sequence[SubgroupRow]) -> Table:
-    """A line a group; what rests on too few films is not stated."""
+    """Return a line per group; figures of too few images are left out."""
     refusing = any(row.refused is not None for row in rows)
     columns = ("group", "normal", "pneumonia", "sensitivity", "specificity", "ROC AUC", "ECE", "Brier")
     lines = [
@@ -191,19 +193,19 @@ def groups_table(title: str, rows: Sequence[SubgroupRow]) -> Table:
 
 
 def separation_table(rows: Sequence[Separation]) -> Table:
-    """How well the score tells sources of one label apart."""
+    """Return how well the score separates sources of the same label."""
     lines = [
         (LABELS[row.label], f"{row.first} ({row.n_first})", f"{row.second} ({row.n_second})", measure(row.auc))
         for row in rows
     ]
-    title = "Does the score tell sources apart? 0.5: not at all"
-    return table(title, ("label of all", "first source", "second source", "AUC of the second"), lines)
+    title = "Does the score separate sources of the same label? 0.5: not at all"
+    return table(title, ("label", "first source", "second source", "AUC of second against first"), lines)
 
 
-def stress_table(found: Stress) -> Table:
-    """A line a corruption and strength."""
-    refusing = any(row.refused is not None for row in found.rows)
-    columns = ("corruption", "strength", "ROC AUC", "change", "sensitivity", "specificity", "calls that change")
+def robustness_table(sample: SampledRobustness) -> Table:
+    """Return a line per corruption and strength."""
+    refusing = any(row.refused is not None for row in sample.rows)
+    columns = ("corruption", "strength", "ROC AUC", "change", "sensitivity", "specificity", "changed decisions")
     lines = [
         (
             "none" if row.corruption == CLEAN else row.corruption,
@@ -215,52 +217,52 @@ def stress_table(found: Stress) -> Table:
             share(row.flips) if row.strength else NOTHING,
             *((share(row.refused),) if refusing else ()),
         )
-        for row in found.rows
+        for row in sample.rows
     ]
     title = f"Twelve corruptions at strengths {STRENGTHS[0]} to {STRENGTHS[-1]}"
     return table(title, (*columns, *(("refused",) if refusing else ())), lines)
 
 
-def occlusion_table(found: Occlusion) -> Table:
-    """Mean drops of the logit."""
+def occlusion_table(result: Occlusion) -> Table:
+    """Return the mean drops of the logit."""
     lines = [
-        ("the brightest tenth of the evidence map hidden", change(found.brightest, 2)),
-        ("as much, elsewhere in the film, hidden", change(found.elsewhere, 2)),
-        ("difference, paired", change(found.difference, 2)),
+        ("brightest tenth of the evidence map hidden", change(result.brightest, 2)),
+        ("the same area elsewhere in the image hidden", change(result.elsewhere, 2)),
+        ("difference, paired", change(result.difference, 2)),
     ]
-    return table("", ("what", "mean drop of the score's logit (95 % interval)"), lines)
+    return table("", ("hidden area", "mean drop of the score's logit (95 % interval)"), lines)
 
 
-def seeds_table(seeds: Mapping[str, Any]) -> Table:
-    """Mean, spread and every seed."""
-    measures, averaged = seeds["measures"], seeds["weight_average"]
+def seeds_table(summary: RunSummary) -> Table:
+    """Return the mean, the standard deviation and every seed's figures."""
+    measures, averaged = summary.measures, summary.weight_average
     lines = [
         (
-            words,
-            figure(measures[name]["mean"]),
-            figure(measures[name]["sd"]),
-            *(figure(value) for value in measures[name]["values"]),
-            *([figure(averaged["measures"][name])] if averaged else ()),
+            label,
+            figure(measures[name].mean),
+            figure(measures[name].sd),
+            *(figure(value) for value in measures[name].values),
+            *([figure(averaged.measures[name])] if averaged else ()),
         )
-        for name, words in SPREAD.items()
+        for name, label in SPREAD.items()
     ]
     return table(
         "",
-        ("measure", "mean", "sd", *(f"seed {seed}" for seed in seeds["seeds"]), *([MEAN] if averaged else ())),
+        ("measure", "mean", "sd", *(f"seed {seed}" for seed in summary.seeds), *([MEAN] if averaged else ())),
         lines,
     )
 
 
-def parts_table(parts: Mapping[str, Mapping[str, int]]) -> Table:
-    """Films and patients of each part."""
-    lines = [(part, *(str(n[name]) for name in ("normal", "pneumonia", "patients"))) for part, n in parts.items()]
+def parts_table(parts: Mapping[str, PartCounts]) -> Table:
+    """Return the images and patients of each part."""
+    lines = [(part, str(n.normal), str(n.pneumonia), str(n.patients)) for part, n in parts.items()]
     return table("", ("part", "normal", "pneumonia", "patients"), lines)
 
 
 def operators_table(audit: Audit) -> Table:
-    """The network's operators in order."""
+    """Return the network's operators in order."""
     lines = [
         (str(index), op.name, str(op.version), ", ".join(op.outputs), "; ".join(op.objections) or "none")
         for index, op in enumerate(audit.operators, 1)
     ]
-    return table("Operators", ("", "operator", "version", "gives", "objections"), lines)
+    return table("Operators", ("", "operator", "version", "output", "objections"), lines)

@@ -1,62 +1,77 @@
-"""Work: the options of `build` come in; a bundle on the disk and what was found on the screen go out."""
+"""Command `build`: its options come in; a bundle on the disk and a summary on the screen go out."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from export.build import Extra, Order, build
+from export.build import BuildRequest, FurtherDataset, build
 from export.bundle.inspect import audit_lines, parity_line
 from export.bundle.writer import read_signing_key
 from train.commands.progress_bars import progress_bars, progress_callback
 from train.run.run_folder import RunError
 
 
-def build_bundle(
-    *,
-    run: Path,
-    out: Path,
-    key: Path,
-    seed: int | None,
-    name: str | None,
-    version: int,
-    released: bool,
-    expires: datetime | None,
-    images: Path | None,
-    notes: Path | None,
-    also: list[str],
-    baseline: Path | None,
-    most_flips: float,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """The options as they were typed."""
+
+    run: Path
+    out: Path
+    key: Path
+    seed: int | None
+    name: str | None
+    version: int
+    released: bool
+    expires: datetime | None
+    images: Path | None
+    notes: Path | None
+    also: tuple[str, ...]
+    baseline: Path | None
+    max_flips: float
+
+
+def build_bundle(options: BuildOptions) -> None:
     """Raises RunError, KeyFileError, ExportError, BundleError; then nothing was written."""
-    order = Order(
-        run=run, out=out, key=read_signing_key(key), seed=seed, name=name, version=version, released=released,
-        expires=None if expires is None else expires.replace(tzinfo=UTC), images=images,
-        notes="" if notes is None else _text(notes), also=tuple(_extra(words) for words in also),
-        baseline=baseline, most_flips=most_flips,
-    )  # fmt: skip
-    print(f"quantizing and proving {run} …", flush=True)
-    with progress_bars() as shown:
-        built = build(order, on_progress=progress_callback(shown))
-    for line in audit_lines(built.audit.to_dict()):
+    key = read_signing_key(options.key)
+    request = BuildRequest(
+        run=options.run,
+        out=options.out,
+        key=key,
+        seed=options.seed,
+        name=options.name,
+        version=options.version,
+        released=options.released,
+        expires=None if options.expires is None else options.expires.replace(tzinfo=UTC),
+        images=options.images,
+        notes="" if options.notes is None else _read_notes(options.notes),
+        further=tuple(_further_dataset(option) for option in options.also),
+        baseline=options.baseline,
+        max_flipped_share=options.max_flips,
+    )
+    print(f"building and testing {request.run} …", flush=True)
+    with progress_bars() as bars:
+        result = build(request, on_progress=progress_callback(bars))
+    for line in audit_lines(result.audit):
         print(line)
-    if built.parity is None:
-        print("parity not measured: the run's films are not at hand; name their folder with --images")
+    if result.parity is None:
+        print("parity not measured: the run's images are missing; name their folder with --images")
     else:
-        print(parity_line(built.parity.to_dict()))
-    if not built.on_coral:
+        print(parity_line(result.parity))
+    if not result.compiled_for_coral:
         print("not compiled for Coral: edgetpu_compiler is not on the PATH")
-    print(f"{built.out}: seed {built.seed}, network {built.digest}, signed by {order.key.public.key_id}")
+    print(f"{result.out}: seed {result.seed}, network {result.digest}, signed by {key.public.key_id}")
 
 
-def _extra(words: str) -> Extra:
-    manifest, parted, images = words.partition(":")
-    if not parted or not Path(manifest).is_file() or not Path(images).is_dir():
-        raise RunError(f"--also {words}: MANIFEST.csv:FOLDER expected, the second where the films are")
-    return Extra(manifest=Path(manifest), images=Path(images))
+def _further_dataset(option: str) -> FurtherDataset:
+    manifest, colon, images = option.partition(":")
+    if not colon or not Path(manifest).is_file() or not Path(images).is_dir():
+        raise RunError(f"--also: expected MANIFEST.csv:FOLDER with the manifest's images in FOLDER, got {option}")
+    return FurtherDataset(manifest=Path(manifest), images=Path(images))
 
 
-def _text(notes: Path) -> str:
+def _read_notes(notes: Path) -> str:
     try:
         return notes.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

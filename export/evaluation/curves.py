@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from metrics.estimates import Bools, Floats
 from metrics.roc import roc_curve
-from train.run.run_folder import read_json, seed_folder, seeds_of
+from train.run.trained_run import TrainedRun
 
 ROC_POINTS, BLOCKS = 200, 120
 
@@ -25,7 +24,7 @@ class Roc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taught:
+class TrainingCurve:
     """One seed's training: batches, and accuracy and loss of each, averaged over neighbouring batches."""
 
     seed: int
@@ -34,28 +33,30 @@ class Taught:
     loss: tuple[float, ...]
 
 
-def roc(positive: Bools, logits: Floats, called: Bools) -> Roc:
-    """Of films (n,) of both classes."""
+def roc(positive: Bools, logits: Floats, decided: Bools) -> Roc:
+    """Return the ROC curve of images (n,) of both classes."""
     false_positive, true_positive = roc_curve(positive, logits)
     kept = np.unique(np.linspace(0, len(false_positive) - 1, ROC_POINTS).round().astype(int))
-    own = float(called[~positive].mean()), float(called[positive].mean())
+    own = float(decided[~positive].mean()), float(decided[positive].mean())
     return Roc(false_positive=_plain(false_positive[kept]), true_positive=_plain(true_positive[kept]), own=own)
 
 
-def training_curves(run: Path) -> tuple[Taught, ...]:
-    """Each finished seed's; empty where nothing was trained batch by batch. Raises RunError."""
-    found = [(seed, read_json(seed_folder(run, seed) / "history.json")) for seed in seeds_of(run)]
+def training_curves(run: TrainedRun) -> tuple[TrainingCurve, ...]:
+    """Return each finished seed's curve; none where nothing was trained batch by batch. Raises RunError."""
     return tuple(
-        Taught(
-            seed=seed, batches=_blocks([step["done"] for step in steps]),
-            accuracy=_blocks([step["accuracy"] for step in steps]), loss=_blocks([step["loss"] for step in steps]),
+        TrainingCurve(
+            seed=seed,
+            batches=_blocks([step.done for step in steps]),
+            accuracy=_blocks([step.accuracy for step in steps]),
+            loss=_blocks([step.loss for step in steps]),
         )
-        for seed, steps in found
+        for seed, steps in run.histories.items()
         if steps
-    )  # fmt: skip
+    )
 
 
 def _blocks(values: Sequence[float]) -> tuple[float, ...]:
+    """Average neighbouring values into at most BLOCKS."""
     parts = np.array_split(np.array(values, np.float64), min(BLOCKS, len(values)))
     return _plain(np.array([part.mean() for part in parts]))
 

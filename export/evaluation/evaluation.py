@@ -1,6 +1,7 @@
-"""Evaluation: what a box says of held-out films comes in; every figure of the model card goes out.
+"""Evaluate: what a box predicts of held-out images comes in; every figure of the model card goes out.
 
-Films of sources whose labels do not teach are never pooled with the others: a source of one label tells the source.
+Images of sources whose labels do not count are never pooled with the others: a source with a single label gives
+itself away.
 """
 
 from __future__ import annotations
@@ -13,26 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from device.bundle.manifest import ModelDescription
 from device.inference.classifier import Classifier
-from export.bundle.manifest_fields import decision_logit, words
 from export.evaluation.baseline import (
     INT8,
-    Called,
-    Side,
-    Versus,
-    side,
-    versus,
+    BaselineComparison,
+    Decisions,
+    SystemFigures,
+    compare_with_baseline,
+    system_figures,
 )
 from export.evaluation.curves import training_curves
+from export.evaluation.measured_model import named
 from export.evaluation.occlusion import Occlusion
 from export.evaluation.operating_curve import OperatingCurve, operating_curve
-from export.evaluation.sampled_robustness import Stress, hidden_evidence, stress
+from export.evaluation.sampled_robustness import SampledRobustness, hidden_evidence, sampled_robustness
 from export.int8.predictions import (
+    HeldOutPredictions,
+    PredictionsByName,
     Progress,
-    Proof,
-    Proofs,
-    refused,
-    silent,
+    no_progress,
 )
 from metrics.calibration import Reliability, reliability
 from metrics.decision_curve import NetBenefit, decision_curve
@@ -52,46 +53,42 @@ from train.calibration.operating_point import HeldOutLogits
 from train.calibration.thresholds import Thresholds
 from train.data.dataset import LabelledImages
 from train.data.selection import label_source_mask, select
-from train.run.run_folder import RunError, SeedRun, flag_counts
-from train.run.score_files import read_operating_logits
+from train.networks.predictor import ModelOutputs
+from train.run.report import RunSummary
+from train.run.run_folder import flag_counts
+from train.run.trained_run import TrainedRun
 
 Flags = Mapping[str, Mapping[str, int]]
-"""Films by flag and label."""
-EVERY_SOURCE = "test films of every source"
+"""Number of images by flag and label."""
+EVERY_SOURCE = "test images of every source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What is evaluated: a run's network on a box. `folder` is the run's, `summary` and `facts` as build has them.
+class EvaluationInput:
+    """What is evaluated: a run's network on a box. `baseline` is another run's folder, or None."""
 
-    `baseline` is another run's folder, or None.
-    """
-
-    folder: Path
-    run: SeedRun
-    summary: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    run: TrainedRun
+    model: ModelDescription
     classifier: Classifier
-    proofs: Proofs
+    predictions: PredictionsByName
     baseline: Path | None = None
 
     @property
     def outlier_threshold(self) -> float | None:
-        """None: every film is judged."""
-        rule = self.facts["outliers"]
-        return None if rule is None else float(rule["threshold"])
+        """None: every image is classified."""
+        return None if self.model.outliers is None else self.model.outliers.threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """The test films whose labels count. Films that the box would refuse still count, but in `refused`.
+class HeldOutFigures:
+    """The test images whose labels count. Images that the box would refuse still count, except in `refused`.
 
-    `prevalence` is the share of pneumonia that probabilities and `net_benefit` refer to, None: the films' own.
+    `prevalence` is the share of pneumonia that probabilities and `net_benefit` refer to, None: the images' own.
     """
 
-    films: str
+    images: str
     counts: Mapping[str, int]
-    ours: Side
+    model: SystemFigures
     operating: OperatingCurve
     reliability: Reliability
     calibrations: tuple[Calibrated, ...]
@@ -102,10 +99,10 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere:
-    """Films beside those: all test films where some do not count, or another manifest's.
+class FurtherImages:
+    """Images beside those: all test images where some do not count, or another manifest's.
 
-    With several sources `groups` has no row of all films: such a row would be of no hospital.
+    With several sources `groups` has no row of all images: such a row would describe no hospital.
     """
 
     name: str
@@ -118,101 +115,103 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """All of it. `seeds` as `train.run.report.summarise` has them: Keras, on the run's test films."""
+    """All figures. `seeds` are in Keras, on the run's test images."""
 
-    test: Measured
-    elsewhere: tuple[Elsewhere, ...]
+    test: HeldOutFigures
+    further: tuple[FurtherImages, ...]
     separation: tuple[Separation, ...]
-    stress: Stress
+    robustness: SampledRobustness
     occlusion: Occlusion | None
-    seeds: Mapping[str, Any]
-    versus: Versus | None
+    seeds: RunSummary
+    baseline: BaselineComparison | None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
         return asdict(self)
 
 
-def evaluated(subject: Subject, *, on_progress: Progress = silent) -> Evaluation:
-    """From the proof `test` and all others. Takes minutes: every corruption of the films is judged. Raises RunError."""
-    run, proof = subject.run, subject.proofs["test"]
-    counted = label_source_mask(run.recipe, proof.films)
-    films, logits = select(proof.films, counted), proof.int8.logits[counted]
-    called = Called(logits=logits, decided=logits >= decision_logit(run))
-    maps = None if proof.int8.evidence is None else proof.int8.evidence[counted]
-    against = None if subject.baseline is None else _versus(subject, films, called, subject.baseline)
+def evaluate_on_box(inputs: EvaluationInput, *, on_progress: Progress = no_progress) -> Evaluation:
+    """Evaluate the predictions of `test` and all others. Takes minutes, as every corruption is classified.
+
+    Raises RunError for a baseline that does not fit.
+    """
+    run, test = inputs.run, inputs.predictions["test"]
+    counted = label_source_mask(run.recipe, test.dataset)
+    dataset, logits = select(test.dataset, counted), test.int8.logits[counted]
+    decisions = Decisions(logits=logits, decided=logits >= run.operating_logit)
+    maps = None if test.int8.evidence is None else test.int8.evidence[counted]
+    baseline = None
+    if inputs.baseline is not None:
+        baseline = compare_with_baseline(inputs.model.name, dataset, decisions, run, inputs.baseline)
     return Evaluation(
-        test=_measured(subject, counted),
-        elsewhere=_elsewhere(subject, counted),
-        separation=separation(subject.proofs),
-        stress=stress(
-            subject.classifier,
-            films,
-            operating_logit=decision_logit(run),
-            outlier_threshold=subject.outlier_threshold,
+        test=_test_figures(inputs, counted),
+        further=_further(inputs, counted),
+        separation=separation(inputs.predictions),
+        robustness=sampled_robustness(
+            inputs.classifier,
+            dataset,
+            operating_logit=run.operating_logit,
+            outlier_threshold=inputs.outlier_threshold,
             on_progress=on_progress,
         ),
-        occlusion=hidden_evidence(subject.classifier, films, maps, called.decided, on_progress=on_progress),
-        seeds={name: subject.summary[name] for name in ("seeds", "representative_seed", "measures", "weight_average")},
-        versus=against,
+        occlusion=hidden_evidence(inputs.classifier, dataset, maps, decisions.decided, on_progress=on_progress),
+        seeds=run.summary,
+        baseline=baseline,
     )
 
 
-def _versus(subject: Subject, dataset: LabelledImages, called: Called, baseline: Path) -> Versus:
-    if baseline.resolve() == subject.folder.resolve():
-        raise RunError(f"{baseline}: is the run itself; name another run with --baseline")
-    return versus(subject.facts["name"], dataset, called, subject.folder, baseline)
-
-
-def _measured(subject: Subject, counted: NDArray[np.bool_]) -> Measured:
-    proof, point = subject.proofs["test"], subject.facts["thresholds"]
-    films, prevalence = select(proof.films, counted), subject.run.recipe.operating_point.prevalence
-    found = judged(subject, proof, counted)
-    probabilities, positive, patients = found.probabilities, found.positive, found.patients
-    called = Called(logits=found.logits, decided=found.called)
-    return Measured(
-        films=words(films),
-        counts=films.counts(),
-        ours=side(subject.facts["name"], INT8, films, called, training_curves(subject.folder)),
-        operating=operating_curve(
-            probabilities, films.labels, flag_at=point["flag_at"], clear_below=point["clear_below"]
-        ),
+def _test_figures(inputs: EvaluationInput, counted: NDArray[np.bool_]) -> HeldOutFigures:
+    run, point, section = inputs.run, inputs.model.thresholds, inputs.run.recipe.operating_point
+    dataset = select(inputs.predictions["test"].dataset, counted)
+    predicted = _predicted(inputs, inputs.predictions["test"], counted)
+    probabilities, positive, patients = predicted.probabilities, predicted.positive, predicted.patients
+    decisions = Decisions(logits=predicted.logits, decided=predicted.called)
+    return HeldOutFigures(
+        images=named(dataset),
+        counts=dataset.counts(),
+        model=system_figures(inputs.model.name, INT8, dataset, decisions, training_curves(run)),
+        operating=operating_curve(probabilities, dataset.labels, flag_at=point.flag_at, clear_below=point.clear_below),
         reliability=reliability(probabilities, positive, patients),
-        calibrations=_calibrations(subject, films, found),
-        prevalence=prevalence,
-        net_benefit=decision_curve(probabilities, positive, patients, prevalence=prevalence),
-        refused=_share(found.refused),
-        groups=by_subgroup(found, columns(films)),
-    )
-
-
-def _calibrations(subject: Subject, dataset: LabelledImages, found: Predictions) -> tuple[Calibrated, ...]:
-    section = subject.run.recipe.operating_point
-    return calibrations(
-        read_operating_logits(subject.run.folder),
-        HeldOutLogits(logits=found.logits, labels=dataset.labels),
-        dataset.patients,
+        calibrations=calibrations(
+            run.operating_logits,
+            HeldOutLogits(logits=predicted.logits, labels=dataset.labels),
+            patients,
+            prevalence=section.prevalence,
+            in_force=(section.calibration, run.operating.calibration),
+        ),
         prevalence=section.prevalence,
-        in_force=(section.calibration, subject.facts["calibration"]),
+        net_benefit=decision_curve(probabilities, positive, patients, prevalence=section.prevalence),
+        refused=_share(predicted.refused),
+        groups=by_subgroup(predicted, columns(dataset)),
     )
 
 
-def judged(subject: Subject, proof: Proof, chosen: NDArray[np.bool_]) -> Predictions:
-    """What the box says of the `chosen` films (n,) of a proof."""
-    films, logits = select(proof.films, chosen), proof.int8.logits[chosen]
-    far = refused(proof.int8, subject.outlier_threshold)
+def _predicted(inputs: EvaluationInput, predictions: HeldOutPredictions, chosen: NDArray[np.bool_]) -> Predictions:
+    """Return what the box predicts of the `chosen` images (n,)."""
+    dataset, logits = select(predictions.dataset, chosen), predictions.int8.logits[chosen]
+    refusals = refused(predictions.int8, inputs.outlier_threshold)
     return Predictions(
-        positive=films.labels == 1,
-        patients=films.patients,
+        positive=dataset.labels == 1,
+        patients=dataset.patients,
         logits=logits,
-        probabilities=apply_calibration(subject.facts["calibration"], logits),
-        called=logits >= decision_logit(subject.run),
-        refused=None if far is None else far[chosen],
+        probabilities=apply_calibration(inputs.run.operating.calibration, logits),
+        called=logits >= inputs.run.operating_logit,
+        refused=None if refusals is None else refusals[chosen],
     )
+
+
+def refused(outputs: ModelOutputs, threshold: float | None) -> NDArray[np.bool_] | None:
+    """Return which images (n,) the out-of-distribution check refuses; None without a check.
+
+    As on a box, a distance that is not a number is refused too.
+    """
+    if threshold is None or outputs.distances is None:
+        return None
+    return ~(outputs.distances <= threshold)
 
 
 def columns(dataset: LabelledImages) -> dict[str, Sequence[str]]:
-    """What films are told apart by."""
+    """Return the columns that images are grouped by."""
     return {
         "source": dataset.sources,
         "tier": dataset.tiers,
@@ -222,41 +221,41 @@ def columns(dataset: LabelledImages) -> dict[str, Sequence[str]]:
     }
 
 
-def _elsewhere(subject: Subject, counted: NDArray[np.bool_]) -> tuple[Elsewhere, ...]:
-    further = [
-        _beside(subject, name, proof) for name, proof in subject.proofs.items() if name not in {"test", "operating"}
-    ]
-    every = () if counted.all() else (_beside(subject, EVERY_SOURCE, subject.proofs["test"]),)
-    return (*every, *further)
+def _further(inputs: EvaluationInput, counted: NDArray[np.bool_]) -> tuple[FurtherImages, ...]:
+    every_source = {} if counted.all() else {EVERY_SOURCE: inputs.predictions["test"]}
+    further = {name: one for name, one in inputs.predictions.items() if name not in {"test", "operating"}}
+    return tuple(_further_images(inputs, name, one) for name, one in {**every_source, **further}.items())
 
 
-def _beside(subject: Subject, name: str, proof: Proof) -> Elsewhere:
-    films, point = proof.films, subject.facts["thresholds"]
-    found = judged(subject, proof, np.ones(len(films), bool))
-    chosen = Thresholds(flag_at=point["flag_at"], clear_below=point["clear_below"], aim="")
-    named = np.array(films.sources)
-    sources = tuple(sorted(set(films.sources)))
+def _further_images(inputs: EvaluationInput, name: str, predictions: HeldOutPredictions) -> FurtherImages:
+    dataset, point = predictions.dataset, inputs.model.thresholds
+    predicted = _predicted(inputs, predictions, np.ones(len(dataset), bool))
+    thresholds = Thresholds(flag_at=point.flag_at, clear_below=point.clear_below, aim="")
+    source_of_each = np.array(dataset.sources)
+    sources = tuple(sorted(set(dataset.sources)))
     flags = {
-        source: flag_counts(found.probabilities[named == source], films.labels[named == source], chosen)
+        source: flag_counts(
+            predicted.probabilities[source_of_each == source], dataset.labels[source_of_each == source], thresholds
+        )
         for source in sources
     }
-    whole, *parts = by_subgroup(found, columns(films))
-    return Elsewhere(
+    whole, *parts = by_subgroup(predicted, columns(dataset))
+    return FurtherImages(
         name=name,
-        counts=films.counts(),
+        counts=dataset.counts(),
         sources=sources,
         flags=flags,
-        refused=_share(found.refused),
+        refused=_share(predicted.refused),
         groups=tuple(parts) if len(sources) > 1 else (whole, *parts),
     )
 
 
-def separation(proofs: Proofs) -> tuple[Separation, ...]:
-    """Over the test films and all further ones; a set that names no sources is one itself."""
-    shown = {name: proof for name, proof in proofs.items() if name != "operating"}
-    sources = [source or name for name, proof in shown.items() for source in proof.films.sources]
-    logits = np.concatenate([proof.int8.logits for proof in shown.values()])
-    labels = np.concatenate([proof.films.labels for proof in shown.values()])
+def separation(predictions: PredictionsByName) -> tuple[Separation, ...]:
+    """Compare sources over the test images and all further ones; a set that names no sources counts as one."""
+    shown = {name: one for name, one in predictions.items() if name != "operating"}
+    sources = [source or name for name, one in shown.items() for source in one.dataset.sources]
+    logits = np.concatenate([one.int8.logits for one in shown.values()])
+    labels = np.concatenate([one.dataset.labels for one in shown.values()])
     return source_separation(logits, labels == 1, sources)
 
 

@@ -1,6 +1,6 @@
-"""Occlusion: films and their evidence maps come in; whether hiding what the map shows lowers the score goes out.
+"""Occlusion: images and their evidence maps come in; whether hiding what the map shows lowers the score goes out.
 
-The control hides a patch of the very same shape elsewhere in the film, so that only the place differs.
+The control hides a patch of the same shape elsewhere in the image, so that only the position differs.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from scipy.stats import wilcoxon
 from metrics.estimates import Estimate, Floats
 from metrics.intervals import bootstrap_mean
 
-Film = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 SHARE = 0.1
 DRAWS = 5
 FILL_SIGMA = 24.0
-"""Pixels. Hidden parts take the film's own grey from so far around: no edge that the network never saw."""
+"""Pixels. Hidden parts take the image's own grey from so far around, so no edge appears."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occlusion:
-    """Of n films, mean drops of the logit; `difference` is brightest minus elsewhere, `p_value` Wilcoxon's, one-sided.
+    """Of n images, mean drops of the logit; `difference` is brightest minus elsewhere, `p_value` Wilcoxon's, one-sided.
 
-    `more_often` is the share of films whose drop is larger for the brightest part.
+    `more_often` is the share of images whose drop is larger for the brightest part.
     """
 
     n: int
@@ -39,8 +39,8 @@ class Occlusion:
 
 
 def occlusion(
-    judge: Callable[[Film], Floats],
-    films: Film,
+    classify: Callable[[Images], Floats],
+    images: Images,
     maps: NDArray[np.float32],
     patients: Sequence[str],
     *,
@@ -48,22 +48,26 @@ def occlusion(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Occlusion:
-    """`judge` takes films uint8 (n, rows, columns) and gives logits (n,); `maps` are (n, side, side).
+    """`classify` takes images uint8 (n, rows, columns) and returns logits (n,); `maps` are (n, side, side).
 
     Hides the `share` of positions with most evidence, against `draws` shifts of the same pattern.
     """
     random = np.random.default_rng(seed)
     masks = np.stack([brightest(evidence, share) for evidence in maps])
-    before = judge(films)
-    drop = before - judge(_hidden_all(films, masks))
-    moved = [before - judge(_hidden_all(films, _shifted(masks, random))) for _ in range(draws)]
+    before = classify(images)
+    drop = before - classify(_hidden_all(images, masks))
+    moved = [before - classify(_hidden_all(images, _shifted(masks, random))) for _ in range(draws)]
     control: Floats = np.mean(moved, axis=0)
     gaps = drop - control
     p_value = float(wilcoxon(gaps, alternative="greater").pvalue) if np.any(gaps) else 1.0
     return Occlusion(
-        n=len(films), brightest=bootstrap_mean(drop, patients), elsewhere=bootstrap_mean(control, patients),
-        difference=bootstrap_mean(gaps, patients), p_value=p_value, more_often=float(np.mean(gaps > 0)),
-    )  # fmt: skip
+        n=len(images),
+        brightest=bootstrap_mean(drop, patients),
+        elsewhere=bootstrap_mean(control, patients),
+        difference=bootstrap_mean(gaps, patients),
+        p_value=p_value,
+        more_often=float(np.mean(gaps > 0)),
+    )
 
 
 def brightest(evidence: NDArray[np.float32], share: float) -> NDArray[np.bool_]:
@@ -74,22 +78,22 @@ def brightest(evidence: NDArray[np.float32], share: float) -> NDArray[np.bool_]:
     return mask.reshape(evidence.shape)
 
 
-def hidden(film: Film, mask: NDArray[np.bool_]) -> Film:
-    """`film` (rows, columns) with the masked part, bool (side, side), in the mean grey of its surroundings."""
-    rows, columns = film.shape
+def hidden(image: Images, mask: NDArray[np.bool_]) -> Images:
+    """Return `image` (rows, columns) with the masked part, bool (side, side), in the mean grey of its surroundings."""
+    rows, columns = image.shape
     part = cv2.resize(mask.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST) > 0
     open_parts = (~part).astype(np.float32)
-    grey = cv2.GaussianBlur(film * open_parts, (0, 0), FILL_SIGMA)
+    grey = cv2.GaussianBlur(image * open_parts, (0, 0), FILL_SIGMA)
     fill = grey / np.maximum(cv2.GaussianBlur(open_parts, (0, 0), FILL_SIGMA), 1e-6)
-    return np.where(part, np.clip(np.rint(fill), 0, 255), film).astype(np.uint8)
+    return np.where(part, np.clip(np.rint(fill), 0, 255), image).astype(np.uint8)
 
 
-def _hidden_all(films: Film, masks: NDArray[np.bool_]) -> Film:
-    return np.stack([hidden(film, mask) for film, mask in zip(films, masks, strict=True)])
+def _hidden_all(images: Images, masks: NDArray[np.bool_]) -> Images:
+    return np.stack([hidden(image, mask) for image, mask in zip(images, masks, strict=True)])
 
 
 def _shifted(masks: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.bool_]:
-    """Each mask moved round by a step of its own, never by none; what overlaps is hidden in both."""
+    """Shift each mask cyclically by a random step, never zero; what overlaps is hidden in both."""
     side = masks.shape[1] * masks.shape[2]
     moves = [np.unravel_index(random.integers(1, side), masks.shape[1:]) for _ in masks]
     return np.stack([np.roll(mask, move, axis=(0, 1)) for mask, move in zip(masks, moves, strict=True)])

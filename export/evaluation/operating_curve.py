@@ -16,14 +16,14 @@ from train.run.run_folder import flag_counts
 HALF = 0.5
 GRID = tuple(np.round(np.linspace(0, 1, 201), 3).tolist())
 BETWEEN = 100
-"""Thresholds besides, between as many films each: where probabilities crowd, a grid of equal steps sees nothing."""
+"""Further thresholds, with as many images between each: where probabilities crowd, equal steps are too coarse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """What `threshold` gives: films from it up are called pneumonia; `below` is the share of all films that are not.
+    """The figures at `threshold`: images from it up are classified as pneumonia; `below` is the share that is not.
 
-    `review_if_clear_below` is the share of films in review if clear_below stood here and flag_at stayed, None above
+    `review_if_clear_below` is the share of images in review if clear_below were here and flag_at unchanged, None above
     flag_at; `review_if_flag_at` the other way round, None below clear_below.
     """
 
@@ -37,7 +37,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """A threshold of the bundle, `flag_at` or `clear_below`; `false_alarms` are normal films from it up."""
+    """A threshold of the bundle, `flag_at` or `clear_below`; `false_alarms` are normal images from it up."""
 
     name: str
     threshold: float
@@ -48,9 +48,9 @@ class InForce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """The band between the thresholds. An error is a film that the flag calls wrongly; in review, one half decides."""
+    """The band between the thresholds. An error is an image with the wrong flag; in review, one half decides."""
 
-    films: int
+    images: int
     inside: int
     errors: int
     errors_inside: int
@@ -60,7 +60,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingCurve:
-    """Of some films: the curve, the thresholds in force on it, films by flag and label, and the review band."""
+    """The curve, the thresholds in force on it, the number of images by flag and label, and the review band."""
 
     points: tuple[CurvePoint, ...]
     flag_at: InForce
@@ -72,7 +72,7 @@ class OperatingCurve:
 def operating_curve(
     probabilities: Floats, labels: NDArray[np.int64], *, flag_at: float, clear_below: float
 ) -> OperatingCurve:
-    """Of calibrated `probabilities` (n,) with labels 0 or 1, at least one of each."""
+    """Measure calibrated `probabilities` (n,) with labels 0 or 1, at least one of each."""
     crowded = np.quantile(probabilities, np.linspace(0, 1, BETWEEN + 1), method="nearest")
     grid = sorted({*GRID, *crowded.tolist(), flag_at, clear_below})
     chosen = Thresholds(flag_at=flag_at, clear_below=clear_below, aim="")
@@ -86,19 +86,23 @@ def operating_curve(
 
 
 def review(probabilities: Floats, labels: NDArray[np.int64], *, flag_at: float, clear_below: float) -> Review:
-    """How many films, and how many of the wrong calls, lie between the thresholds."""
+    """Count the images, and the misclassified among them, between the thresholds."""
     inside = (probabilities >= clear_below) & (probabilities < flag_at)
-    called = (probabilities >= flag_at) | (inside & (probabilities >= HALF))
-    wrong = called != (labels == 1)
+    positive = (probabilities >= flag_at) | (inside & (probabilities >= HALF))
+    wrong = positive != (labels == 1)
     counts = int(inside.sum()), int(wrong.sum()), int((wrong & inside).sum())
     return Review(
-        films=len(labels), inside=counts[0], errors=counts[1], errors_inside=counts[2],
-        share=proportion(counts[0], len(labels)), share_of_errors=proportion(counts[2], counts[1]),
-    )  # fmt: skip
+        images=len(labels),
+        inside=counts[0],
+        errors=counts[1],
+        errors_inside=counts[2],
+        share=proportion(counts[0], len(labels)),
+        share_of_errors=proportion(counts[2], counts[1]),
+    )
 
 
 def complement(share: Estimate | None) -> Estimate | None:
-    """1 minus a share, with its interval."""
+    """Return 1 minus a share, with its interval."""
     if share is None:
         return None
     return Estimate(value=1 - share.value, low=1 - share.high, high=1 - share.low, method=share.method)
@@ -111,9 +115,11 @@ def _point(threshold: float, probabilities: Floats, labels: NDArray[np.int64], c
     return CurvePoint(
         threshold=float(threshold),
         below=_share(~above),
-        sensitivity=_share(above[labels == 1]), specificity=_share(~above[labels == 0]),
-        review_if_clear_below=lower, review_if_flag_at=upper,
-    )  # fmt: skip
+        sensitivity=_share(above[labels == 1]),
+        specificity=_share(~above[labels == 0]),
+        review_if_clear_below=lower,
+        review_if_flag_at=upper,
+    )
 
 
 def _share(chosen: NDArray[np.bool_]) -> float:
@@ -122,9 +128,12 @@ def _share(chosen: NDArray[np.bool_]) -> float:
 
 def _in_force(name: str, threshold: float, probabilities: Floats, labels: NDArray[np.int64]) -> InForce:
     above = probabilities >= threshold
-    well, ill = labels == 0, labels == 1
-    specificity = proportion(int((~above & well).sum()), int(well.sum()))
+    normal, pneumonia = labels == 0, labels == 1
+    specificity = proportion(int((~above & normal).sum()), int(normal.sum()))
     return InForce(
-        name=name, threshold=threshold, sensitivity=proportion(int((above & ill).sum()), int(ill.sum())),
-        specificity=specificity, false_alarms=complement(specificity),
-    )  # fmt: skip
+        name=name,
+        threshold=threshold,
+        sensitivity=proportion(int((above & pneumonia).sum()), int(pneumonia.sum())),
+        specificity=specificity,
+        false_alarms=complement(specificity),
+    )

@@ -1,6 +1,6 @@
 """Published: the study's three confusion matrices come in; their figures with intervals go out.
 
-They are of the study's own 531 films, which are not public: beside ours they show the scale, and prove nothing.
+They are of the study's own 531 images, which are not public: they show the scale and are no comparison.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from metrics.evaluation import Evaluation, evaluate
 from train.run.report import STUDY
 
-WHERE = "the study's own films, 231 normal and 300 pneumonia, not ours"
+WHERE = "the study's own images, 231 normal and 300 pneumonia, not these"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Published:
 
 
 def published() -> tuple[Published, ...]:
-    """The study's own network and both vendors' products."""
+    """Return the study's own network and both vendors' products."""
     return (
         Published(name="the study's network", figures=_figures(STUDY["tn"], STUDY["fp"], STUDY["fn"], STUDY["tp"])),
         Published(name="VUNO Med-Chest X-ray", figures=_figures(164, 67, 19, 281)),

@@ -1,4 +1,4 @@
-"""Held out: a run comes in; its films that trained nothing go out, if they are still where they were and unchanged."""
+"""Load held-out images: a run comes in; its images that trained nothing go out, if they are in place and unchanged."""
 
 from __future__ import annotations
 
@@ -13,70 +13,81 @@ from numpy.typing import NDArray
 from train.data.dataset import LABELS, LabelledImages
 from train.data.images import Read, UnreadableImage, read_images
 from train.data.manifest import read_table, years
-from train.run.run_folder import RunError, read_json
+from train.run.run_folder import RunError
+from train.run.trained_run import TrainedRun
 
 COLUMNS = ("source", "tier", "view", "sex", "age")
-MOVED = "name the folder of the run's films with --images"
+REMEDY = "name the folder of the run's images with --images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extra:
-    """Films of another manifest, to be judged as well: file, label and patient_id, all rows."""
+class FurtherDataset:
+    """Images of another manifest, to be classified as well: file, label and patient_id of all its rows."""
 
     manifest: Path
     images: Path
 
 
-def load_held_out(run: Path, images: Path | None) -> dict[str, LabelledImages] | None:
-    """The films of parts test and operating. None when the run's own folder is gone and none was named.
+def load_held_out(
+    run: TrainedRun, images: Path | None, further: Sequence[FurtherDataset] = ()
+) -> dict[str, LabelledImages] | None:
+    """Load the parts `test` and `operating`, then `further` by the name of the manifest's file.
 
-    Raises RunError for films that are missing or changed.
+    None when the run's own folder is gone and no other was named. Raises RunError for missing or changed images,
+    ManifestError.
     """
-    folder = images or Path(read_json(run / "data.json")["images"])
+    folder = images or run.image_folder
     if images is None and not folder.is_dir():
         return None
-    table = pd.read_csv(run / "images.csv", dtype=str, keep_default_na=False)
-    return {part: _part(folder, table[table["part"] == part]) for part in ("test", "operating")}
+    table = run.images
+    parts = {part: _load_part(folder, table[table["part"] == part]) for part in ("test", "operating")}
+    return parts | {dataset.manifest.stem: _load_further(dataset) for dataset in further}
 
 
-def _part(folder: Path, rows: pd.DataFrame) -> LabelledImages:
-    paths = [folder / file for file in rows["file"]]
-    outcomes = zip(paths, rows["sha256"], read_images(paths), strict=True)
-    films = [_unchanged(path, digest, outcome) for path, digest, outcome in outcomes]
-    return _films(rows, rows["label"].to_numpy(np.int64), films, tuple(rows["sha256"]))
+def _load_part(folder: Path, rows: pd.DataFrame) -> LabelledImages:
+    images = []
+    for path, (image, digest), expected in _read(folder, rows):
+        if digest != expected:
+            raise RunError(f"{path}: not the image that the run was measured on; {REMEDY}")
+        images.append(image)
+    return _labelled(rows, rows["label"].to_numpy(np.int64), images, tuple(rows["sha256"]))
 
 
-def load_extra(extra: Extra) -> LabelledImages:
-    """All films of a manifest, whatever part they play. Raises ManifestError, RunError."""
-    rows = read_table(extra.manifest, ("file", "label", "patient_id"))
-    if wrong := sorted(set(rows["label"]) - set(LABELS)):
-        raise RunError(f"{extra.manifest}: label {wrong[0]!r}, {' or '.join(LABELS)} expected; correct it")
-    paths = [extra.images / file for file in rows["file"]]
-    films = [_readable(path, outcome) for path, outcome in zip(paths, read_images(paths), strict=True)]
+def _load_further(further: FurtherDataset) -> LabelledImages:
+    """Load all images of a manifest, whatever part it gives them."""
+    rows = read_table(further.manifest, ("file", "label", "patient_id"))
+    if unknown := sorted(set(rows["label"]) - set(LABELS)):
+        raise RunError(f"{further.manifest}: label: expected {' or '.join(LABELS)}, got {unknown[0]!r}; correct it")
+    contents = [content for _, content, _ in _read(further.images, rows.assign(sha256=""))]
     labels = rows["label"].map(LABELS).to_numpy(np.int64)
-    return _films(rows, labels, [film for film, _ in films], tuple(digest for _, digest in films))
+    return _labelled(rows, labels, [image for image, _ in contents], tuple(digest for _, digest in contents))
 
 
-def _films(
-    rows: pd.DataFrame, labels: NDArray[np.int64], films: Sequence[NDArray[np.uint8]], digests: tuple[str, ...]
+def _read(folder: Path, rows: pd.DataFrame) -> list[tuple[Path, Read, str]]:
+    """Return path, content and expected digest of each row's file."""
+    paths = [folder / file for file in rows["file"]]
+    contents = []
+    for path, digest, outcome in zip(paths, rows["sha256"], read_images(paths), strict=True):
+        if isinstance(outcome, UnreadableImage):
+            raise RunError(f"{path}: {outcome}; {REMEDY}")
+        contents.append((path, outcome, digest))
+    return contents
+
+
+def _labelled(
+    rows: pd.DataFrame, labels: NDArray[np.int64], images: Sequence[NDArray[np.uint8]], digests: tuple[str, ...]
 ) -> LabelledImages:
-    said = {name: tuple(rows[name]) if name in rows else ("",) * len(rows) for name in COLUMNS}
-    ages = [years(age) for age in said["age"]]
+    columns = {name: tuple(rows[name]) if name in rows else ("",) * len(rows) for name in COLUMNS}
+    ages = [years(age) for age in columns["age"]]
     return LabelledImages(
-        images=np.stack(films), labels=labels, files=tuple(rows["file"]), patients=tuple(rows["patient_id"]),
-        digests=digests, sources=said["source"], tiers=said["tier"], views=said["view"], sexes=said["sex"],
+        images=np.stack(images),
+        labels=labels,
+        files=tuple(rows["file"]),
+        patients=tuple(rows["patient_id"]),
+        digests=digests,
+        sources=columns["source"],
+        tiers=columns["tier"],
+        views=columns["view"],
+        sexes=columns["sex"],
         ages=np.array([np.nan if age is None else age for age in ages], np.float64),
-    )  # fmt: skip
-
-
-def _readable(path: Path, outcome: Read | UnreadableImage) -> Read:
-    if isinstance(outcome, UnreadableImage):
-        raise RunError(f"{path}: {outcome}; {MOVED}")
-    return outcome
-
-
-def _unchanged(path: Path, digest: str, outcome: Read | UnreadableImage) -> NDArray[np.uint8]:
-    film, found = _readable(path, outcome)
-    if found != digest:
-        raise RunError(f"{path}: not the film that the run was measured on; {MOVED}")
-    return film
+    )

@@ -1,72 +1,85 @@
-"""Network: a trained network and calibration films come in; its int8 form and how a box reads it go out."""
+"""Quantize: a trained run comes in; its int8 network, and how to read that network's outputs, go out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from console.errors import ExpectedError
+from device.bundle.manifest import OutputSpec
 from device.inference.backends.engine import build_engine
+from export.int8.audit import Audit, audit, compile_for_coral
 from train.fitting.edge import empty_edge_network
 from train.fitting.int8_features import as_int8, normalized_images
-from train.networks.predictor import Predictor, network_input, predict
+from train.networks.predictor import network_input, predict
 from train.networks.study_cnn import folded
 from train.quantization.converter import output_order, to_int8
 from train.quantization.cross_layer_equalization import equalize_for_int8
 from train.recipe import StudyNetwork
-from train.run.run_folder import SeedRun
+from train.run.trained_run import TrainedRun
 
-Films = NDArray[np.uint8]
-STUDY_OUTPUTS = {"kind": "logits2", "logit": 0}
+
+class ExportError(ExpectedError):
+    """The network must not run on a box; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Int8:
-    """A quantized network, and the manifest's `outputs` that say how to read it."""
+class Int8Network:
+    """A quantized network, the manifest's `outputs`, which say how to read it, and its audit.
+
+    `compiled` is the network for Coral, None where the Edge TPU's compiler is not installed.
+    """
 
     tflite: bytes
-    outputs: dict[str, Any]
+    outputs: OutputSpec
+    audit: Audit
+    compiled: bytes | None
 
 
-def quantized(run: SeedRun, films: Films) -> Int8:
-    """`films` uint8 (n, 224, 224), as preprocessed, set the ranges of the layers."""
-    predictor, shown = run.predictor, normalized_images(films, run.predictor.tone)
-    tflite = to_int8(unquantized(run, films), shown, mean=predictor.mean)
+def quantize(run: TrainedRun) -> Int8Network:
+    """Quantize the run's network to full int8, audit it, and compile it for Coral.
+
+    Raises ExportError for a network that does not run on every board, CompileError.
+    """
+    tflite, outputs = _converted(run)
+    audited = audit(tflite)
+    if not audited.passed:
+        raise ExportError(f"the quantized network does not run on every board: {'; '.join(audited.all_objections)}")
+    return Int8Network(tflite=tflite, outputs=outputs, audit=audited, compiled=compile_for_coral(tflite))
+
+
+def _converted(run: TrainedRun) -> tuple[bytes, OutputSpec]:
+    """Convert the network; the run's calibration images set the ranges of its layers.
+
+    The bias of an evidence network is corrected by the mean difference of the logits on those images.
+    """
+    predictor, images = run.predictor, normalized_images(run.calibration_images.images, run.predictor.tone)
+    tflite = to_int8(float_network(run), images, mean=predictor.mean)
     if isinstance(run.recipe.network, StudyNetwork):
-        return Int8(tflite=tflite, outputs=STUDY_OUTPUTS)
-    outputs = evidence_outputs(predictor, output_order(tflite))
-    outputs["bias"] += float((predict(predictor, films).logits - predictor.bias - _sums(tflite, outputs, shown)).mean())
-    return Int8(tflite=tflite, outputs=outputs)
+        return tflite, OutputSpec(kind="logits2", logit=0)
+    # The network's outputs are the evidence map and then the features; the converter may have changed their order.
+    evidence, *features = output_order(tflite)
+    engine = build_engine(tflite, threads=1, backend="cpu")
+    sums = np.array([engine.run(image[None])[evidence].sum(dtype=np.float64) for image in as_int8(images)])
+    float_sums = predict(predictor, run.calibration_images.images).logits - predictor.bias
+    bias = predictor.bias + float((float_sums - sums).mean())
+    return tflite, OutputSpec(kind="evidence", logit=None, evidence=evidence, bias=bias, features=tuple(features))
 
 
-def unquantized(run: SeedRun, films: Films) -> keras.Model:
-    """The trained network in the form that is quantized; calibration `films` tell an edge network's ranges."""
+def float_network(run: TrainedRun) -> keras.Model:
+    """Return the trained network in the form that is quantized, with equalized layers where int8 needs them."""
     if isinstance(run.recipe.network, StudyNetwork):
         return folded(run.predictor.network, run.recipe.network, run.recipe.optimizer)
-    network = empty_edge_network(run.recipe, tuple(run.operating["evidence_blocks"]))
+    network = empty_edge_network(run.recipe, run.operating.evidence_blocks)
     network.set_weights(run.predictor.network.get_weights())
     if run.predictor.fake_quantized:
         return network
-    inside = network.get_layer("edge_small")
-    shown = network_input(films, mean=run.predictor.mean, tone=run.predictor.tone)
-    small = np.asarray(network.get_layer("resize")(shown), np.float32)
-    equalize_for_int8(inside, small)
+    scaled: NDArray[np.float32] = network_input(
+        run.calibration_images.images, mean=run.predictor.mean, tone=run.predictor.tone
+    )
+    resized = np.asarray(network.get_layer("resize")(scaled), np.float32)
+    equalize_for_int8(network.get_layer("edge_small"), resized)
     return network
-
-
-def _sums(tflite: bytes, outputs: dict[str, Any], shown: Films) -> NDArray[np.float64]:
-    """Sums (n,) of the int8 network's evidence maps."""
-    engine = build_engine(tflite, threads=1, backend="cpu")
-    return np.array([engine.run(film[None])[outputs["evidence"]].sum(dtype=np.float64) for film in as_int8(shown)])
-
-
-def evidence_outputs(predictor: Predictor, order: tuple[int, ...]) -> dict[str, Any]:
-    """`order[i]` is where the .tflite has the network's output i: the evidence map first, then the features."""
-    evidence, *features = order
-    return {"kind": "evidence", "logit": None, "evidence": evidence, "bias": predictor.bias, "features": features}
-
-
-__all__ = ["Int8", "evidence_outputs", "normalized_images", "quantized", "unquantized"]

@@ -1,34 +1,52 @@
-"""Point table: two operating points and a site's films come in; who would get which flag goes out, with intervals."""
+"""Expected flags: two operating points and a site's images come in; how many get which flag goes out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.site.operating_point import Point
 from export.site.reads import SiteReads
+from metrics.estimates import Estimate
 from metrics.intervals import proportion
 
 
-def expected(before: Point, after: Point, site: SiteReads) -> list[dict[str, Any]]:
-    """Rows: what, and with the point before and after the films and their share with its interval."""
-    rows: list[dict[str, Any]] = []
-    masks = [_flags(point, site) for point in (before, after)]
-    labels = {"normal": site.labels == 0, "pneumonia": site.labels == 1}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedFlags:
+    """Of the `images` read as `label`, those with this `flag` before and after, with their share."""
+
+    flag: str
+    label: str
+    images: int
+    before: int
+    after: int
+    share_before: Estimate | None
+    share_after: Estimate | None
+
+
+def expected_flags(before: Point, after: Point, site: SiteReads) -> tuple[ExpectedFlags, ...]:
+    """Return a row for each flag and label."""
+    before_masks, after_masks = _flags(before, site), _flags(after, site)
+    rows = []
     for flag in ("pneumonia", "review", "clear"):
-        for label, is_label in labels.items():
-            counts = [int((mask[flag] & is_label).sum()) for mask in masks]
-            shares = [proportion(count, int(is_label.sum())) for count in counts]
+        for label, is_label in (("normal", site.labels == 0), ("pneumonia", site.labels == 1)):
+            images = int(is_label.sum())
+            count_before, count_after = (int((masks[flag] & is_label).sum()) for masks in (before_masks, after_masks))
             rows.append(
-                {
-                    "flag": flag, "label": label, "films": int(is_label.sum()), "before": counts[0], "after": counts[1],
-                    "share_before": shares[0] and shares[0].to_dict(), "share_after": shares[1] and shares[1].to_dict(),
-                }
-            )  # fmt: skip
-    return rows
+                ExpectedFlags(
+                    flag=flag,
+                    label=label,
+                    images=images,
+                    before=count_before,
+                    after=count_after,
+                    share_before=proportion(count_before, images),
+                    share_after=proportion(count_after, images),
+                )
+            )
+    return tuple(rows)
 
 
 def _flags(point: Point, site: SiteReads) -> dict[str, NDArray[np.bool_]]:
@@ -37,14 +55,17 @@ def _flags(point: Point, site: SiteReads) -> dict[str, NDArray[np.bool_]]:
     return {"pneumonia": flagged, "review": ~flagged & ~cleared, "clear": cleared}
 
 
-def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Markdown."""
+def table_lines(rows: Sequence[ExpectedFlags]) -> list[str]:
+    """Return a Markdown table."""
     lines = ["| read as | flag | before | after |", "|---|---|---|---|"]
-    for row in sorted(rows, key=lambda row: row["label"], reverse=True):
-        cells = [f"{row[side]} of {row['films']}, {_share(row[f'share_{side}'])}" for side in ("before", "after")]
-        lines.append(f"| {row['label']} | {row['flag']} | {' | '.join(cells)} |")
+    for row in sorted(rows, key=lambda row: row.label, reverse=True):
+        before = f"{row.before} of {row.images}, {_share(row.share_before)}"
+        after = f"{row.after} of {row.images}, {_share(row.share_after)}"
+        lines.append(f"| {row.label} | {row.flag} | {before} | {after} |")
     return lines
 
 
-def _share(found: Mapping[str, float]) -> str:
-    return f"{found['value']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
+def _share(interval: Estimate | None) -> str:
+    if interval is None:
+        return "-"
+    return f"{interval.value:.1%} ({interval.low:.1%} to {interval.high:.1%})"

@@ -1,4 +1,4 @@
-"""Point plot: a site's films and two operating points come in; the curve they were chosen on goes out as SVG."""
+"""Plot: a site's images and two operating points come in; the curve they were chosen on goes out as SVG."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GREY = "#999999"
 
 
 def draw_point(before: Point, after: Point, site: SiteReads) -> bytes:
-    """Sensitivity and specificity with 95 % bands over the threshold, on `after`'s probability; both points marked."""
+    """Draw sensitivity and specificity with 95 % bands by threshold, on `after`'s probability, with both points."""
     probabilities = after.probabilities(site.logits)
     thresholds = _thresholds(probabilities, before, after)
     with mpl.rc_context(STYLE):
@@ -34,8 +34,8 @@ def draw_point(before: Point, after: Point, site: SiteReads) -> bytes:
         _scale(axes, thresholds[0], thresholds[-1])
         _mark(axes, before, after, "before", GREY)
         _mark(axes, after, after, "after", "black")
-        axes.set(xlabel="threshold on the probability", ylabel="share of the site's films, with 95 % interval")
-        axes.set_title(f"operating point on {site.count(0)} normal and {site.count(1)} pneumonia films")
+        axes.set(xlabel="threshold on the probability", ylabel="share of the site's images, with 95 % interval")
+        axes.set_title(f"operating point on {site.count(0)} normal and {site.count(1)} pneumonia images")
         axes.grid(alpha=0.3)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         drawn = io.BytesIO()
@@ -44,15 +44,15 @@ def draw_point(before: Point, after: Point, site: SiteReads) -> bytes:
 
 
 def _thresholds(probabilities: Floats, before: Point, after: Point) -> Floats:
-    """Where a curve changes, thinned out, and the points' own, with some room at both ends."""
+    """Return where a curve changes, thinned out, and the points' own thresholds, with some margin at both ends."""
     steps = np.unique(probabilities)
     thinned = steps[np.unique(np.linspace(0, len(steps) - 1, STEPS).astype(np.int64))]
     marks = [
         mark for point in (on_scale(before, after.calibration), after) for mark in (point.flag_at, point.clear_below)
     ]
-    known = np.concatenate([thinned, np.nextafter(thinned, 1.0), marks])
-    low, high = known.min() / 2, 1 - (1 - known.max()) / 2
-    return np.unique(np.clip([*known, low, high], EDGE, 1 - EDGE))
+    shown = np.concatenate([thinned, np.nextafter(thinned, 1.0), marks])
+    low, high = shown.min() / 2, 1 - (1 - shown.max()) / 2
+    return np.unique(np.clip([*shown, low, high], EDGE, 1 - EDGE))
 
 
 def _curve(axes: Axes, thresholds: Floats, probabilities: Floats, measure: str, colour: str) -> None:
@@ -63,12 +63,12 @@ def _curve(axes: Axes, thresholds: Floats, probabilities: Floats, measure: str, 
     axes.fill_between(thresholds, low, high, color=colour, alpha=0.15, lw=0)
 
 
-def _mark(axes: Axes, point: Point, scale: Point, words: str, colour: str) -> None:
-    """Lines where the point divides films, named by the thresholds as the point itself has them."""
+def _mark(axes: Axes, point: Point, scale: Point, name_of_point: str, colour: str) -> None:
+    """Draw lines where the point divides images, labelled with the thresholds as the point itself has them."""
     drawn = on_scale(point, scale.calibration)
     for name, line in (("flag_at", "-"), ("clear_below", ":")):
         at, own = getattr(drawn, name), getattr(point, name)
-        label = f"{words}: {name} {own:.4f}" + ("" if at == own else f", here {at:.4f}")
+        label = f"{name_of_point}: {name} {own:.4f}" + ("" if at == own else f", here {at:.4f}")
         axes.axvline(np.clip(at, *axes.get_xlim()), color=colour, ls=line, lw=1.2, label=label)
 
 

@@ -1,4 +1,4 @@
-"""Site reads: a network's results and radiologists' reads come in; scores and labels of the films both have go out."""
+"""Site reads: a network's results and radiologists' reads come in; scores and labels of their common images go out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from device.contract import IdentifierType, content_id, load_site_key, pseudonym
 from export.site.results import (
     KEYED,
     PATHS,
-    Film,
+    ClassifiedImage,
     SiteResults,
     site_results,
 )
@@ -44,9 +44,9 @@ SMALLEST = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteReads:
-    """Of n films with a score and a reference: `logits` float64 (n,), `labels` int64 (n,), whose films they are.
+    """The n images with a score and a reference: `logits` float64 (n,), `labels` int64 (n,), and patients.
 
-    `left_out` says how many were left out, by reason.
+    `left_out` is the number left out, by reason.
     """
 
     logits: NDArray[np.float64]
@@ -55,77 +55,81 @@ class SiteReads:
     left_out: Mapping[str, int]
 
     def count(self, label: int) -> int:
-        """Films of one label."""
+        """Return the number of images with this label."""
         return int((self.labels == label).sum())
 
     @property
-    def words(self) -> str:
-        """Which films they are, for people."""
-        return f"{self.count(0)} normal and {self.count(1)} pneumonia films by the site's own reads"
+    def description(self) -> str:
+        """Say which images they are."""
+        return f"{self.count(0)} normal and {self.count(1)} pneumonia images by the site's own reads"
 
 
 @dataclass(slots=True, kw_only=True)
 class _Votes:
-    """What readers said: label and line by film and reader, and the reads that no film could be found for."""
+    """Label and line by exposure and reader, and the reads that name no image, or several."""
 
-    films: dict[str, dict[str, tuple[int, str]]] = field(default_factory=dict)
+    images: dict[str, dict[str, tuple[int, str]]] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
     ambiguous: set[str] = field(default_factory=set)
 
     def labels(self) -> dict[str, int]:
-        """Each film's majority; a tie is no reference."""
-        shares = {film: float(np.mean([label for label, _ in said.values()])) for film, said in self.films.items()}
-        return {film: int(share > 0.5) for film, share in shares.items() if share != 0.5}
+        """Return each exposure's majority label; a tie is no reference."""
+        shares = {
+            exposure: float(np.mean([label for label, _ in reads.values()])) for exposure, reads in self.images.items()
+        }
+        return {exposure: int(share > 0.5) for exposure, share in shares.items() if share != 0.5}
 
 
 def site_reads(results: Path, reads: Path, *, digest: str, site_key: Path | None = None) -> SiteReads:
-    """Results of the network with this SHA-256, and their reads.
+    """Pair the results of the network with this SHA-256 with their reads.
 
-    `site_key`: for reads that name films by raw DICOM identifiers. Raises ReadsError, ContractError.
+    `site_key` is for reads that name images by raw DICOM identifiers. Raises ReadsError, ContractError.
     """
     key = None if site_key is None else load_site_key(site_key)
-    known = site_results(results, digest=digest)
-    votes = _votes(reads, known, key)
+    classified = site_results(results, digest=digest)
+    votes = _votes(reads, classified, key)
     labels = votes.labels()
-    if not votes.films:
-        raise ReadsError(f"{reads}: none of its films is in {results}; compare how both name films")
-    films = [known.films[film] for film in sorted(labels)]
-    judged = [(film, film.score) for film in films if film.score is not None]
+    if not votes.images:
+        raise ReadsError(f"{reads}: none of its images is in {results}; compare how both name images")
+    images = [classified.images[exposure] for exposure in sorted(labels)]
+    scored = [(image, image.score) for image in images if image.score is not None]
     site = SiteReads(
-        logits=logit(np.clip(np.array([score for _, score in judged]), SMALLEST, 1 - SMALLEST)),
-        labels=np.array([labels[film.exposure] for film, _ in judged], np.int64),
-        patients=tuple(film.patient for film, _ in judged),
+        logits=logit(np.clip(np.array([score for _, score in scored]), SMALLEST, 1 - SMALLEST)),
+        labels=np.array([labels[image.exposure] for image, _ in scored], np.int64),
+        patients=tuple(image.patient for image, _ in scored),
         left_out={
-            "results of another network": known.foreign,
-            "films with a result and no read": len(known.films) - len(votes.films),
+            "results of another network": classified.of_other_networks,
+            "images with a result and no read": len(classified.images) - len(votes.images),
             "reads without a result": len(votes.unknown),
-            "reads that fit several films": len(votes.ambiguous),
-            "films whose reads tie": len(votes.films) - len(labels),
-            "films that the network did not judge": len(films) - len(judged),
+            "reads that match several images": len(votes.ambiguous),
+            "images whose reads tie": len(votes.images) - len(labels),
+            "images that the network did not classify": len(images) - len(scored),
         },
     )
-    if films and not judged:
-        raise ReadsError(f"{results}: the network judged none of the films with a read; their gate says why")
+    if images and not scored:
+        raise ReadsError(
+            f"{results}: the network classified none of the images with a read; their gate reasons say why"
+        )
     return _both_classes(site, reads)
 
 
 def _both_classes(site: SiteReads, reads: Path) -> SiteReads:
     for label, name in enumerate(("normal", "pneumonia")):
         if not site.count(label):
-            raise ReadsError(f"{reads}: no {name} film among the {len(site.labels)} with a score; add reads of some")
+            raise ReadsError(f"{reads}: no {name} image among the {len(site.labels)} with a score; add reads of some")
     return site
 
 
-def _votes(reads: Path, known: SiteResults, key: bytes | None) -> _Votes:
+def _votes(reads: Path, classified: SiteResults, key: bytes | None) -> _Votes:
     votes = _Votes()
     for row in _rows(reads):
         reader, label = _reader(row), _label(row)
         column, value = _name(row, key)
-        found = known.find(column, value)
-        if len(found) == 1:
-            _count(votes, found[0], reader, label, row.where)
+        matches = classified.find(column, value)
+        if len(matches) == 1:
+            _count(votes, matches[0], reader, label, row.where)
         else:
-            (votes.ambiguous if found else votes.unknown).add(value)
+            (votes.ambiguous if matches else votes.unknown).add(value)
     return votes
 
 
@@ -133,15 +137,15 @@ def _rows(reads: Path) -> Iterator[Row]:
     for row in rows_of(reads, read_text(reads)):
         if "label" not in row.cells or not set(COLUMNS) & set(row.cells):
             names = ", ".join(COLUMNS)
-            raise ReadsError(f"{reads}: columns label and one of {names} expected, with commas between; add them")
+            raise ReadsError(f"{reads}: expected the columns label and one of {names}, separated by commas; add them")
         yield row
 
 
-def _count(votes: _Votes, film: Film, reader: str, label: int, where: str) -> None:
-    before, line = votes.films.setdefault(film.exposure, {}).setdefault(reader, (label, where))
+def _count(votes: _Votes, image: ClassifiedImage, reader: str, label: int, where: str) -> None:
+    before, line = votes.images.setdefault(image.exposure, {}).setdefault(reader, (label, where))
     if before != label:
         remedy = "keep one" if reader else "keep one, or name the readers in a column reader"
-        raise ReadsError(f"{where}: another label for the film of {line.rpartition(', ')[2]}; {remedy}")
+        raise ReadsError(f"{where}: another label for the image of {line.rpartition(', ')[2]}; {remedy}")
 
 
 def _reader(row: Row) -> str:
@@ -152,23 +156,25 @@ def _reader(row: Row) -> str:
 
 
 def _label(row: Row) -> int:
-    found = LABELS.get(row.cells["label"].lower())
-    if found is None:
-        raise ReadsError(f"{row.where}: label: 0, 1, normal or pneumonia expected; correct it")
-    return found
+    label = LABELS.get(row.cells["label"].lower())
+    if label is None:
+        raise ReadsError(f"{row.where}: label: expected 0, 1, normal or pneumonia; correct it")
+    return label
 
 
 def _name(row: Row, key: bytes | None) -> tuple[str, str]:
-    """The best of a read's names, and its column among those of results; raw identifiers keyed."""
+    """Return the column and value of a read's most specific name; raw identifiers become keyed."""
     cells = dict(row.cells)
     for raw, (column, kind) in RAW.items():
         if value := cells.get(raw):
             if key is None:
-                raise ReadsError(f"{row.where}: {raw}: name the key of the results with --site-key")
+                raise ReadsError(
+                    f"{row.where}: {raw}: is a raw identifier; name the site key of the results with --site-key"
+                )
             cells[column] = cells.get(column) or pseudonym(key, kind, value) or ""
     if value := cells.get(CONTENT):
         cells["exposure_id"] = cells.get("exposure_id") or content_id(key or b"", value.lower())
     for column in ORDER:
         if value := cells.get(column):
             return column, value.lower() if column in KEYED else value
-    raise ReadsError(f"{row.where}: names no film; fill in one of {', '.join(COLUMNS)}")
+    raise ReadsError(f"{row.where}: names no image; fill in one of {', '.join(COLUMNS)}")

@@ -1,4 +1,4 @@
-"""Site results: what boxes or `classify` wrote comes in; each film's score, to be found by all its names, goes out."""
+"""Site results: what boxes or `classify` wrote comes in; each image's score, to be looked up by any name, goes out."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from export.site.table import ReadsError, read_text, rows_of
 
 FIELDS = ("exposure_id", "study_id", "accession_id", "patient_id", "source_path", "score")
 PATHS = ("source_path", "file", "case_id")
-"""Columns that name a film by its path, or by the path's end."""
+"""Columns that name an image by its path, or by the path's end."""
 KEYED = ("exposure_id", "study_id", "accession_id")
-KINDS = {"source_path": ("path", "end"), "file": ("path", "end"), "case_id": ("exposure_id", "path", "end")}
-"""Names that a column may mean, the surest first."""
+NAME_TYPES = {"source_path": ("path", "end"), "file": ("path", "end"), "case_id": ("exposure_id", "path", "end")}
+"""What a value of the column may be, the most specific first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Film:
-    """One exposure. `score` None: the network did not judge it. `names` are kinds and names, `end` a path's end."""
+class ClassifiedImage:
+    """One exposure. `score` is None where the network did not classify it. `names` are (type, name) pairs."""
 
     exposure: str
     patient: str
@@ -31,50 +31,56 @@ class Film:
 
 
 class SiteResults:
-    """The films that one network answered; `foreign` results are of other networks."""
+    """The images that one network classified, and the number of results of other networks."""
 
-    def __init__(self, films: Mapping[str, Film], foreign: int) -> None:
-        self.films = films
-        self.foreign = foreign
-        self._named: dict[tuple[str, str], list[Film]] = defaultdict(list)
-        for film in films.values():
-            for name in film.names:
-                self._named[name].append(film)
+    def __init__(self, images: Mapping[str, ClassifiedImage], of_other_networks: int) -> None:
+        self.images = images
+        self.of_other_networks = of_other_networks
+        self._named: dict[tuple[str, str], list[ClassifiedImage]] = defaultdict(list)
+        for image in images.values():
+            for name in image.names:
+                self._named[name].append(image)
 
-    def find(self, column: str, value: str) -> list[Film]:
-        """The films of this name; beside one that the network judged, those it did not judge do not count."""
+    def find(self, column: str, value: str) -> list[ClassifiedImage]:
+        """Return the images of this name; unclassified ones only where no classified one has it."""
         name = str(PurePosixPath(value)) if column in PATHS else value
-        for kind in KINDS.get(column, (column,)):
-            if found := self._named.get((kind, name)):
-                return [film for film in found if film.score is not None] or found
+        for name_type in NAME_TYPES.get(column, (column,)):
+            if images := self._named.get((name_type, name)):
+                return [image for image in images if image.score is not None] or images
         return []
 
 
 def site_results(path: Path, *, digest: str) -> SiteResults:
-    """JSON lines, or CSV with `score`, `model_digest` and a name; the last result of a film counts. ReadsError."""
-    films: dict[str, Film] = {}
+    """Read JSON lines, or CSV with `score`, `model_digest` and a name; the last result of an image counts.
+
+    Raises ReadsError.
+    """
+    images: dict[str, ClassifiedImage] = {}
     digests = []
     for where, result in _records(path):
         digests.append(result["model_digest"])
         if result["model_digest"] == digest:
-            film = _film(where, result)
-            films[film.exposure] = _joined(films.get(film.exposure), film)
-    if not films:
-        others = ", ".join(sorted({f"{found[:12]}…" for found in digests})) or "none"
+            image = _image(where, result)
+            images[image.exposure] = _joined(images.get(image.exposure), image)
+    if not images:
+        others = ", ".join(sorted({f"{other[:12]}…" for other in digests})) or "none"
         raise ReadsError(
-            f"{path}: no result of this bundle's network {digest[:12]}…, but of {others}; classify the films with it"
+            f"{path}: expected results of this bundle's network {digest[:12]}…, got results of {others}; "
+            "classify the images with this bundle"
         )
-    return SiteResults(films, sum(found != digest for found in digests))
+    return SiteResults(images, sum(other != digest for other in digests))
 
 
-def _joined(before: Film | None, film: Film) -> Film:
-    """A film sent twice, or under two names, is one."""
+def _joined(before: ClassifiedImage | None, image: ClassifiedImage) -> ClassifiedImage:
+    """An image sent twice, or under two names, is one."""
     if before is None:
-        return film
-    return Film(
-        exposure=film.exposure, patient=film.patient, names=before.names | film.names,
-        score=before.score if film.score is None else film.score,
-    )  # fmt: skip
+        return image
+    return ClassifiedImage(
+        exposure=image.exposure,
+        patient=image.patient,
+        names=before.names | image.names,
+        score=before.score if image.score is None else image.score,
+    )
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -84,7 +90,7 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     for row in rows_of(path, text):
         if missing := [name for name in ("score", "model_digest") if name not in row.cells]:
-            raise ReadsError(f"{path}: no column {' and no '.join(missing)}; name what `classify` wrote")
+            raise ReadsError(f"{path}: no column {' and no '.join(missing)}; name a file that `classify` wrote")
         yield row.where, dict(row.cells)
 
 
@@ -96,20 +102,22 @@ def _json_records(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
                 result = json.loads(line)
                 digest = result["model"]["digest"]
             except (ValueError, KeyError, TypeError, RecursionError):
-                raise ReadsError(f"{where}: no result of a box; name what `classify` wrote") from None
+                raise ReadsError(f"{where}: not a box's result; name a file that `classify` wrote") from None
             yield where, {**{name: result.get(name) for name in FIELDS}, "model_digest": str(digest)}
 
 
-def _film(where: str, result: Mapping[str, Any]) -> Film:
-    keyed = {(kind, str(result[kind])) for kind in KEYED if result.get(kind)}
+def _image(where: str, result: Mapping[str, Any]) -> ClassifiedImage:
+    keyed = {(column, str(result[column])) for column in KEYED if result.get(column)}
     paths = [PurePosixPath(str(result[column])) for column in PATHS if result.get(column)]
     exposure = result.get("exposure_id") or (str(paths[0]) if paths else None)
     if not exposure:
-        raise ReadsError(f"{where}: exposure_id or one of {', '.join(PATHS)} expected; add it")
+        raise ReadsError(f"{where}: expected exposure_id or one of {', '.join(PATHS)}; add it")
     ends = {("end", str(PurePosixPath(*path.parts[start:]))) for path in paths for start in range(1, len(path.parts))}
     names = keyed | {("path", str(path)) for path in paths} | ends
     patient = result.get("patient_id") or exposure
-    return Film(exposure=str(exposure), patient=str(patient), score=_score(where, result), names=frozenset(names))
+    return ClassifiedImage(
+        exposure=str(exposure), patient=str(patient), score=_score(where, result), names=frozenset(names)
+    )
 
 
 def _score(where: str, result: Mapping[str, Any]) -> float | None:
@@ -121,5 +129,7 @@ def _score(where: str, result: Mapping[str, Any]) -> float | None:
     except (TypeError, ValueError):
         score = math.nan
     if not 0.0 <= score <= 1.0:
-        raise ReadsError(f"{where}: score: a number from 0 to 1, or nothing, expected; name what `classify` wrote")
+        raise ReadsError(
+            f"{where}: score: expected a number from 0 to 1, or nothing; name a file that `classify` wrote"
+        )
     return score

@@ -13,7 +13,7 @@ from console.errors import UsageError
 
 
 class ReadsError(UsageError):
-    """Results and reads cannot be used; the words name file, line and remedy, and never a film's identifier."""
+    """Results or reads cannot be used; the message names file, line and remedy, and never an image's identifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Row:
 
 
 def read_text(path: Path) -> str:
-    """UTF-8 without its byte order mark. Raises ReadsError."""
+    """Read UTF-8 without its byte order mark. Raises ReadsError."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -35,7 +35,7 @@ def read_text(path: Path) -> str:
 
 
 def rows_of(path: Path, text: str) -> Iterator[Row]:
-    """Rows under a header line; names in lower case, cells stripped, blank rows left out. Raises ReadsError."""
+    """Yield the rows under a header line: names in lower case, cells stripped, no blank rows. Raises ReadsError."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         _, header = next(_filled(reader), (0, []))
@@ -59,7 +59,7 @@ def _filled(reader: Any) -> Iterator[tuple[int, list[str]]]:
 def _names(path: Path, header: list[str]) -> list[str]:
     names = [name.lower() for name in header]
     if not names:
-        raise ReadsError(f"{path}: empty; a header line and a line for each film expected")
+        raise ReadsError(f"{path}: empty; expected a header line and a line per image")
     if len({name for name in names if name}) < len([name for name in names if name]):
         raise ReadsError(f"{path}, line 1: two columns have the same name; is there a header line?")
     return names

@@ -1,37 +1,36 @@
-"""Films, a run and a box that are made up, and what an evaluation says of them: for tests of evaluation and card."""
+"""Images, a run and a box that are made up, and their evaluation: for tests of evaluation and card."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from device.bundle.manifest import ModelDescription
 from device.inference.classifier import Scores
-from export.bundle.manifest_fields import int8_metrics
-from export.card.content import Story
-from export.evaluation.evaluation import Evaluation, Subject, evaluated
+from export.card.content import CardContent
+from export.evaluation.evaluation import Evaluation, EvaluationInput, evaluate_on_box
+from export.evaluation.measured_model import int8_metrics
 from export.int8.audit import Audit, Operator
-from export.int8.box_predictions import judged
-from export.int8.predictions import Proof
+from export.int8.predictions import HeldOutPredictions, box_outputs
 from tests.support.toy_images import RECIPE
 from train.data.dataset import LabelledImages
 from train.recipe import Recipe
-from train.run.report import summarise
-from train.run.run_folder import seed_folder
+from train.run.trained_run import load_trained_run
 
 BRIGHT = 128
 SIDE = 4
-THRESHOLDS = {"flag_at": 0.6, "clear_below": 0.4, "aim": "what was asked", "chosen_on": "other films"}
+THRESHOLDS = {"flag_at": 0.6, "clear_below": 0.4, "aim": "what was asked", "chosen_on": "other images"}
 
 
 class GreyBox:
-    """A box that answers by how bright a film's middle is, with a map of where; the very bright is foreign to it."""
+    """A box whose logit is an image's brightness, with a map of it; very bright images are out of distribution."""
 
-    def classify(self, film: np.ndarray) -> Scores:
-        parts = film.reshape(SIDE, len(film) // SIDE, SIDE, -1).mean(axis=(1, 3)).astype(np.float32)
+    def classify(self, image: np.ndarray) -> Scores:
+        parts = image.reshape(SIDE, len(image) // SIDE, SIDE, -1).mean(axis=(1, 3)).astype(np.float32)
         evidence = (parts - BRIGHT) / 64
         logit = float(evidence.sum())
         return Scores(
@@ -39,8 +38,8 @@ class GreyBox:
         )
 
 
-def drawn_films(count: int, *, sources: tuple[str, ...] = ("",), seed: int = 0) -> LabelledImages:
-    """Noise, brighter where ill; every second film is ill, each patient has two."""
+def drawn_images(count: int, *, sources: tuple[str, ...] = ("",), seed: int = 0) -> LabelledImages:
+    """Noise, brighter where positive; every second image is positive, each patient has two."""
     random = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     greys = random.normal(BRIGHT - 6 + 12 * labels, 8)
@@ -63,62 +62,65 @@ def recipe(**changes: Any) -> Recipe:
     return Recipe.model_validate({**RECIPE, "description": "A recipe of tests.", **changes})
 
 
-def subject(run: Path, dataset: LabelledImages, **changes: Any) -> Subject:
+def evaluation_input(run: Path, dataset: LabelledImages, **changes: Any) -> EvaluationInput:
     """`run` is a real run, for its seeds and histories; the network is the grey box."""
-    known = SimpleNamespace(
+    trained = replace(
+        load_trained_run(run, 1),
         recipe=recipe(**changes.pop("recipe", {})),
-        operating={"operating_logit": 0.0},
-        seed=1,
-        folder=seed_folder(run, 1),
     )
-    facts = {
+    operating = replace(trained.operating, calibration={"method": "none"}, operating_logit=0.0)
+    trained = replace(trained, operating=operating)
+    chosen_on = "operating images: 1.0% of the source that lies farthest are beyond it"
+    fields: dict[str, Any] = {
+        "schema": 1,
         "name": "made-up",
-        "calibration": {"method": "none"},
-        "thresholds": THRESHOLDS,
-        "outliers": {
-            "threshold": 134.0,
-            "chosen_on": "operating films: 1.0% of the source that lies farthest are beyond it",
-        },
-    }
-    box: Any = GreyBox()
-    said = judged(box, dataset.images)
-    proofs = {"test": Proof(films=dataset, keras=said, int8=said)}
-    return Subject(
-        folder=run,
-        run=known,
-        summary=summarise(run).to_dict(),
-        facts=facts,
-        classifier=box,
-        proofs=proofs | changes.pop("proofs", {}),
-        **changes,
-    )
-
-
-def story(found: Subject, evaluation: Evaluation | None = None, **changes: Any) -> Story:
-    """A card's story, of its evaluation or of none."""
-    proof = found.proofs["test"]
-    facts = {
-        **found.facts,
         "version": 3,
         "released": False,
         "created": datetime(2026, 1, 2, tzinfo=UTC),
+        "input": {"shape": (1, 32, 32, 1), "dtype": "int8", "scale": 1.0, "zero_point": 0},
+        "outputs": {"kind": "evidence", "logit": None, "evidence": 0, "features": (1,)},
+        "preprocess_version": 1,
         "quantization": "int8",
+        "calibration": {"method": "none"},
+        "thresholds": THRESHOLDS,
+        "outliers": {"threshold": 134.0, "chosen_on": chosen_on},
+        "ages": {"min_years": 20},
+        "golden": {"tolerance_logit": 0.1},
+        "minimum_runtime": {},
+        "metrics": {},
         "intended_use": "Research use, in tests.",
-        "ages": {"min_years": 20, "max_years": None},
-        "training": {"seed": 1, "data_digest": "0" * 64},
-        **int8_metrics(found.run, found.facts, proof.films, proof.int8.logits),
-        **changes.pop("facts", {}),
+        "training": {"recipe": "toy", "seed": 1, "data_digest": "0" * 64},
+        **changes.pop("model", {}),
     }
-    operator = Operator(name="CONV_2D", version=3, inputs=(), outputs=("int8[1, 4]",), objections=())
-    return Story(
-        facts=facts,
-        recipe=found.run.recipe,
-        summary=found.summary,
-        parity=None,
-        evaluation=evaluation,
-        audit=Audit(bytes=1234, operators=(operator,), objections=()),
+    box: Any = GreyBox()
+    outputs = box_outputs(box, dataset.images)
+    predictions = {"test": HeldOutPredictions(dataset=dataset, keras=outputs, int8=outputs)}
+    return EvaluationInput(
+        run=trained,
+        model=ModelDescription.model_validate(fields),
+        classifier=box,
+        predictions=predictions | changes.pop("predictions", {}),
         **changes,
     )
 
 
-__all__ = ["GreyBox", "drawn_films", "evaluated", "recipe", "story", "subject"]
+def card_content(
+    inputs: EvaluationInput, evaluation: Evaluation | None = None, model: dict[str, Any] | None = None, **changes: Any
+) -> CardContent:
+    """A card's content, with its evaluation or without."""
+    metrics, measured_on = int8_metrics(inputs.run, inputs.model, inputs.predictions["test"])
+    update = {"metrics": metrics, "measured_on": measured_on, **(model or {})}
+    operator = Operator(name="CONV_2D", version=3, inputs=(), outputs=("int8[1, 4]",), objections=())
+    values: dict[str, Any] = {
+        "model": inputs.model.model_copy(update=update),
+        "recipe": inputs.run.recipe,
+        "parts": inputs.run.parts,
+        "summary": inputs.run.summary,
+        "parity": None,
+        "evaluation": evaluation,
+        "audit": Audit(bytes=1234, operators=(operator,), objections=()),
+    }
+    return CardContent(**{**values, **changes})
+
+
+__all__ = ["GreyBox", "card_content", "drawn_images", "evaluate_on_box", "evaluation_input", "recipe"]

@@ -17,7 +17,7 @@ from device.bundle.loader import (
 from device.commands.selftest import selftest
 from device.inference.classifier import Classifier
 from export.app import main
-from export.build import Built, ExportError, Order, build
+from export.build import BuildRequest, BuildResult, ExportError, build
 from export.bundle.golden import golden_inputs
 from export.bundle.writer import make_key, read_signing_key
 from export.int8.parity import MAX_FLIPPED_SHARE, Parity
@@ -38,10 +38,10 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built(toy_run: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(toy_run: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
     baseline = tmp_path_factory.mktemp("older") / "run"
     shutil.copytree(toy_run, baseline)
-    order = Order(
+    order = BuildRequest(
         run=toy_run, out=tmp_path_factory.mktemp("out") / "toy.bundle", key=read_signing_key(key), name="newer",
         notes="Seen elsewhere.", baseline=baseline,
     )  # fmt: skip
@@ -56,11 +56,11 @@ def told(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     return int(stopped.value.code or 0)
 
 
-def test_the_bundle_passes_the_boxs_selftest(built: Built, key: Path) -> None:
+def test_the_bundle_passes_the_boxs_selftest(built: BuildResult, key: Path) -> None:
     assert selftest(built.out, trusted=[key.with_name("test.key.pub")], backend="auto", threads=1) == 0
 
 
-def test_the_box_scores_films_as_keras_did(built: Built, key: Path, toy: Path, toy_run: Path) -> None:
+def test_the_box_scores_films_as_keras_did(built: BuildResult, key: Path, toy: Path, toy_run: Path) -> None:
     bundle = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))])
     classifier = Classifier(bundle, backend="cpu", threads=1)
     run = load_seed(toy_run, built.seed)
@@ -71,11 +71,11 @@ def test_the_box_scores_films_as_keras_did(built: Built, key: Path, toy: Path, t
     np.testing.assert_allclose(ours, keras_logits, atol=0.05 * spread)
 
 
-def test_the_bundle_carries_its_evidence(built: Built) -> None:
+def test_the_bundle_carries_its_evidence(built: BuildResult) -> None:
     parts = dict(read_members(built.out))
     assert json.loads(parts["audit.json"])["passed"] is True
-    assert json.loads(parts["parity.json"])["films"] == 24
-    assert len(json.loads(parts["calibration_films.json"])["sha256"]) == 16
+    assert json.loads(parts["parity.json"])["images"] == 24
+    assert len(json.loads(parts["calibration_images.json"])["sha256"]) == 16
     card = parts["model_card.md"].decode()
     for words in (
         "## What it is for",
@@ -83,18 +83,18 @@ def test_the_bundle_carries_its_evidence(built: Built) -> None:
         "out-of-distribution",
         "95 % interval",
         "## Notes\n\nSeen elsewhere.",
-        "never on the test films",
+        "never on the test images",
     ):
         assert words in card
     assert b"<svg" in parts["model_card.html"]
     evaluation, manifest = (json.loads(parts[name]) for name in ("evaluation.json", "manifest.json"))
-    assert evaluation["test"]["ours"]["figures"]["roc_auc"] == manifest["metrics"]["roc_auc"]
+    assert evaluation["test"]["model"]["figures"]["roc_auc"] == manifest["metrics"]["roc_auc"]
     assert evaluation["test"]["operating"]["flag_at"]["sensitivity"] == manifest["metrics"]["sensitivity_at_flag"]
 
 
-def test_the_manifest_says_what_chose_the_thresholds_and_what_was_measured(built: Built, key: Path) -> None:
+def test_the_manifest_says_what_chose_the_thresholds_and_what_was_measured(built: BuildResult, key: Path) -> None:
     manifest = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))]).manifest
-    assert manifest.thresholds.chosen_on.startswith("6 normal and 6 pneumonia films of 6 patients held out")
+    assert manifest.thresholds.chosen_on.startswith("6 normal and 6 pneumonia images of 6 patients held out")
     assert manifest.measured_on.endswith("int8 on the device's own code")
     assert {"roc_auc", "sensitivity_at_flag", "specificity_at_clear"} <= set(manifest.metrics)
     assert manifest.input.mean == round(manifest.input.mean)
@@ -102,23 +102,25 @@ def test_the_manifest_says_what_chose_the_thresholds_and_what_was_measured(built
 
 
 def test_the_same_run_gives_the_same_bundle_byte_by_byte(
-    toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: Built
+    toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: BuildResult
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
-    orders = [Order(run=toy_run, out=tmp_path / name, key=read_signing_key(key)) for name in ("a.bundle", "b.bundle")]
+    orders = [
+        BuildRequest(run=toy_run, out=tmp_path / name, key=read_signing_key(key)) for name in ("a.bundle", "b.bundle")
+    ]
     made = [build(order) for order in orders]
     assert made[0].digest == made[1].digest == built.digest
     assert orders[0].out.read_bytes() == orders[1].out.read_bytes()
 
 
 def test_without_the_films_the_kept_ones_suffice_and_the_figures_say_so(
-    toy_run: Path, key: Path, tmp_path: Path, built: Built
+    toy_run: Path, key: Path, tmp_path: Path, built: BuildResult
 ) -> None:
     moved = tmp_path / "run"
     shutil.copytree(toy_run, moved)
     facts = json.loads((moved / "data.json").read_text())
     (moved / "data.json").write_text(json.dumps({**facts, "images": "/nowhere"}))
-    made = build(Order(run=moved, out=tmp_path / "x.bundle", key=read_signing_key(key), seed=built.seed))
+    made = build(BuildRequest(run=moved, out=tmp_path / "x.bundle", key=read_signing_key(key), seed=built.seed))
     assert made.parity is None
     assert made.digest == built.digest
     manifest = load_bundle(made.out, [read_public_key(key.with_name("test.key.pub"))]).manifest
@@ -129,8 +131,8 @@ def test_films_that_changed_since_the_training_are_refused(toy_run: Path, key: P
     films = tmp_path / "films"
     shutil.copytree(toy, films)
     shutil.copy(films / "images" / "test-1.png", films / "images" / "test-0.png")
-    order = Order(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key), images=films)
-    with pytest.raises(RunError, match=r"test-0\.png: not the film"):
+    order = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key), images=films)
+    with pytest.raises(RunError, match=r"test-0\.png: not the image"):
         build(order)
     assert not order.out.exists()
 
@@ -139,11 +141,11 @@ def test_a_network_that_int8_changes_too_much_is_not_written(
     toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turned = (
-        "export.int8.predictions.judged",
+        "export.int8.predictions.box_outputs",
         lambda _, films: ModelOutputs(logits=np.where(np.arange(len(films)) % 2, -9.0, 9.0)),
     )
     monkeypatch.setattr(*turned)
-    order = Order(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))
+    order = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))
     with pytest.raises(ExportError, match=r"flips \d+ of 24 labels"):
         build(order)
     assert not order.out.exists()
@@ -151,8 +153,8 @@ def test_a_network_that_int8_changes_too_much_is_not_written(
 
 def test_half_a_percent_of_flips_is_the_limit() -> None:
     facts = {"flag_flips": 0, "largest_score_difference": 0.0, "largest_logit_difference": 0.0, "interpreter": ""}
-    assert Parity(films=1000, label_flips=5, **facts).passed
-    assert not Parity(films=1000, label_flips=6, **facts).passed
+    assert Parity(images=1000, label_flips=5, **facts).passed
+    assert not Parity(images=1000, label_flips=6, **facts).passed
     assert MAX_FLIPPED_SHARE == 0.005
 
 
@@ -177,7 +179,7 @@ def test_keygen_makes_a_key_that_this_user_trusts(
 
 
 def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
-    built: Built, key: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    built: BuildResult, key: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told(["inspect", str(built.out), "--trusted-key", f"{key}.pub"], monkeypatch) == 0
     said = capsys.readouterr().out
@@ -197,7 +199,7 @@ def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
 
 
 def test_inspect_writes_the_page_out_and_says_when_a_bundle_has_none(
-    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told(["inspect", str(built.out), "--html", str(tmp_path / "card.html")], monkeypatch) == 0
     assert (tmp_path / "card.html").read_bytes() == dict(read_members(built.out))["model_card.html"]
@@ -207,10 +209,10 @@ def test_inspect_writes_the_page_out_and_says_when_a_bundle_has_none(
     assert "has no model_card.html" in capsys.readouterr().err
 
 
-def test_a_baseline_stands_beside_the_network_in_its_card(built: Built) -> None:
-    found = json.loads(dict(read_members(built.out))["evaluation.json"])["versus"]
-    assert (found["films"], found["ours"]["name"], found["theirs"]["name"]) == (12, "newer", "toy")
-    assert found["auc"]["difference"]["value"] == pytest.approx(0, abs=0.05)
+def test_a_baseline_stands_beside_the_network_in_its_card(built: BuildResult) -> None:
+    found = json.loads(dict(read_members(built.out))["evaluation.json"])["baseline"]
+    assert (found["images"], found["model"]["name"], found["baseline"]["name"]) == (12, "newer", "toy")
+    assert found["auc"]["value"] == pytest.approx(0, abs=0.05)
 
 
 def test_a_baseline_without_the_films_is_a_fault_of_use(toy_run: Path, key: Path, tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_a_baseline_without_the_films_is_a_fault_of_use(toy_run: Path, key: Path
     facts = json.loads((moved / "data.json").read_text())
     (moved / "data.json").write_text(json.dumps({**facts, "images": "/nowhere"}))
     with pytest.raises(RunError, match="--images"):
-        build(Order(run=moved, out=tmp_path / "x.bundle", key=read_signing_key(key), baseline=toy_run))
+        build(BuildRequest(run=moved, out=tmp_path / "x.bundle", key=read_signing_key(key), baseline=toy_run))
 
 
 @pytest.mark.parametrize(

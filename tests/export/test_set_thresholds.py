@@ -25,7 +25,8 @@ from device.contract import decide
 from device.inference.classifier import Classifier
 from export.bundle.inspect import parity_line
 from export.bundle.writer import golden_file
-from export.set_thresholds import PICTURE, reoperate
+from export.int8.parity import Parity
+from export.set_thresholds import PICTURE, set_thresholds
 from tests.support.bundle_factory import (
     TINY,
     make_bundle,
@@ -77,22 +78,24 @@ def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
 
 def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> None:
     said = {"passed": True, "label_flips": 1, "films": 9, "flipped_share": 1 / 9, "flag_flips": 2}
-    parity = said | {"largest_score_difference": 0.1, "interpreter": "an interpreter"}
+    parity = said | {"largest_score_difference": 0.1, "largest_logit_difference": 0.4, "interpreter": "an interpreter"}
     parts = {MODEL: TINY.read_bytes(), GOLDEN: golden_file(*tiny_golden()), "model_card.md": b"# Tiny\n"}
     bundle, key = make_bundle(tmp_path, parts={**parts, "parity.json": json.dumps(parity).encode()})
     old = load_bundle(bundle, [key])
-    made = reoperate(make_site(tmp_path, bundle, key.where).request(tmp_path / "ours.bundle", flag_at=0.9))
+    made = set_thresholds(make_site(tmp_path, bundle, key.where).request(tmp_path / "ours.bundle", flag_at=0.9))
     found = json.loads(dict(read_members(made.out))["parity.json"])
     assert found["measured_with"] == {
         "version": old.manifest.version, "flag_at": old.thresholds.flag_at, "clear_below": old.thresholds.clear_below,
     }  # fmt: skip
-    assert f"thresholds of version {old.manifest.version}" in parity_line(found)
-    assert "version" not in parity_line(parity)
+    assert f"thresholds of version {old.manifest.version}" in parity_line(
+        Parity.from_dict(found), found["measured_with"]["version"]
+    )
+    assert "version" not in parity_line(Parity.from_dict(parity))
 
 
 def test_before_is_what_the_box_really_said(site: Site, tmp_path: Path) -> None:
-    made = reoperate(site.request(tmp_path / "ours.bundle", sensitivity=0.8))
-    assert {(row["flag"], row["label"]): row["before"] for row in made.rows} == flag_counts(site.lines())
+    made = set_thresholds(site.request(tmp_path / "ours.bundle", sensitivity=0.8))
+    assert {(row.flag, row.label): row.before for row in made.rows} == flag_counts(site.lines())
     told = {film["exposure_id"]: film["probability"] for film in site.lines()}
     np.testing.assert_array_equal(made.before.probabilities(made.site.logits), [told[name] for name in sorted(told)])
 
@@ -100,29 +103,29 @@ def test_before_is_what_the_box_really_said(site: Site, tmp_path: Path) -> None:
 def test_an_evidence_networks_bundle_keeps_its_outlier_rule(tmp_path: Path) -> None:
     bundle, key = make_evidence_bundle(tmp_path)
     site = make_site(tmp_path, bundle, key.where)
-    made = reoperate(site.request(tmp_path / "ours.bundle", flag_at=0.9))
+    made = set_thresholds(site.request(tmp_path / "ours.bundle", flag_at=0.9))
     judged = [film for film in site.lines() if film["score"] is not None]
     assert 0 < len(judged) < len(site.images)
-    assert made.site.left_out["films that the network did not judge"] == len(site.images) - len(judged)
+    assert made.site.left_out["images that the network did not classify"] == len(site.images) - len(judged)
     new = load_bundle(made.out, [read_public_key(public(site.key))])
     assert new.outliers is not None
     assert Classifier(new, backend="cpu", threads=1).thresholds.flag_at == 0.9
 
 
 def test_the_new_bundle_says_what_was_asked_what_chose_it_and_what_to_expect(site: Site, tmp_path: Path) -> None:
-    made = reoperate(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
+    made = set_thresholds(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
     parts = dict(read_members(made.out))
     manifest = load_bundle(made.out, [read_public_key(public(site.key))]).manifest
     ill = sum(label_of(index) for index in range(48))
     assert manifest.thresholds.chosen_on == (
-        f"{48 - ill} normal and {ill} pneumonia films by the site's own reads; version 3 had 0.7000 and 0.3000"
+        f"{48 - ill} normal and {ill} pneumonia images by the site's own reads; version 3 had 0.7000 and 0.3000"
     )
     assert manifest.thresholds.aim == (
         "clear_below: sensitivity of not being clear 0.8 at the lower 95 % bound; flag_at: as before; "
-        "probabilities fitted to the same films"
+        "probabilities fitted to the same images"
     )
     assert manifest.metrics["sensitivity_at_clear"].low >= 0.8
-    assert "which chose the thresholds too" in manifest.measured_on
+    assert "which also chose the thresholds" in manifest.measured_on
     card = parts["model_card.md"].decode()
     assert card.startswith("# tiny version 4: a site's own operating point")
     assert card.endswith("---\n\n# Tiny\n")
@@ -140,18 +143,18 @@ def test_a_card_with_pictures_has_the_notice_on_top_and_later_ones_above_it(site
     bundle, _ = make_bundle(
         tmp_path, key=site.vendor_key.with_suffix(""), parts=own | page, calibration=CALIBRATION, version=3
     )
-    first = reoperate(replace(site.request(tmp_path / "a.bundle", flag_at=0.8), bundle=bundle))
-    second = reoperate(replace(site.request(tmp_path / "b.bundle", flag_at=0.9), bundle=first.out))
+    first = set_thresholds(replace(site.request(tmp_path / "a.bundle", flag_at=0.8), bundle=bundle))
+    second = set_thresholds(replace(site.request(tmp_path / "b.bundle", flag_at=0.9), bundle=first.out))
     text = dict(read_members(second.out))["model_card.html"].decode()
     order = ["tiny version 5: a site", "flag_at 0.9000", "tiny version 4: a site", "flag_at 0.8000", "<h1>tiny</h1>"]
     assert re.findall("|".join(order), text) == order
-    pneumonia = sum(row["after"] for row in first.rows if row["label"] == "pneumonia")
-    assert f"Of {pneumonia} films read as pneumonia: " in text
+    pneumonia = sum(row.after for row in first.rows if row.label == "pneumonia")
+    assert f"Of {pneumonia} images read as pneumonia: " in text
 
 
 def test_a_bundle_may_be_chosen_anew_again(site: Site, tmp_path: Path) -> None:
-    first = reoperate(site.request(tmp_path / "first.bundle", sensitivity=0.8))
-    second = reoperate(replace(site.request(tmp_path / "second.bundle", flag_at=0.9), bundle=first.out))
+    first = set_thresholds(site.request(tmp_path / "first.bundle", sensitivity=0.8))
+    second = set_thresholds(replace(site.request(tmp_path / "second.bundle", flag_at=0.9), bundle=first.out))
     assert (second.version, second.before.clear_below) == (5, first.after.clear_below)
     assert second.after.clear_below == first.after.clear_below
     assert operating_point_record(second.out)["from"]["version"] == 4
@@ -161,18 +164,18 @@ def test_the_same_films_and_key_give_the_same_bundle(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
-    made = [reoperate(site.request(tmp_path / name, sensitivity=0.8)).out for name in ("a.bundle", "b.bundle")]
+    made = [set_thresholds(site.request(tmp_path / name, sensitivity=0.8)).out for name in ("a.bundle", "b.bundle")]
     assert made[0].read_bytes() == made[1].read_bytes()
 
 
 def test_a_bundle_may_be_a_folder_with_the_picture_in_it(site: Site, tmp_path: Path) -> None:
-    made = reoperate(site.request(tmp_path / "ours", sensitivity=0.8))
+    made = set_thresholds(site.request(tmp_path / "ours", sensitivity=0.8))
     assert made.picture == tmp_path / "ours" / PICTURE
     assert load_bundle(made.out, [read_public_key(public(site.key))]).manifest.version == 4
 
 
 def test_the_picture_shows_both_points_and_lies_beside_the_bundle(site: Site, tmp_path: Path) -> None:
-    made = reoperate(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
+    made = set_thresholds(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
     assert made.picture == tmp_path / "ours.operating_point.svg"
     assert made.picture.read_bytes() == dict(read_members(made.out))[PICTURE]
     words = re.sub(r"<[^>]+>", " ", made.picture.read_text())
@@ -183,7 +186,7 @@ def test_the_picture_shows_both_points_and_lies_beside_the_bundle(site: Site, tm
 
 def test_a_bundle_of_before_is_replaced(site: Site, tmp_path: Path) -> None:
     out = tmp_path / "ours.bundle"
-    first, second = (reoperate(site.request(out, sensitivity=share)) for share in (0.6, 0.8))
+    first, second = (set_thresholds(site.request(out, sensitivity=share)) for share in (0.6, 0.8))
     assert first.after.clear_below > second.after.clear_below
     assert load_bundle(out, [read_public_key(public(site.key))]).thresholds.clear_below == second.after.clear_below
 

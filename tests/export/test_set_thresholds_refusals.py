@@ -9,7 +9,7 @@ import pytest
 
 from device.bundle.keys import read_public_key
 from device.bundle.loader import load_bundle
-from export.set_thresholds import PlaceError, reoperate
+from export.set_thresholds import PlaceError, set_thresholds
 from tests.support.bundle_factory import make_bundle
 from tests.support.hospital import (
     AIMS,
@@ -25,18 +25,18 @@ __all__ = ["command", "site"]
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "nothing asked for: name --aim, --flag-at, --clear-below or --recalibrate"),
+        ([], "nothing to do: name --aim, --flag-at, --clear-below or --recalibrate"),
         (["--aim", "sensitivity"], "a share such as sensitivity=0.9"),
-        (["--aim", "accuracy=0.9"], "sensitivity=0.97 or specificity=0.9 expected"),
+        (["--aim", "accuracy=0.9"], "expected sensitivity=0.97 or specificity=0.9"),
         (["--aim", "sensitivity=0.7", "--aim", "sensitivity=0.8"], "each at most once"),
         (["--aim", "sensitivity=97"], "a share between 0 and 1"),
         (["--aim", "sensitivity=nan"], "a share between 0 and 1"),
         (["--aim", "sensitivity=0.7", "--clear-below", "0.1"], "leave --clear-below out"),
         (["--aim", "specificity=0.7", "--flag-at", "0.1"], "leave --flag-at out"),
-        (["--flag-at", "1.5"], "--flag-at 1.5: a probability from 0 to 1"),
+        (["--flag-at", "1.5"], "--flag-at: expected a probability from 0 to 1, got 1.5"),
         (["--clear-below", "nan"], "a probability from 0 to 1"),
         (["--clear-below", "0.9"], "clear_below 0.9000 would lie above flag_at 0.7000; name both"),
-        (["--aim", "sensitivity=0.99"], "25 pneumonia films with a read are too few .* 381 would do .* aim at 0.86"),
+        (["--aim", "sensitivity=0.99"], "25 pneumonia images with a read are too few .* 381 suffice .* aim at 0.86"),
     ],
 )
 def test_an_aim_that_cannot_be_had_is_named_and_nothing_written(
@@ -54,9 +54,12 @@ def test_an_aim_that_cannot_be_had_is_named_and_nothing_written(
         ({"bundle": "foreign.bundle"}, "not trusted here; .*--trusted-key"),
         ({"key": "absent.key"}, "pneumoflag-export keygen"),
         ({"results": "absent.jsonl"}, "cannot be read .* name a file"),
-        ({"results": "other.jsonl"}, "no result of this bundle's network .* classify the films with it"),
-        ({"reads": "turned.csv"}, "run against the reads .* check that 1 is pneumonia"),
-        ({"reads": "healthy.csv"}, "no pneumonia film among the 48"),
+        (
+            {"results": "other.jsonl"},
+            "expected results of this bundle's network .* classify the images with this bundle",
+        ),
+        ({"reads": "turned.csv"}, "contradict the reads .* check that 1 is pneumonia"),
+        ({"reads": "healthy.csv"}, "no pneumonia image among the 48"),
     ],
 )
 def test_wrong_input_is_named_and_nothing_written(
@@ -84,7 +87,7 @@ def test_neither_an_input_nor_another_folder_is_written_over(site: Site, tmp_pat
     (tmp_path / "file").write_text("mine")
     for out in (site.bundle, site.reads, tmp_path / "full", tmp_path / "x.bundle", tmp_path / "file"):
         with pytest.raises(PlaceError, match="name another with --out"):
-            reoperate(site.request(out, sensitivity=0.8))
+            set_thresholds(site.request(out, sensitivity=0.8))
     assert load_bundle(site.bundle, [read_public_key(site.vendor_key)]).manifest.version == 3
     with pytest.raises(PlaceError, match="cannot be written"):
-        reoperate(site.request(tmp_path / "file" / "x.bundle", sensitivity=0.8))
+        set_thresholds(site.request(tmp_path / "file" / "x.bundle", sensitivity=0.8))

@@ -14,10 +14,10 @@ import pytest
 from collector.app import main as collector
 from export.card.render import CARD, PAGE, card_parts
 from export.card.tables import SHOWN
-from export.int8.predictions import Proof
+from export.int8.predictions import HeldOutPredictions
 from metrics.evaluation import MEASURES
 from metrics.roc import placements
-from tests.export.evaluated import drawn_films, story, subject
+from tests.export.evaluated import card_content, drawn_images, evaluation_input
 from tests.support.toy_images import toy, toy_run
 from train.app import main as train
 from train.networks.predictor import ModelOutputs
@@ -38,11 +38,12 @@ def run_command(main: object, monkeypatch: pytest.MonkeyPatch, *arguments: objec
 
 def stated_by_card(run: Path, logits: np.ndarray) -> tuple[Stated, str]:
     """What the model card's table of figures states, and the card's page."""
-    images = drawn_films(len(logits))
-    found = subject(run, images)
+    images = drawn_images(len(logits))
+    inputs = evaluation_input(run, images)
     outputs = ModelOutputs(logits=logits, distances=None)
-    found = replace(found, proofs={"test": Proof(films=images, keras=outputs, int8=outputs)})
-    parts = {name: content.decode() for name, content in card_parts(story(found)).items()}
+    predictions = {"test": HeldOutPredictions(dataset=images, keras=outputs, int8=outputs)}
+    inputs = replace(inputs, predictions=predictions)
+    parts = {name: content.decode() for name, content in card_parts(card_content(inputs)).items()}
     stated = {}
     for measure in MEASURES:
         row = re.search(rf"^\| {re.escape(SHOWN[measure])} \| (\S+) \| (\S+) to (\S+) \|", parts[CARD], re.MULTILINE)
@@ -53,7 +54,7 @@ def stated_by_card(run: Path, logits: np.ndarray) -> tuple[Stated, str]:
 
 def stated_by_report(run: Path, logits: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stated:
     """What table.md of `train report` states of the first seed, once it has been measured on these logits."""
-    images = drawn_films(len(logits))
+    images = drawn_images(len(logits))
     seed = seeds_of(run)[0]
     path = run / f"seed-{seed}" / "metrics.json"
     write_json(path, {**read_json(path), "test": _measure(images, logits, logits >= 0)})
@@ -70,7 +71,7 @@ def stated_by_collector(
     """What the JSON of `compare-files` states, held to be what its page states, and the page."""
     folder.mkdir()
     reads, calls, page, figures = (folder / name for name in ("reads.csv", "calls.csv", "page.html", "figures.json"))
-    labels = drawn_films(len(logits)).labels
+    labels = drawn_images(len(logits)).labels
     reads.write_text("case_id,label\n" + "".join(f"c{i},{label}\n" for i, label in enumerate(labels)))
     rows = (f"c{i},{int(logit >= 0)},{logit!r}\n" for i, logit in enumerate(logits.tolist()))
     calls.write_text("case_id,label,score\n" + "".join(rows))
@@ -90,7 +91,7 @@ def run(toy_run: Path, tmp_path: Path) -> Path:
 
 
 def overlapping(count: int) -> np.ndarray:
-    labels = drawn_films(count).labels
+    labels = drawn_images(count).labels
     return np.round(np.random.default_rng(3).normal(1.6 * labels - 0.8, 1.0), 1)  # rounded: some scores are equal
 
 
@@ -111,7 +112,7 @@ def test_one_wrong_call_more_of_each_class_changes_every_interval(
 ) -> None:
     """The negative control: four decimals are enough to show two changed cases among 120."""
     logits = overlapping(120)
-    labels, changed = drawn_films(120).labels, logits.copy()
+    labels, changed = drawn_images(120).labels, logits.copy()
     correct = (logits >= 0) == (labels == 1)
     for label, score in ((0, 3.0), (1, -3.0)):
         changed[np.flatnonzero(correct & (labels == label))[0]] = score
@@ -125,7 +126,7 @@ def test_one_wrong_call_more_of_each_class_changes_every_interval(
 def test_a_perfectly_separated_sample_of_15_and_15_has_the_same_interval_in_all_three(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = drawn_films(30).labels
+    labels = drawn_images(30).labels
     logits = np.where(labels == 1, 1.0, -1.0) + np.arange(30) / 100
     card, page = stated_by_card(run, logits)
     report = stated_by_report(run, logits, monkeypatch)

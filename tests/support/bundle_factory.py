@@ -26,7 +26,7 @@ from device.bundle.loader import (
     OUTLIERS,
     PublicKey,
 )
-from device.bundle.manifest import InputSpec, OutputSpec
+from device.bundle.manifest import InputSpec, ModelDescription, OutputSpec
 from device.inference.backends.engine import build_engine
 from device.inference.tensors import (
     ModelOutput,
@@ -163,5 +163,6 @@ def make_bundle(
         make_key(key)
     signing = read_signing_key(key)
     default_parts = {MODEL: TINY.read_bytes(), GOLDEN: golden_file(*tiny_golden()), "model_card.md": b"# Tiny\n"}
-    write_bundle(folder / name, signed_parts(tiny_manifest(**changes), parts or default_parts, signing))
+    model = ModelDescription.model_validate(tiny_manifest(**changes))
+    write_bundle(folder / name, signed_parts(model, parts or default_parts, signing))
     return folder / name, PublicKey(raw=signing.public.raw, where=key.with_name(f"{key.name}.pub"))

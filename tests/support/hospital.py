@@ -20,7 +20,7 @@ from device.commands.classify_files import classify_paths
 from device.contract import Flag
 from export.app import main
 from export.bundle.writer import make_key, read_signing_key
-from export.set_thresholds import OPERATING_POINT, Request
+from export.set_thresholds import OPERATING_POINT, ThresholdsRequest
 from export.site.operating_point import Aim
 from tests.support.bundle_factory import bright_image, make_bundle, tiny_image
 
@@ -50,8 +50,8 @@ class Site:
         trusted = ["--trusted-key", str(site.vendor_key), "--key", str(site.key)]
         return ["set-thresholds", *inputs, *trusted, "--out", str(out), *options]
 
-    def request(self, out: Path, **aim: Any) -> Request:
-        return Request(
+    def request(self, out: Path, **aim: Any) -> ThresholdsRequest:
+        return ThresholdsRequest(
             bundle=self.bundle,
             results=self.results,
             reads=self.reads,

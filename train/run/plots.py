@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from metrics.roc import roc_curve
-from train.fitting.history import Step
+
+if TYPE_CHECKING:  # the module loads Keras, which whoever draws a plot need not wait for
+    from train.fitting.history import Step
 
 DPI = 150
 # Fonts as text and fixed ids: the same run draws the same file.

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from export.card.content import Story
+from export.card.content import CardContent
 from export.card.elements import (
     change,
     p_value,
@@ -18,57 +18,57 @@ from export.card.elements import (
 )
 from export.card.operating_plot import operating_plot
 from export.card.render import CARD, PAGE, card_parts
-from export.evaluation.baseline import Versus
-from export.evaluation.evaluation import Evaluation, Subject
+from export.evaluation.baseline import BaselineComparison
+from export.evaluation.evaluation import Evaluation, EvaluationInput
 from export.evaluation.operating_curve import operating_curve
-from export.site.page_notice import with_notice
+from export.site.notice import with_notice
 from metrics.estimates import Difference, Estimate
 from metrics.intervals import proportion
 from metrics.paired import McNemar
-from tests.export.evaluated import drawn_films, evaluated, story, subject
-from train.run.report import MEAN
+from tests.export.evaluated import card_content, drawn_images, evaluate_on_box, evaluation_input
+from train.run.report import MEAN, AverageSummary
 from train.run.run_folder import AVERAGED
 
 LARGEST = 1_500_000
 """Bytes of a page that a hospital's mail still takes."""
 PICTURES = (
     "Sensitivity and specificity by threshold", "ROC curves", "Confusion matrices", "Training accuracy",
-    "Reliability diagram", "Decision curve", "groups of films", "What each corruption costs", "every seed",
+    "Reliability diagram", "Decision curve", "groups of images", "What each corruption costs", "every seed",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def judged(toy_run: Path) -> Subject:
-    films = drawn_films(80, sources=("St. <Mary> | 1", "theirs"))
-    return subject(toy_run, films, recipe={"data": {"label_sources": ["St. <Mary> | 1"]}})
+def inputs(toy_run: Path) -> EvaluationInput:
+    films = drawn_images(80, sources=("St. <Mary> | 1", "theirs"))
+    return evaluation_input(toy_run, films, recipe={"data": {"label_sources": ["St. <Mary> | 1"]}})
 
 
 @pytest.fixture(scope="module")
-def found(judged: Subject) -> Evaluation:
-    return evaluated(judged)
+def found(inputs: EvaluationInput) -> Evaluation:
+    return evaluate_on_box(inputs)
 
 
 @pytest.fixture(scope="module")
 def paired(found: Evaluation) -> Evaluation:
     """The same against a baseline that learnt nothing batch by batch."""
-    ours = found.test.ours
-    against = Versus(
-        films=40, normal=20, pneumonia=20, left_out=3, ours=ours,
-        theirs=replace(ours, name="older", form="float, by Keras", training=()), auc=None,
+    ours = found.test.model
+    against = BaselineComparison(
+        images=40, normal=20, pneumonia=20, left_out=3, model=ours,
+        baseline=replace(ours, name="older", form="float, by Keras", training=()), auc=None,
         mcnemar=McNemar(only_first=7, only_second=5, p_exact=0.774, p_mid=0.581),
         balanced_accuracy=Difference(value=0.1, low=-0.1, high=0.3, p=None, test="paired bootstrap over patients"),
     )  # fmt: skip
-    return replace(found, versus=against)
+    return replace(found, baseline=against)
 
 
 @pytest.fixture(scope="module")
-def alone(judged: Subject, found: Evaluation) -> dict[str, str]:
-    return words_of(story(judged, found))
+def alone(inputs: EvaluationInput, found: Evaluation) -> dict[str, str]:
+    return words_of(card_content(inputs, found))
 
 
 @pytest.fixture(scope="module")
-def against(judged: Subject, paired: Evaluation) -> dict[str, str]:
-    return words_of(story(judged, paired, notes="Two `words`.\n\nAnd <two> more."))
+def against(inputs: EvaluationInput, paired: Evaluation) -> dict[str, str]:
+    return words_of(card_content(inputs, paired, notes="Two `words`.\n\nAnd <two> more."))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def page(against: dict[str, str]) -> str:
     return against[PAGE]
 
 
-def words_of(told: Story) -> dict[str, str]:
+def words_of(told: CardContent) -> dict[str, str]:
     return {name: content.decode() for name, content in card_parts(told).items()}
 
 
@@ -89,7 +89,7 @@ def test_the_first_screen_says_what_it_is_for_and_what_not_and_its_figures_with_
     first = page[: page.index("<h2>Thresholds</h2>")]
     for words in (
         "made-up version 3", "a trial, not released", "Research use, in tests.", "Not a diagnosis", "patients from 20",
-        "of pneumonia films are not called clear", "20 normal and 20 pneumonia films", "95 % interval",
+        "of pneumonia images are not <code>clear</code>", "20 normal and 20 pneumonia images", "95 % interval",
     ):  # fmt: skip
         assert words in first
     assert first.count(" to ") > 6
@@ -98,11 +98,11 @@ def test_the_first_screen_says_what_it_is_for_and_what_not_and_its_figures_with_
 def test_the_first_screen_says_how_films_of_other_sources_fare_and_names_none_of_its_own(
     found: Evaluation, against: dict[str, str]
 ) -> None:
-    (beside,) = found.elsewhere
+    (beside,) = found.further
     flags = beside.flags["theirs"]
     alarms = flags["pneumonia"]["normal"] / sum(counts["normal"] for counts in flags.values())
     first = against[CARD][: against[CARD].index("## Thresholds")]
-    assert f"- theirs: of 20 normal films {percent(alarms)} are flagged `pneumonia`" in first
+    assert f"- theirs: of 20 normal images {percent(alarms)} are flagged `pneumonia`" in first
     assert "- St. <Mary>" not in first
 
 
@@ -123,13 +123,15 @@ def test_the_calibration_in_force_stands_beside_the_others_with_intervals(agains
         assert len(re.findall(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", line)) == 2
 
 
-def test_seeds_are_shown_with_the_mean_of_their_weights_where_there_is_one(judged: Subject, found: Evaluation) -> None:
-    measures = dict.fromkeys(judged.summary["measures"], 0.875)
-    summary = {**judged.summary, "weight_average": {"measures": measures, "confusion": {}}}
-    told = words_of(story(replace(judged, summary=summary), found))[CARD]
+def test_seeds_are_shown_with_the_mean_of_their_weights_where_there_is_one(
+    inputs: EvaluationInput, found: Evaluation
+) -> None:
+    summary = inputs.run.summary
+    averaged = AverageSummary(confusion={}, estimates={}, measures=dict.fromkeys(summary.measures, 0.875))
+    told = words_of(card_content(inputs, found, summary=replace(summary, weight_average=averaged)))[CARD]
     assert MEAN in told
     assert "| 0.875 |" in told
-    assert MEAN not in words_of(story(judged, found))[CARD]
+    assert MEAN not in words_of(card_content(inputs, found))[CARD]
 
 
 def test_the_page_is_whole_small_and_asks_nothing_of_the_network(page: str) -> None:
@@ -167,43 +169,46 @@ def test_both_forms_say_the_same_and_the_tables_of_the_markdown_are_whole(agains
 def test_a_comparison_says_what_each_side_is_and_which_films_were_left_out(page: str) -> None:
     said = html.unescape(re.sub(r"<[^>]+>", "", page))
     assert "made-up in int8, by the device's own code, against older in float, by Keras" in said
-    assert "3 of our test films are not among the other's" in said
+    assert "3 test images are left out, as the baseline has not been measured on them" in said
     assert "p = 0.581" in said
-    assert "the study's own films, 231 normal and 300 pneumonia, not ours" in said
+    assert "the study's own images, 231 normal and 300 pneumonia, not these" in said
     assert "no batches" in said
 
 
 def test_the_outlier_rule_is_told_with_its_threshold_and_false_alarms(
-    judged: Subject, found: Evaluation, alone: dict[str, str]
+    inputs: EvaluationInput, found: Evaluation, alone: dict[str, str]
 ) -> None:
     assert "no out-of-distribution check" not in alone[CARD]
     assert "farther than 134" in alone[CARD]
     assert "1.0% of the source that lies farthest" in alone[CARD]
     assert f"it refuses {share(found.test.refused)}" in alone[CARD]
-    without = words_of(story(judged, facts={"outliers": None}))[CARD]
+    without = words_of(card_content(inputs, model={"outliers": None}))[CARD]
     assert "It has no out-of-distribution check" in without
 
 
-def test_without_films_the_card_has_the_manifests_figures_and_no_pictures_of_them(judged: Subject) -> None:
-    parts = words_of(story(judged))
+def test_without_films_the_card_has_the_manifests_figures_and_no_pictures_of_them(inputs: EvaluationInput) -> None:
+    parts = words_of(card_content(inputs))
     assert len(drawings(parts[PAGE])) == 1
-    assert "## Worse exposures" not in parts[CARD]
-    assert "never on the test films" in parts[CARD]
-    assert "not measured: the films were not at hand" in parts[CARD]
+    assert "## Image corruptions" not in parts[CARD]
+    assert "never on the test images" in parts[CARD]
+    assert "not measured: the run's images were missing" in parts[CARD]
 
 
 def test_without_a_baseline_the_network_stands_alone_beside_the_published_figures(alone: dict[str, str]) -> None:
     assert "## Decisions and training" in alone[CARD]
-    assert "| VUNO Med-Chest X-ray, the study's films | 164 | 67 | 19 | 281 |" in alone[CARD]
+    assert "| VUNO Med-Chest X-ray, the study's images | 164 | 67 | 19 | 281 |" in alone[CARD]
 
 
-def test_a_network_that_is_the_mean_of_all_seeds_is_called_so(judged: Subject) -> None:
-    training = {"seed": AVERAGED, "data_digest": "0" * 64}
-    assert "the mean of the weights of seeds [1, 2]" in words_of(story(judged, facts={"training": training}))[CARD]
+def test_a_network_that_is_the_mean_of_all_seeds_is_called_so(inputs: EvaluationInput) -> None:
+    training = inputs.model.training.model_copy(update={"seed": AVERAGED})
+    card = words_of(card_content(inputs, model={"training": training}))[CARD]
+    assert "the mean of the weights of seeds [1, 2]" in card
 
 
-def test_the_same_story_gives_the_same_bytes(judged: Subject, found: Evaluation, alone: dict[str, str]) -> None:
-    assert words_of(story(judged, found)) == alone
+def test_the_same_content_gives_the_same_bytes(
+    inputs: EvaluationInput, found: Evaluation, alone: dict[str, str]
+) -> None:
+    assert words_of(card_content(inputs, found)) == alone
 
 
 def test_a_notice_stands_on_top_and_later_ones_above_it(page: str) -> None:

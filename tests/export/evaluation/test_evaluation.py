@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.evaluation.baseline import Called, versus
+from export.evaluation.baseline import Decisions, compare_with_baseline
 from export.evaluation.curves import roc, training_curves
-from export.evaluation.evaluation import Evaluation
+from export.evaluation.evaluation import Evaluation, refused
 from export.evaluation.occlusion import DRAWS
 from export.evaluation.operating_curve import complement, operating_curve, review
 from export.evaluation.published import published
-from export.evaluation.sampled_robustness import MOST_OF_A_CLASS
-from export.evaluation.sampled_robustness import drawn_films as drawn_of
-from export.int8.predictions import Proof, refused
+from export.evaluation.sampled_robustness import MOST_OF_A_CLASS, sampled_images
+from export.int8.predictions import HeldOutPredictions
 from metrics.confusion import ConfusionMatrix, balanced_accuracy
 from metrics.intervals import proportion
 from metrics.paired import mcnemar
 from metrics.roc import roc_auc_difference
-from tests.export.evaluated import THRESHOLDS, drawn_films, evaluated, subject
+from tests.export.evaluated import THRESHOLDS, drawn_images, evaluate_on_box, evaluation_input
 from train.networks.predictor import ModelOutputs
 from train.run.report import STUDY, summarise
 from train.run.run_folder import RunError
+from train.run.trained_run import load_trained_run
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def chances() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def found(toy_run: Path) -> Evaluation:
-    return evaluated(subject(toy_run, drawn_films(60)))
+    return evaluate_on_box(evaluation_input(toy_run, drawn_images(60)))
 
 
 def test_the_operating_curve_is_what_counting_says(chances: tuple[np.ndarray, np.ndarray]) -> None:
@@ -103,38 +103,40 @@ def test_a_distance_that_is_no_number_is_refused_as_on_a_box() -> None:
 
 def test_corruptions_are_judged_on_as_many_films_of_each_class_as_is_said_and_the_same_every_time() -> None:
     labels = np.repeat([0, 1], [1000, 30])
-    chosen = drawn_of(labels)
+    chosen = sampled_images(labels)
     assert (chosen[labels == 0].sum(), chosen[labels == 1].sum()) == (MOST_OF_A_CLASS, 30)
-    np.testing.assert_array_equal(chosen, drawn_of(labels))
+    np.testing.assert_array_equal(chosen, sampled_images(labels))
 
 
 def test_the_evaluation_has_every_part_and_is_json_without_holes(found: Evaluation) -> None:
     assert found.test.counts == {"normal": 30, "pneumonia": 30, "patients": 30}
-    assert len(found.stress.rows) == 37
+    assert len(found.robustness.rows) == 37
     assert found.occlusion is not None
     assert found.occlusion.difference.value > 0
     assert found.test.refused is not None
     assert 0 < found.test.refused.value < 1
     assert len(found.test.net_benefit) == 99
     assert [row.field for row in found.test.groups] == ["all", "view", "view"]
-    assert found.elsewhere == found.separation == ()
+    assert found.further == found.separation == ()
     text = json.dumps(found.to_dict(), allow_nan=False)
     assert json.loads(text)["test"]["operating"]["flag_at"]["threshold"] == THRESHOLDS["flag_at"]
 
 
 def test_progress_is_told_to_the_end(toy_run: Path) -> None:
     told: dict[str, tuple[int, int]] = {}
-    evaluated(subject(toy_run, drawn_films(24)), on_progress=lambda what, done, of: told.update({what: (done, of)}))
-    assert told == {"judging corrupted films": (36, 36), "hiding evidence": (2 + DRAWS, 2 + DRAWS)}
+    evaluate_on_box(
+        evaluation_input(toy_run, drawn_images(24)), on_progress=lambda what, done, of: told.update({what: (done, of)})
+    )
+    assert told == {"classifying corrupted images": (36, 36), "hiding evidence": (2 + DRAWS, 2 + DRAWS)}
 
 
 def test_sources_whose_labels_do_not_teach_are_never_pooled_with_the_others(toy_run: Path) -> None:
-    films = drawn_films(80, sources=("ours", "theirs"))
+    films = drawn_images(80, sources=("ours", "theirs"))
     data: dict[str, Any] = {"data": {"label_sources": ["ours"]}}
-    found = evaluated(subject(toy_run, films, recipe=data))
-    assert found.test.counts["normal"] == found.test.ours.figures.tn + found.test.ours.figures.fp == 20
-    assert (found.stress.normal, found.stress.of) == (20, 40)
-    (beside,) = found.elsewhere
+    found = evaluate_on_box(evaluation_input(toy_run, films, recipe=data))
+    assert found.test.counts["normal"] == found.test.model.figures.tn + found.test.model.figures.fp == 20
+    assert (found.robustness.normal, found.robustness.of) == (20, 40)
+    (beside,) = found.further
     assert beside.sources == ("ours", "theirs")
     assert "all" not in {row.field for row in beside.groups}
     assert {row.value for row in beside.groups if row.field == "source"} == {"ours", "theirs"}
@@ -144,13 +146,18 @@ def test_sources_whose_labels_do_not_teach_are_never_pooled_with_the_others(toy_
 
 
 def test_a_further_manifest_stands_apart_under_its_name(toy_run: Path) -> None:
-    further = drawn_films(30, seed=5)
-    plain = subject(toy_run, drawn_films(40))
+    further = drawn_images(30, seed=5)
+    plain = evaluation_input(toy_run, drawn_images(40))
     box: Any = plain.classifier
     said = ModelOutputs(logits=np.array([box.classify(film).logit for film in further.images]))
-    found = evaluated(replace(plain, proofs={**plain.proofs, "clinic": Proof(films=further, keras=said, int8=said)}))
+    found = evaluate_on_box(
+        replace(
+            plain,
+            predictions={**plain.predictions, "clinic": HeldOutPredictions(dataset=further, keras=said, int8=said)},
+        )
+    )
     assert found.test.counts["normal"] == 20
-    (beside,) = found.elsewhere
+    (beside,) = found.further
     assert (beside.name, beside.counts["normal"], beside.groups[0].field) == ("clinic", 15, "all")
     assert {(row.first, row.second) for row in found.separation} == {("clinic", "test")}
 
@@ -175,45 +182,45 @@ def _write(path: Path, header: tuple[str, ...], lines: list[tuple[Any, ...]]) ->
         csv.writer(stream).writerows([header, *lines])
 
 
-def _called(films: Any, seed: int, strength: float) -> Called:
+def _decisions(films: Any, seed: int, strength: float) -> Decisions:
     logits = np.random.default_rng(seed).normal(strength * (2 * films.labels - 1), 1)
-    return Called(logits=logits, decided=logits >= 0)
+    return Decisions(logits=logits, decided=logits >= 0)
 
 
 def test_a_baseline_is_paired_film_by_film_whatever_its_manifest_calls_them(toy_run: Path, tmp_path: Path) -> None:
-    films = drawn_films(60)
-    ours, theirs = _called(films, 1, 1.5), _called(films, 2, 0.3)
+    films = drawn_images(60)
+    ours, theirs = _decisions(films, 1, 1.5), _decisions(films, 2, 0.3)
     there = np.arange(60) >= 10
     kept = replace(films, **{
         name: tuple(v for v, k in zip(getattr(films, name), there, strict=True) if k)
         for name in ("files", "digests")
     }, labels=films.labels[there])  # fmt: skip
     baseline = _baseline(toy_run, tmp_path / "base", kept, theirs.logits[there])
-    found = versus("ours", films, ours, toy_run, baseline)
-    assert (found.films, found.normal, found.pneumonia, found.left_out) == (50, 25, 25, 10)
+    found = compare_with_baseline("ours", films, ours, load_trained_run(toy_run), baseline)
+    assert (found.images, found.normal, found.pneumonia, found.left_out) == (50, 25, 25, 10)
     positive = films.labels[there] == 1
     assert found.auc == roc_auc_difference(positive, ours.logits[there], theirs.logits[there])
     assert found.mcnemar == mcnemar(ours.decided[there] == positive, theirs.decided[there] == positive)
     areas = [balanced_accuracy(ConfusionMatrix.from_calls(positive, c.decided[there])) for c in (ours, theirs)]
     assert found.balanced_accuracy.value == pytest.approx(areas[0].value - areas[1].value)
-    assert "int8" in found.ours.form
-    assert "Keras" in found.theirs.form
+    assert "int8" in found.model.form
+    assert "Keras" in found.baseline.form
 
 
 @pytest.mark.parametrize("wrong", ["labels", "films", "itself", "nothing"])
 def test_a_baseline_that_does_not_fit_is_a_fault_of_use(toy_run: Path, tmp_path: Path, wrong: str) -> None:
-    films = drawn_films(20)
-    ours = _called(films, 1, 1.0)
+    films = drawn_images(20)
+    ours = _decisions(films, 1, 1.0)
     baseline = _baseline(
         toy_run, tmp_path / "base", films, ours.logits, 1 - films.labels if wrong == "labels" else None
     )
     if wrong == "nothing":
         (baseline / "images.csv").unlink()
-    ours_films = drawn_films(20, seed=9) if wrong == "films" else films
+    ours_films = drawn_images(20, seed=9) if wrong == "films" else films
     with pytest.raises(RunError, match=r"base|run itself"):
         if wrong == "itself":
-            evaluated(subject(toy_run, films, baseline=toy_run))
-        versus("ours", ours_films, ours, toy_run, baseline)
+            evaluate_on_box(evaluation_input(toy_run, films, baseline=toy_run))
+        compare_with_baseline("ours", ours_films, ours, load_trained_run(toy_run), baseline)
 
 
 def test_roc_keeps_its_ends_and_the_networks_own_point() -> None:
@@ -227,7 +234,7 @@ def test_roc_keeps_its_ends_and_the_networks_own_point() -> None:
 
 
 def test_training_curves_are_of_every_seed(toy_run: Path) -> None:
-    curves = training_curves(toy_run)
+    curves = training_curves(load_trained_run(toy_run))
     assert [curve.seed for curve in curves] == [1, 2]
     assert curves[0].batches == (1, 2, 3, 4)
     assert 0 <= curves[0].accuracy[0] <= 1

@@ -32,7 +32,7 @@ def test_the_int8_network_of_the_tests_passes() -> None:
 def test_a_network_of_real_numbers_is_objected_to() -> None:
     found = audit(converted(keras.layers.Conv2D(2, 3), keras.layers.Flatten()))
     assert not found.passed
-    assert any("int8 expected" in words for words in found.objections)
+    assert any("expected int8" in words for words in found.objections)
     assert any("not 8-bit" in words for operator in found.operators for words in operator.objections)
 
 

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from device.host.stderr import silenced_output
 from export.int8.layer_error import (
-    UNSPOILT,
+    ROUNDING_ALONE,
     LayerReport,
     layer_report,
     noise,
@@ -53,30 +53,30 @@ def test_a_sound_network_has_every_layer_in_order_and_no_noise_to_speak_of(sound
     ]  # fmt: skip
     for layer in sound.layers:
         assert layer.noise < 0.03
-        assert layer.operator == "FULLY_CONNECTED" or layer.rmse_in_steps < 2 * UNSPOILT
+        assert layer.operator == "FULLY_CONNECTED" or layer.rmse_in_steps < 2 * ROUNDING_ALONE
         assert layer.rmse**2 == pytest.approx(layer.variance + layer.mean**2)
         assert layer.rmse_in_steps == pytest.approx(layer.rmse / layer.scale)
     assert [layer.elements for layer in sound.layers] == [14 * 14 * 4, 12 * 12 * 8, 6 * 6 * 8, 6 * 6 * 8, 6, 2]
 
 
 def test_a_dense_layer_whose_weights_share_a_scale_with_one_far_too_large_is_the_worst() -> None:
-    spoilt = network()
-    kernel, bias = spoilt.get_layer("hidden").get_weights()
+    damaged = network()
+    kernel, bias = damaged.get_layer("hidden").get_weights()
     # One unit alone: with a scale of its own for each unit, as the converter has it by default, five would be sound.
     kernel[0, 0] = 50.0
-    spoilt.get_layer("hidden").set_weights([kernel, bias])
-    worst, *others = report(spoilt).worst(6)
+    damaged.get_layer("hidden").set_weights([kernel, bias])
+    worst, *others = report(damaged).worst(6)
     assert (worst.layer, worst.operator) == ("hidden", "FULLY_CONNECTED")
     assert worst.noise > 0.1
     assert worst.noise > 3 * others[0].noise
-    assert "hidden (FULLY_CONNECTED): noise" in worst.words
+    assert "hidden (FULLY_CONNECTED): noise" in str(worst)
 
 
 def test_a_map_whose_channels_share_a_scale_with_one_far_too_large_is_the_worst() -> None:
-    spoilt = network()
-    kernel, bias = spoilt.get_layer("conv_a").get_weights()
-    spoilt.get_layer("conv_a").set_weights([kernel * np.float32([1, 1, 300, 1]), bias])
-    worst = report(spoilt).worst(1)[0]
+    damaged = network()
+    kernel, bias = damaged.get_layer("conv_a").get_weights()
+    damaged.get_layer("conv_a").set_weights([kernel * np.float32([1, 1, 300, 1]), bias])
+    worst = report(damaged).worst(1)[0]
     assert worst.layer == "conv_a"
     assert worst.noise > 0.3
     # Counted in steps of its own scale the error is that of any rounding: the channel's noise alone tells.

@@ -6,27 +6,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.build import ExportError, Order, build
+from export.build import BuildRequest, ExportError, build
 from export.bundle.writer import make_key, read_signing_key
-from export.int8.layer_table import spoilt_layers, table_beside
+from export.int8.layer_error import table_beside, worst_layers
 from export.int8.parity import Parity
-from train.run.run_folder import load_seed
+from export.int8.predictions import PredictionsByName
+from train.run.trained_run import load_trained_run
 
 
-def flipped(keras_logits: np.ndarray, *_: object, **_named: object) -> Parity:
+def flipped(_: object, predictions: PredictionsByName, **_named: object) -> Parity:
     """Half of the labels."""
     differences = {"largest_score_difference": 1.0, "largest_logit_difference": 9.0}
-    return Parity(
-        films=len(keras_logits), label_flips=len(keras_logits) // 2, flag_flips=0, interpreter="", **differences
-    )
+    count = sum(len(one.dataset) for one in predictions.values())
+    return Parity(images=count, label_flips=count // 2, flag_flips=0, interpreter="", **differences)
 
 
 def test_when_int8_changes_too_much_the_worst_layers_are_named_and_all_written_beside(
     toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_key(tmp_path / "test.key")
-    monkeypatch.setattr("export.build.compare", flipped)
-    order = Order(run=toy_run, out=tmp_path / "out" / "toy.bundle", key=read_signing_key(tmp_path / "test.key"))
+    monkeypatch.setattr("export.int8.parity.compare", flipped)
+    order = BuildRequest(run=toy_run, out=tmp_path / "out" / "toy.bundle", key=read_signing_key(tmp_path / "test.key"))
     with pytest.raises(
         ExportError, match=r"flips \d+ of .* worst layers: .*logits \(FULLY_CONNECTED\): noise"
     ) as failed:
@@ -42,7 +42,8 @@ def test_when_int8_changes_too_much_the_worst_layers_are_named_and_all_written_b
 def test_a_table_that_cannot_be_written_does_not_hide_what_failed(toy_run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     films = np.random.default_rng(0).integers(0, 256, (4, 224, 224)).astype(np.uint8)
-    said = spoilt_layers(load_seed(toy_run, 1), films, films, tmp_path / "file" / "toy.bundle")
+    run = load_trained_run(toy_run, 1)
+    said = worst_layers(run, films, table_beside(tmp_path / "file" / "toy.bundle"))
     assert "worst layers: " in said
     assert "cannot be written" in said
 

@@ -4,39 +4,37 @@ import numpy as np
 import pytest
 
 from device.inference.backends.engine import build_engine
-from export.int8.quantized import quantized, unquantized
+from export.int8.quantized import float_network, quantize
 from tests.train.fitting.test_edge import EDGE, trained_run
 from train.fitting.int8_features import normalized_images
 from train.networks.predictor import predict
-from train.run.run_folder import SeedRun, load_seed
+from train.run.trained_run import TrainedRun, load_trained_run
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory) -> SeedRun:
+def settled(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     """A rule over features whose kernels stand on int8's grid."""
     folder = tmp_path_factory.mktemp("settled")
-    return load_seed(trained_run(folder, rule={**EDGE["rule"], "noise_penalty": 10.0}), 1)
+    return load_trained_run(trained_run(folder, rule={**EDGE["rule"], "noise_penalty": 10.0}), 1)
 
 
 @pytest.fixture(scope="module")
-def films(settled: SeedRun) -> np.ndarray:
-    with np.load(settled.folder.parent / "calibration.npz") as arrays:
-        found: np.ndarray = arrays["images"]
-    return found
+def films(settled: TrainedRun) -> np.ndarray:
+    return settled.calibration_images.images
 
 
-def test_a_network_on_the_grid_is_quantized_as_it_is(settled: SeedRun, films: np.ndarray) -> None:
-    before, after = settled.predictor.network.get_weights(), unquantized(settled, films).get_weights()
+def test_a_fake_quantized_network_is_quantized_as_it_is(settled: TrainedRun) -> None:
+    before, after = settled.predictor.network.get_weights(), float_network(settled).get_weights()
     assert all((old == new).all() for old, new in zip(before, after, strict=True))
 
 
-def test_its_int8_form_answers_as_it_does(settled: SeedRun, films: np.ndarray) -> None:
-    network = quantized(settled, films)
+def test_its_int8_form_answers_as_it_does(settled: TrainedRun, films: np.ndarray) -> None:
+    network = quantize(settled)
     engine = build_engine(network.tflite, threads=1, backend="cpu")
     shown = (normalized_images(films, settled.predictor.tone).astype(np.int16) - 128).astype(np.int8)[..., None]
     said = [engine.run(film[None]) for film in shown]
-    place, features = network.outputs["evidence"], network.outputs["features"]
-    logits = np.array([maps[place].sum() for maps in said]) + network.outputs["bias"]
+    place, features = network.outputs.evidence, network.outputs.features
+    logits = np.array([maps[place].sum() for maps in said]) + network.outputs.bias
     known = predict(settled.predictor, films)
     assert known.features is not None
     assert np.abs(logits - known.logits).max() < 0.25 * known.logits.std()

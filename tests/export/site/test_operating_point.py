@@ -14,7 +14,7 @@ from export.site.operating_point import (
     Aim,
     AimError,
     Point,
-    chosen,
+    choose_point,
     first_logit,
     needed,
     on_scale,
@@ -55,9 +55,9 @@ def test_an_aim_is_reached_at_the_lower_bound_and_no_better_threshold_reaches_it
     site: SiteReads, sensitivity: float, specificity: float
 ) -> None:
     try:
-        point = chosen(Aim(sensitivity=sensitivity, specificity=specificity), plain(), site)
+        point = choose_point(Aim(sensitivity=sensitivity, specificity=specificity), plain(), site)
     except AimError as error:
-        assert "run against" in str(error)  # noqa: PT017 - nothing else may be refused here
+        assert "contradict the reads" in str(error)  # noqa: PT017 - nothing else may be refused here
         return
     reached = shares(point, site)
     assert reached[0] >= sensitivity
@@ -75,9 +75,9 @@ def test_an_aim_is_reached_at_the_lower_bound_and_no_better_threshold_reaches_it
 def test_a_threshold_that_nothing_was_asked_of_stays(site: SiteReads, share: float) -> None:
     for aim, kept in ((Aim(sensitivity=share), "flag_at"), (Aim(specificity=share), "clear_below")):
         try:
-            point = chosen(aim, plain(), site)
+            point = choose_point(aim, plain(), site)
         except AimError as error:
-            assert "run against" in str(error)  # noqa: PT017
+            assert "contradict the reads" in str(error)  # noqa: PT017
             return
         assert getattr(point, kept) == getattr(plain(), kept)
         assert point.clear_below <= point.flag_at
@@ -86,7 +86,7 @@ def test_a_threshold_that_nothing_was_asked_of_stays(site: SiteReads, share: flo
 
 def test_what_is_asked_of_both_thresholds_may_be_mixed() -> None:
     site = films_of([-4.0] * 20 + [2.0], [-3.0] + [3.0] * 20)
-    point = chosen(Aim(sensitivity=0.75, flag_at=0.99), plain(), site)
+    point = choose_point(Aim(sensitivity=0.75, flag_at=0.99), plain(), site)
     assert point.flag_at == 0.99
     assert 0.88 < point.clear_below < 0.99
 
@@ -94,12 +94,12 @@ def test_what_is_asked_of_both_thresholds_may_be_mixed() -> None:
 def test_films_that_nothing_tells_apart_cannot_be_aimed_at() -> None:
     site = films_of([40.0] * 20, [40.0] * 20)
     with pytest.raises(AimError, match="--recalibrate, or aim lower"):
-        chosen(Aim(specificity=0.5), plain(), site)
+        choose_point(Aim(specificity=0.5), plain(), site)
 
 
 def test_reads_the_wrong_way_round_are_noticed() -> None:
     with pytest.raises(AimError, match=r"ROC AUC 0\.0"):
-        chosen(Aim(sensitivity=0.5), plain(), films_of([3.0, 2.5, 2.2] * 9, [-2.0, -1.0, -1.5] * 9))
+        choose_point(Aim(sensitivity=0.5), plain(), films_of([3.0, 2.5, 2.2] * 9, [-2.0, -1.0, -1.5] * 9))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.9, 0.95, 0.97, 0.99, 0.999])
@@ -115,7 +115,7 @@ def test_recalibration_keeps_every_flag_that_nothing_was_asked_of() -> None:
     random = np.random.default_rng(0)
     site = films_of(list(random.normal(-1, 2, 60)), list(random.normal(3, 2, 60)))
     before = Point(calibration=Platt(a=0.5, b=1.0), flag_at=0.8, clear_below=0.4)
-    after = chosen(Aim(recalibrate=True), before, site)
+    after = choose_point(Aim(recalibrate=True), before, site)
     assert after.calibration != before.calibration
     for name in ("flag_at", "clear_below"):
         old, new = (point.probabilities(site.logits) >= getattr(point, name) for point in (before, after))
@@ -123,10 +123,10 @@ def test_recalibration_keeps_every_flag_that_nothing_was_asked_of() -> None:
 
 
 def test_recalibration_needs_films_of_both_kinds_that_the_network_tells_apart() -> None:
-    with pytest.raises(AimError, match=r"19 normal and 30 pneumonia .* 20 of each expected; add reads"):
-        chosen(Aim(recalibrate=True), plain(), films_of([-1.0] * 19, [1.0] * 30))
+    with pytest.raises(AimError, match=r"expected at least 20 .*, got 19 normal and 30 pneumonia .*; add reads"):
+        choose_point(Aim(recalibrate=True), plain(), films_of([-1.0] * 19, [1.0] * 30))
     with pytest.raises(AimError, match="do not rise with the reads"):
-        chosen(Aim(recalibrate=True), plain(), films_of([-1.0, 1.0] * 15, [1.0, -1.01] * 15))
+        choose_point(Aim(recalibrate=True), plain(), films_of([-1.0, 1.0] * 15, [1.0, -1.01] * 15))
 
 
 maps = st.sampled_from(

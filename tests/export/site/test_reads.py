@@ -106,7 +106,9 @@ def test_reads_of_the_collectors_form_are_keyed_as_the_box_did(site: Site) -> No
     header = "reader,label,sop_instance_uid,study_instance_uid,accession_number,content_sha256"
     lines = ("R1,normal,1.2.3,,,", "R1,0,,1.2,,", "R1,1,,,A100,", f"R1,pneumonia,,,,{'C' * 64}")
     assert scores(site.read(header, *lines, keyed=True)) == [(0.1, 0), (0.2, 0), (0.8, 1), (0.9, 1)]
-    site.refuses("sop_instance_uid: name the key of the results with --site-key", header, *lines)
+    site.refuses(
+        "sop_instance_uid: is a raw identifier; name the site key of the results with --site-key", header, *lines
+    )
 
 
 def test_films_that_a_box_keyed_are_found_by_a_file_that_the_collector_takes_too(
@@ -130,7 +132,7 @@ def test_films_that_a_box_keyed_are_found_by_a_file_that_the_collector_takes_too
 def test_a_read_that_names_an_exposure_belongs_to_it_or_to_none(site: Site) -> None:
     site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5, accession_id="0c" * 16))
     found = site.read("exposure_id,accession_id,file,label", ",,a.png,0", ",,b.png,1", f"{'0d' * 16},{'0c' * 16},,1")
-    assert left_out(found) == {"reads without a result": 1, "films with a result and no read": 1}
+    assert left_out(found) == {"reads without a result": 1, "images with a result and no read": 1}
 
 
 def test_a_name_that_fits_several_films_is_left_out_and_its_whole_path_is_not(site: Site) -> None:
@@ -140,7 +142,7 @@ def test_a_name_that_fits_several_films_is_left_out_and_its_whole_path_is_not(si
     site.has(*(result(path, score) for path, score in (("y/a.png", 0.1), ("x/a.png", 0.9), ("x/b.png", 0.5))))
     found = site.read("file,label", "a.png,0", "x/a.png,1", "b.png,0")
     assert scores(found) == [(0.5, 0), (0.9, 1)]
-    assert left_out(found)["reads that fit several films"] == 1
+    assert left_out(found)["reads that match several images"] == 1
 
 
 def test_a_study_means_its_film_that_the_network_judged(site: Site) -> None:
@@ -155,7 +157,7 @@ def test_the_majority_of_readers_counts_and_a_tie_is_no_reference(site: Site) ->
              for reader, label in enumerate(said)]  # fmt: skip
     found = site.read("file,reader,label", *lines)
     assert scores(found) == [(0.25, 0), (0.75, 1)]
-    assert left_out(found) == {"films whose reads tie": 1}
+    assert left_out(found) == {"images whose reads tie": 1}
 
 
 def test_the_same_word_of_the_same_reader_counts_once(site: Site) -> None:
@@ -164,7 +166,7 @@ def test_the_same_word_of_the_same_reader_counts_once(site: Site) -> None:
 
 
 def test_two_words_of_one_reader_on_one_film_are_refused(site: Site) -> None:
-    site.refuses(r"line 3: another label for the film of line 2; keep one$", "file,reader,label", "a.png,R1,1",
+    site.refuses(r"line 3: another label for the image of line 2; keep one$", "file,reader,label", "a.png,R1,1",
                  "films/a.png,R1,0")  # fmt: skip
     site.refuses("name the readers in a column reader", "file,label", "a.png,1", "a.png,0")
 
@@ -188,9 +190,9 @@ def test_what_is_left_out_is_counted(site: Site) -> None:
     found = site.read("file,label", "a.png,0", "b.png,1", "f.png,1", "lateral.png,1", "nowhere.png,0")
     assert left_out(found) == {
         "results of another network": 1,
-        "films with a result and no read": 1,
+        "images with a result and no read": 1,
         "reads without a result": 2,
-        "films that the network did not judge": 1,
+        "images that the network did not classify": 1,
     }
 
 
@@ -201,7 +203,7 @@ def test_results_may_be_a_table(site: Site) -> None:
     )
     found = site.read("file,label", '"a, first.png",0', "films/b.png,1", "c.png,1")
     assert scores(found) == [(0.25, 0), (0.75, 1)]
-    assert left_out(found) == {"films that the network did not judge": 1}
+    assert left_out(found) == {"images that the network did not classify": 1}
 
 
 def test_scores_of_zero_and_one_have_logits(site: Site) -> None:
@@ -214,15 +216,15 @@ def test_scores_of_zero_and_one_have_logits(site: Site) -> None:
     [
         (
             [result("a.png", 0.5, digest=OTHER)],
-            "no result of this bundle's network aaaaaaaaaaaa…, but of bbbbbbbbbbbb…",
+            "expected results of this bundle's network aaaaaaaaaaaa…, got results of bbbbbbbbbbbb…",
         ),
-        ([{**result("a.png", 0.5), "score": "high"}], "line 1: score: a number from 0 to 1"),
+        ([{**result("a.png", 0.5), "score": "high"}], "line 1: score: expected a number from 0 to 1"),
         ([{**result("a.png", 0.5), "score": 1.5}], "line 1: score"),
         ([{**result("a.png", 0.5), "score": float("nan")}], "line 1: score"),
         ([{**result("a.png", 0.5), "score": True}], "line 1: score"),
-        ([{"model": {"digest": DIGEST}, "score": 0.5}], "line 1: exposure_id or one of"),
-        ([{"hello": 1}], "line 1: no result of a box; name what `classify` wrote"),
-        ([{"model": 7}], "line 1: no result of a box"),
+        ([{"model": {"digest": DIGEST}, "score": 0.5}], "line 1: expected exposure_id or one of"),
+        ([{"hello": 1}], "line 1: not a box's result; name a file that `classify` wrote"),
+        ([{"model": 7}], "line 1: not a box's result"),
     ],
 )
 def test_results_that_are_none_are_named(site: Site, lines: Sequence[dict[str, Any]], words: str) -> None:
@@ -232,15 +234,17 @@ def test_results_that_are_none_are_named(site: Site, lines: Sequence[dict[str, A
 
 def test_films_that_the_network_did_not_judge_choose_nothing(site: Site) -> None:
     site.has(result("a.png", None), result("b.png", None))
-    site.refuses("the network judged none of the films with a read; their gate says why", "file,label", "a.png,0")
+    site.refuses(
+        "the network classified none of the images with a read; their gate reasons say why", "file,label", "a.png,0"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "empty; a header line"),
+        ("", "empty; expected a header line"),
         ("file,label\na.png,1\n", "no column score and no model_digest"),
-        ('{"model": {"digest": "x"}}\nnot json\n', "line 2: no result of a box"),
+        ('{"model": {"digest": "x"}}\nnot json\n', "line 2: not a box's result"),
         (f"file,file,score,model_digest\na,a,1,{DIGEST}\n", "two columns have the same name"),
         (f"file,score,model_digest\na,b,1,{DIGEST}\n", "line 2: 4 cells under 3 columns; quote"),
         ('file,score,model_digest\n"a,1\n', "not CSV"),
@@ -262,17 +266,17 @@ def test_files_that_cannot_be_read_are_named(site: Site, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("header", "lines", "words"),
     [
-        ("file,read", ["a.png,0"], "columns label and one of .*file.* expected, with commas"),
-        ("name,label", ["a.png,0"], "columns label and one of"),
-        ("file,label", ["a.png,2"], "line 2: label: 0, 1, normal or pneumonia"),
+        ("file,read", ["a.png,0"], "expected the columns label and one of .*file.*, separated by commas"),
+        ("name,label", ["a.png,0"], "expected the columns label and one of"),
+        ("file,label", ["a.png,2"], "line 2: label: expected 0, 1, normal or pneumonia"),
         ("file,label", ["a.png,0", "b.png"], "line 3: label"),
-        ("file,label", ["a.png,0", ",1"], "line 3: names no film"),
+        ("file,label", ["a.png,0", ",1"], "line 3: names no image"),
         ("file,reader,label", ["a.png,,1"], "reader: empty"),
-        ("file,label", ["x.png,0", "y.png,1"], "none of its films is in .*; compare how both name films"),
-        ("file,label", ["a.png,0", "b.png,0"], "no pneumonia film among the 2 with a score; add reads of some"),
-        ("file,label", ["a.png,1"], "no normal film among the 1"),
-        ("file,label", [], "none of its films"),
-        ("", [], "empty; a header line"),
+        ("file,label", ["x.png,0", "y.png,1"], "none of its images is in .*; compare how both name images"),
+        ("file,label", ["a.png,0", "b.png,0"], "no pneumonia image among the 2 with a score; add reads of some"),
+        ("file,label", ["a.png,1"], "no normal image among the 1"),
+        ("file,label", [], "none of its images"),
+        ("", [], "empty; expected a header line"),
     ],
 )
 def test_reads_that_cannot_be_used_are_named(site: Site, header: str, lines: Sequence[str], words: str) -> None:
