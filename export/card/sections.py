@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from export.card import tables
 from export.card.content import CardContent
-from export.card.elements import Section, share
+from export.card.elements import Section, percent, share
 from export.card.forest_plots import seed_plot
 from export.card.operating_plot import operating_plot
 from export.card.results import measured_sections, review_text
@@ -40,7 +40,7 @@ def sections(content: CardContent) -> Iterator[Section]:
 
 def _thresholds(content: CardContent) -> Section:
     point, section = content.model.thresholds, content.recipe.operating_point
-    prevalence = "that of the operating images" if section.prevalence is None else f"{section.prevalence:.0%}"
+    prevalence = "that of the operating images" if section.prevalence is None else percent(section.prevalence)
     before = (
         (
             f"The flag is `pneumonia` from probability {point.flag_at:.4f} (`flag_at`) up and `clear` below "
