@@ -48,7 +48,7 @@ def built(toy_run: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return build(order)
 
 
-def told(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+def exit_code(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code of the command line."""
     monkeypatch.setattr("sys.argv", ["pneumoflag-export", *arguments])
     with pytest.raises(SystemExit) as stopped:
@@ -60,15 +60,15 @@ def test_the_bundle_passes_the_boxs_selftest(built: BuildResult, key: Path) -> N
     assert selftest(built.out, trusted=[key.with_name("test.key.pub")], backend="auto", threads=1) == 0
 
 
-def test_the_box_scores_films_as_keras_did(built: BuildResult, key: Path, toy: Path, toy_run: Path) -> None:
+def test_the_box_scores_images_as_keras_did(built: BuildResult, key: Path, toy: Path, toy_run: Path) -> None:
     bundle = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))])
     classifier = Classifier(bundle, backend="cpu", threads=1)
     run = load_seed(toy_run, built.seed)
-    films = load_dataset(toy / "manifest.csv", toy, load_recipe(toy_run / "recipe.yaml").data)["test"].images
-    ours = [classifier.classify(film).logit for film in films]
-    keras_logits = predict(run.predictor, films).logits
+    images = load_dataset(toy / "manifest.csv", toy, load_recipe(toy_run / "recipe.yaml").data)["test"].images
+    model = [classifier.classify(image).logit for image in images]
+    keras_logits = predict(run.predictor, images).logits
     spread = float(np.ptp(keras_logits))
-    np.testing.assert_allclose(ours, keras_logits, atol=0.05 * spread)
+    np.testing.assert_allclose(model, keras_logits, atol=0.05 * spread)
 
 
 def test_the_bundle_carries_its_evidence(built: BuildResult) -> None:
@@ -113,7 +113,7 @@ def test_the_same_run_gives_the_same_bundle_byte_by_byte(
     assert orders[0].out.read_bytes() == orders[1].out.read_bytes()
 
 
-def test_without_the_films_the_kept_ones_suffice_and_the_figures_say_so(
+def test_without_the_images_the_metrics_of_training_are_used_and_named_so(
     toy_run: Path, key: Path, tmp_path: Path, built: BuildResult
 ) -> None:
     moved = tmp_path / "run"
@@ -127,11 +127,13 @@ def test_without_the_films_the_kept_ones_suffice_and_the_figures_say_so(
     assert "in Keras before quantization" in manifest.measured_on
 
 
-def test_films_that_changed_since_the_training_are_refused(toy_run: Path, key: Path, tmp_path: Path, toy: Path) -> None:
-    films = tmp_path / "films"
-    shutil.copytree(toy, films)
-    shutil.copy(films / "images" / "test-1.png", films / "images" / "test-0.png")
-    order = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key), images=films)
+def test_images_that_changed_since_the_training_are_refused(
+    toy_run: Path, key: Path, tmp_path: Path, toy: Path
+) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(toy, images)
+    shutil.copy(images / "images" / "test-1.png", images / "images" / "test-0.png")
+    order = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key), images=images)
     with pytest.raises(RunError, match=r"test-0\.png: not the image"):
         build(order)
     assert not order.out.exists()
@@ -142,7 +144,7 @@ def test_a_network_that_int8_changes_too_much_is_not_written(
 ) -> None:
     turned = (
         "export.int8.predictions.box_outputs",
-        lambda _, films: ModelOutputs(logits=np.where(np.arange(len(films)) % 2, -9.0, 9.0)),
+        lambda _, images: ModelOutputs(logits=np.where(np.arange(len(images)) % 2, -9.0, 9.0)),
     )
     monkeypatch.setattr(*turned)
     order = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))
@@ -158,31 +160,31 @@ def test_half_a_percent_of_flips_is_the_limit() -> None:
     assert MAX_FLIPPED_SHARE == 0.005
 
 
-def test_golden_films_are_drawn_and_the_same_every_time() -> None:
-    films = golden_inputs()
-    assert films.shape == (10, 224, 224)
-    assert films.dtype == np.uint8
-    np.testing.assert_array_equal(films, golden_inputs())
-    assert not np.array_equal(films, golden_inputs(seed=1))
+def test_golden_images_are_drawn_and_the_same_every_time() -> None:
+    images = golden_inputs()
+    assert images.shape == (10, 224, 224)
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images, golden_inputs())
+    assert not np.array_equal(images, golden_inputs(seed=1))
 
 
 def test_keygen_makes_a_key_that_this_user_trusts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    assert told(["keygen", str(tmp_path / "my.key")], monkeypatch) == 0
+    assert exit_code(["keygen", str(tmp_path / "my.key")], monkeypatch) == 0
     made = read_signing_key(tmp_path / "my.key").public.key_id
     assert made in {trusted.key_id for trusted in trusted_keys()}
     assert made in capsys.readouterr().out
-    assert told(["keygen", str(tmp_path / "my.key")], monkeypatch) == 2
+    assert exit_code(["keygen", str(tmp_path / "my.key")], monkeypatch) == 2
     assert "never overwritten" in capsys.readouterr().err
 
 
 def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
     built: BuildResult, key: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(["inspect", str(built.out), "--trusted-key", f"{key}.pub"], monkeypatch) == 0
-    said = capsys.readouterr().out
+    assert exit_code(["inspect", str(built.out), "--trusted-key", f"{key}.pub"], monkeypatch) == 0
+    text = capsys.readouterr().out
     for words in (
         "newer version 1 (a trial",
         "signature and digests good",
@@ -191,21 +193,21 @@ def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
         "parity passed",
         MODEL,
     ):
-        assert words in said
-    assert told(["inspect", str(built.out)], monkeypatch) == 0
+        assert words in text
+    assert exit_code(["inspect", str(built.out)], monkeypatch) == 0
     assert "NOT VERIFIED" in capsys.readouterr().out
-    assert told(["inspect", str(built.out), "--card"], monkeypatch) == 0
+    assert exit_code(["inspect", str(built.out), "--card"], monkeypatch) == 0
     assert "## Thresholds" in capsys.readouterr().out
 
 
 def test_inspect_writes_the_page_out_and_says_when_a_bundle_has_none(
     built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(["inspect", str(built.out), "--html", str(tmp_path / "card.html")], monkeypatch) == 0
+    assert exit_code(["inspect", str(built.out), "--html", str(tmp_path / "card.html")], monkeypatch) == 0
     assert (tmp_path / "card.html").read_bytes() == dict(read_members(built.out))["model_card.html"]
     assert "open it in a browser" in capsys.readouterr().out
     older, _ = make_bundle(tmp_path)
-    assert told(["inspect", str(older), "--html", str(tmp_path / "none.html")], monkeypatch) == 2
+    assert exit_code(["inspect", str(older), "--html", str(tmp_path / "none.html")], monkeypatch) == 2
     assert "has no model_card.html" in capsys.readouterr().err
 
 
@@ -215,7 +217,7 @@ def test_a_baseline_stands_beside_the_network_in_its_card(built: BuildResult) ->
     assert found["auc"]["value"] == pytest.approx(0, abs=0.05)
 
 
-def test_a_baseline_without_the_films_is_a_fault_of_use(toy_run: Path, key: Path, tmp_path: Path) -> None:
+def test_a_baseline_without_the_images_is_a_usage_error(toy_run: Path, key: Path, tmp_path: Path) -> None:
     moved = tmp_path / "run"
     shutil.copytree(toy_run, moved)
     facts = json.loads((moved / "data.json").read_text())
@@ -234,7 +236,7 @@ def test_a_baseline_without_the_films_is_a_fault_of_use(toy_run: Path, key: Path
 def test_a_fault_is_one_line_on_the_standard_error(
     arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(arguments, monkeypatch) == 2
-    said = capsys.readouterr().err.strip()
-    assert words in said
-    assert len(said.splitlines()) == 1
+    assert exit_code(arguments, monkeypatch) == 2
+    text = capsys.readouterr().err.strip()
+    assert words in text
+    assert len(text.splitlines()) == 1

@@ -55,30 +55,34 @@ def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
     command: Command, site: Site, tmp_path: Path
 ) -> None:
     out = tmp_path / "ours.bundle"
-    code, said, faults = command.run(site.arguments(out, *AIMS))
-    assert (code, faults) == (0, "")
+    code, output, errors = command.run(site.arguments(out, *AIMS))
+    assert (code, errors) == (0, "")
     old = load_bundle(site.bundle, [read_public_key(site.vendor_key)])
     new = load_bundle(out, [read_public_key(public(site.key))])
     assert (new.manifest.version, new.manifest.name, new.manifest.released) == (4, "tiny", True)
     assert (new.model.digest, new.tflite) == (old.model.digest, old.tflite)
-    assert f"after: flag at {new.thresholds.flag_at:.4f}, clear below {new.thresholds.clear_below:.4f}" in said
+    assert f"after: flag at {new.thresholds.flag_at:.4f}, clear below {new.thresholds.clear_below:.4f}" in output
     settings = ModelConfig(
         bundle=tmp_path / "models" / "active", trusted_keys=(public(site.key), site.vendor_key), backend="cpu",
         threads=1,
     )  # fmt: skip
     install(site.bundle, settings)
     assert install(out, settings).model.version == 4
-    films = classify_images(site.images, settings.bundle, public(site.key), tmp_path / "again.jsonl")
-    assert {film["thresholds"]["flag_at"] for film in films} == {new.thresholds.flag_at}
-    assert [film["flag"] for film in films] == [decide(film["probability"], new.thresholds) for film in films]
+    images = classify_images(site.images, settings.bundle, public(site.key), tmp_path / "again.jsonl")
+    assert {image["thresholds"]["flag_at"] for image in images} == {new.thresholds.flag_at}
+    assert [image["flag"] for image in images] == [decide(image["probability"], new.thresholds) for image in images]
     assert {
         (row["flag"], row["label"]): row["after"] for row in operating_point_record(out)["expected"]
-    } == flag_counts(films)
+    } == flag_counts(images)
 
 
 def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> None:
-    said = {"passed": True, "label_flips": 1, "films": 9, "flipped_share": 1 / 9, "flag_flips": 2}
-    parity = said | {"largest_score_difference": 0.1, "largest_logit_difference": 0.4, "interpreter": "an interpreter"}
+    counts = {"passed": True, "label_flips": 1, "films": 9, "flipped_share": 1 / 9, "flag_flips": 2}
+    parity = counts | {
+        "largest_score_difference": 0.1,
+        "largest_logit_difference": 0.4,
+        "interpreter": "an interpreter",
+    }
     parts = {MODEL: TINY.read_bytes(), GOLDEN: golden_file(*tiny_golden()), "model_card.md": b"# Tiny\n"}
     bundle, key = make_bundle(tmp_path, parts={**parts, "parity.json": json.dumps(parity).encode()})
     old = load_bundle(bundle, [key])
@@ -93,20 +97,22 @@ def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> No
     assert "version" not in parity_line(Parity.from_dict(parity))
 
 
-def test_before_is_what_the_box_really_said(site: Site, tmp_path: Path) -> None:
+def test_the_flags_before_are_those_that_the_box_gave(site: Site, tmp_path: Path) -> None:
     made = set_thresholds(site.request(tmp_path / "ours.bundle", sensitivity=0.8))
     assert {(row.flag, row.label): row.before for row in made.rows} == flag_counts(site.lines())
-    told = {film["exposure_id"]: film["probability"] for film in site.lines()}
-    np.testing.assert_array_equal(made.before.probabilities(made.site.logits), [told[name] for name in sorted(told)])
+    probabilities = {image["exposure_id"]: image["probability"] for image in site.lines()}
+    np.testing.assert_array_equal(
+        made.before.probabilities(made.site.logits), [probabilities[name] for name in sorted(probabilities)]
+    )
 
 
 def test_an_evidence_networks_bundle_keeps_its_outlier_rule(tmp_path: Path) -> None:
     bundle, key = make_evidence_bundle(tmp_path)
     site = make_site(tmp_path, bundle, key.where)
     made = set_thresholds(site.request(tmp_path / "ours.bundle", flag_at=0.9))
-    judged = [film for film in site.lines() if film["score"] is not None]
-    assert 0 < len(judged) < len(site.images)
-    assert made.site.left_out["images that the network did not classify"] == len(site.images) - len(judged)
+    classified = [image for image in site.lines() if image["score"] is not None]
+    assert 0 < len(classified) < len(site.images)
+    assert made.site.left_out["images that the network did not classify"] == len(site.images) - len(classified)
     new = load_bundle(made.out, [read_public_key(public(site.key))])
     assert new.outliers is not None
     assert Classifier(new, backend="cpu", threads=1).thresholds.flag_at == 0.9
@@ -160,7 +166,7 @@ def test_a_bundle_may_be_chosen_anew_again(site: Site, tmp_path: Path) -> None:
     assert operating_point_record(second.out)["from"]["version"] == 4
 
 
-def test_the_same_films_and_key_give_the_same_bundle(
+def test_the_same_images_and_key_give_the_same_bundle(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
@@ -169,8 +175,8 @@ def test_the_same_films_and_key_give_the_same_bundle(
 
 
 def test_a_bundle_may_be_a_folder_with_the_picture_in_it(site: Site, tmp_path: Path) -> None:
-    made = set_thresholds(site.request(tmp_path / "ours", sensitivity=0.8))
-    assert made.picture == tmp_path / "ours" / PICTURE
+    made = set_thresholds(site.request(tmp_path / "own", sensitivity=0.8))
+    assert made.picture == tmp_path / "own" / PICTURE
     assert load_bundle(made.out, [read_public_key(public(site.key))]).manifest.version == 4
 
 
@@ -179,9 +185,9 @@ def test_the_picture_shows_both_points_and_lies_beside_the_bundle(site: Site, tm
     assert made.picture == tmp_path / "ours.operating_point.svg"
     assert made.picture.read_bytes() == dict(read_members(made.out))[PICTURE]
     words = re.sub(r"<[^>]+>", " ", made.picture.read_text())
-    for said in ("sensitivity", "specificity", "95 %", "before: flag_at 0.7000", "before: clear_below 0.3000",
+    for label in ("sensitivity", "specificity", "95 %", "before: flag_at 0.7000", "before: clear_below 0.3000",
                  f"after: clear_below {made.after.clear_below:.4f}"):  # fmt: skip
-        assert said in words
+        assert label in words
 
 
 def test_a_bundle_of_before_is_replaced(site: Site, tmp_path: Path) -> None:

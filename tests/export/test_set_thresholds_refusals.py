@@ -1,4 +1,4 @@
-"""What cannot be done is said in one line, with exit code 2, and nothing is written."""
+"""What cannot be done is reported in one line, with exit code 2, and nothing is written."""
 
 from __future__ import annotations
 

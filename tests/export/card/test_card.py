@@ -39,8 +39,8 @@ PICTURES = (
 
 @pytest.fixture(scope="module")
 def inputs(toy_run: Path) -> EvaluationInput:
-    films = drawn_images(80, sources=("St. <Mary> | 1", "theirs"))
-    return evaluation_input(toy_run, films, recipe={"data": {"label_sources": ["St. <Mary> | 1"]}})
+    images = drawn_images(80, sources=("St. <Mary> | 1", "other"))
+    return evaluation_input(toy_run, images, recipe={"data": {"label_sources": ["St. <Mary> | 1"]}})
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def found(inputs: EvaluationInput) -> Evaluation:
 @pytest.fixture(scope="module")
 def paired(found: Evaluation) -> Evaluation:
     """The same against a baseline that learnt nothing batch by batch."""
-    ours = found.test.model
+    model = found.test.model
     against = BaselineComparison(
-        images=40, normal=20, pneumonia=20, left_out=3, model=ours,
-        baseline=replace(ours, name="older", form="float, by Keras", training=()), auc=None,
+        images=40, normal=20, pneumonia=20, left_out=3, model=model,
+        baseline=replace(model, name="older", form="float, by Keras", training=()), auc=None,
         mcnemar=McNemar(only_first=7, only_second=5, p_exact=0.774, p_mid=0.581),
         balanced_accuracy=Difference(value=0.1, low=-0.1, high=0.3, p=None, test="paired bootstrap over patients"),
     )  # fmt: skip
@@ -63,12 +63,12 @@ def paired(found: Evaluation) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def alone(inputs: EvaluationInput, found: Evaluation) -> dict[str, str]:
-    return words_of(card_content(inputs, found))
+    return rendered(card_content(inputs, found))
 
 
 @pytest.fixture(scope="module")
 def against(inputs: EvaluationInput, paired: Evaluation) -> dict[str, str]:
-    return words_of(card_content(inputs, paired, notes="Two `words`.\n\nAnd <two> more."))
+    return rendered(card_content(inputs, paired, notes="Two `words`.\n\nAnd <two> more."))
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def page(against: dict[str, str]) -> str:
     return against[PAGE]
 
 
-def words_of(told: CardContent) -> dict[str, str]:
-    return {name: content.decode() for name, content in card_parts(told).items()}
+def rendered(content: CardContent) -> dict[str, str]:
+    return {name: content.decode() for name, content in card_parts(content).items()}
 
 
 def drawings(page: str) -> list[ET.Element]:
@@ -95,29 +95,29 @@ def test_the_first_screen_says_what_it_is_for_and_what_not_and_its_figures_with_
     assert first.count(" to ") > 6
 
 
-def test_the_first_screen_says_how_films_of_other_sources_fare_and_names_none_of_its_own(
+def test_the_first_screen_states_the_flags_of_other_sources_and_none_of_its_own(
     found: Evaluation, against: dict[str, str]
 ) -> None:
     (beside,) = found.further
-    flags = beside.flags["theirs"]
+    flags = beside.flags["other"]
     alarms = flags["pneumonia"]["normal"] / sum(counts["normal"] for counts in flags.values())
     first = against[CARD][: against[CARD].index("## Thresholds")]
-    assert f"- theirs: of 20 normal images {percent(alarms)} are flagged `pneumonia`" in first
+    assert f"- other: of 20 normal images {percent(alarms)} are flagged `pneumonia`" in first
     assert "- St. <Mary>" not in first
 
 
 def test_every_picture_is_an_svg_that_tells_what_it_shows(page: str) -> None:
     shown = drawings(page)
-    told = [svg.attrib["aria-label"] for svg in shown]
-    assert len(told) == len(PICTURES)
+    labels = [svg.attrib["aria-label"] for svg in shown]
+    assert len(labels) == len(PICTURES)
     for words in PICTURES:
-        assert any(words in label for label in told), words
+        assert any(words in label for label in labels), words
     assert all(svg.attrib["role"] == "img" for svg in shown)
 
 
 def test_the_calibration_in_force_stands_beside_the_others_with_intervals(against: dict[str, str]) -> None:
-    said = against[CARD]
-    lines = said[said.index("| calibration |") :].splitlines()
+    text = against[CARD]
+    lines = text[text.index("| calibration |") :].splitlines()
     for method in ("none", "temperature", "platt", "isotonic", "platt, in force"):
         line = next(line for line in lines if line.startswith(f"| {method} |"))
         assert len(re.findall(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", line)) == 2
@@ -128,10 +128,10 @@ def test_seeds_are_shown_with_the_mean_of_their_weights_where_there_is_one(
 ) -> None:
     summary = inputs.run.summary
     averaged = AverageSummary(confusion={}, estimates={}, measures=dict.fromkeys(summary.measures, 0.875))
-    told = words_of(card_content(inputs, found, summary=replace(summary, weight_average=averaged)))[CARD]
-    assert MEAN in told
-    assert "| 0.875 |" in told
-    assert MEAN not in words_of(card_content(inputs, found))[CARD]
+    card = rendered(card_content(inputs, found, summary=replace(summary, weight_average=averaged)))[CARD]
+    assert MEAN in card
+    assert "| 0.875 |" in card
+    assert MEAN not in rendered(card_content(inputs, found))[CARD]
 
 
 def test_the_page_is_whole_small_and_asks_nothing_of_the_network(page: str) -> None:
@@ -166,28 +166,28 @@ def test_both_forms_say_the_same_and_the_tables_of_the_markdown_are_whole(agains
     assert "\n\n\n\n" not in against[CARD]
 
 
-def test_a_comparison_says_what_each_side_is_and_which_films_were_left_out(page: str) -> None:
-    said = html.unescape(re.sub(r"<[^>]+>", "", page))
-    assert "made-up in int8, by the device's own code, against older in float, by Keras" in said
-    assert "3 test images are left out, as the baseline has not been measured on them" in said
-    assert "p = 0.581" in said
-    assert "the study's own images, 231 normal and 300 pneumonia, not these" in said
-    assert "no batches" in said
+def test_a_comparison_states_what_each_side_is_and_which_images_were_left_out(page: str) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert "made-up in int8, by the device's own code, against older in float, by Keras" in text
+    assert "3 test images are left out, as the baseline has not been measured on them" in text
+    assert "p = 0.581" in text
+    assert "the study's own images, 231 normal and 300 pneumonia, not these" in text
+    assert "no batches" in text
 
 
-def test_the_outlier_rule_is_told_with_its_threshold_and_false_alarms(
+def test_the_out_of_distribution_check_is_stated_with_its_threshold_and_false_alarms(
     inputs: EvaluationInput, found: Evaluation, alone: dict[str, str]
 ) -> None:
     assert "no out-of-distribution check" not in alone[CARD]
     assert "farther than 134" in alone[CARD]
     assert "1.0% of the source that lies farthest" in alone[CARD]
     assert f"it refuses {share(found.test.refused)}" in alone[CARD]
-    without = words_of(card_content(inputs, model={"outliers": None}))[CARD]
+    without = rendered(card_content(inputs, model={"outliers": None}))[CARD]
     assert "It has no out-of-distribution check" in without
 
 
-def test_without_films_the_card_has_the_manifests_figures_and_no_pictures_of_them(inputs: EvaluationInput) -> None:
-    parts = words_of(card_content(inputs))
+def test_without_images_the_card_has_the_manifests_figures_and_no_pictures_of_them(inputs: EvaluationInput) -> None:
+    parts = rendered(card_content(inputs))
     assert len(drawings(parts[PAGE])) == 1
     assert "## Image corruptions" not in parts[CARD]
     assert "never on the test images" in parts[CARD]
@@ -201,14 +201,14 @@ def test_without_a_baseline_the_network_stands_alone_beside_the_published_figure
 
 def test_a_network_that_is_the_mean_of_all_seeds_is_called_so(inputs: EvaluationInput) -> None:
     training = inputs.model.training.model_copy(update={"seed": AVERAGED})
-    card = words_of(card_content(inputs, model={"training": training}))[CARD]
+    card = rendered(card_content(inputs, model={"training": training}))[CARD]
     assert "the mean of the weights of seeds [1, 2]" in card
 
 
 def test_the_same_content_gives_the_same_bytes(
     inputs: EvaluationInput, found: Evaluation, alone: dict[str, str]
 ) -> None:
-    assert words_of(card_content(inputs, found)) == alone
+    assert rendered(card_content(inputs, found)) == alone
 
 
 def test_a_notice_stands_on_top_and_later_ones_above_it(page: str) -> None:

@@ -67,7 +67,7 @@ def test_both_thresholds_in_force_are_on_the_curve_with_their_intervals(chances:
     assert sum(sum(counts.values()) for counts in curve.flags.values()) == len(labels)
 
 
-def test_review_holds_the_films_and_the_wrong_calls_that_counting_finds(
+def test_review_holds_the_images_and_errors_that_counting_gives(
     chances: tuple[np.ndarray, np.ndarray],
 ) -> None:
     probabilities, labels = chances
@@ -96,12 +96,12 @@ def test_a_share_turned_round_keeps_its_interval() -> None:
 
 
 def test_a_distance_that_is_no_number_is_refused_as_on_a_box() -> None:
-    said = ModelOutputs(logits=np.zeros(3), distances=np.array([1.0, 3.0, np.nan]))
-    assert refused(said, 2.0).tolist() == [False, True, True]
-    assert refused(said, None) is None
+    outputs = ModelOutputs(logits=np.zeros(3), distances=np.array([1.0, 3.0, np.nan]))
+    assert refused(outputs, 2.0).tolist() == [False, True, True]
+    assert refused(outputs, None) is None
 
 
-def test_corruptions_are_judged_on_as_many_films_of_each_class_as_is_said_and_the_same_every_time() -> None:
+def test_corruptions_are_measured_on_as_many_images_of_each_class_as_stated_and_on_the_same_ones() -> None:
     labels = np.repeat([0, 1], [1000, 30])
     chosen = sampled_images(labels)
     assert (chosen[labels == 0].sum(), chosen[labels == 1].sum()) == (MOST_OF_A_CLASS, 30)
@@ -122,26 +122,27 @@ def test_the_evaluation_has_every_part_and_is_json_without_holes(found: Evaluati
     assert json.loads(text)["test"]["operating"]["flag_at"]["threshold"] == THRESHOLDS["flag_at"]
 
 
-def test_progress_is_told_to_the_end(toy_run: Path) -> None:
-    told: dict[str, tuple[int, int]] = {}
+def test_progress_is_reported_to_the_end(toy_run: Path) -> None:
+    reported: dict[str, tuple[int, int]] = {}
     evaluate_on_box(
-        evaluation_input(toy_run, drawn_images(24)), on_progress=lambda what, done, of: told.update({what: (done, of)})
+        evaluation_input(toy_run, drawn_images(24)),
+        on_progress=lambda what, done, of: reported.update({what: (done, of)}),
     )
-    assert told == {"classifying corrupted images": (36, 36), "hiding evidence": (2 + DRAWS, 2 + DRAWS)}
+    assert reported == {"classifying corrupted images": (36, 36), "hiding evidence": (2 + DRAWS, 2 + DRAWS)}
 
 
-def test_sources_whose_labels_do_not_teach_are_never_pooled_with_the_others(toy_run: Path) -> None:
-    films = drawn_images(80, sources=("ours", "theirs"))
-    data: dict[str, Any] = {"data": {"label_sources": ["ours"]}}
-    found = evaluate_on_box(evaluation_input(toy_run, films, recipe=data))
+def test_sources_whose_labels_do_not_count_are_never_pooled_with_the_others(toy_run: Path) -> None:
+    images = drawn_images(80, sources=("own", "second"))
+    data: dict[str, Any] = {"data": {"label_sources": ["own"]}}
+    found = evaluate_on_box(evaluation_input(toy_run, images, recipe=data))
     assert found.test.counts["normal"] == found.test.model.figures.tn + found.test.model.figures.fp == 20
     assert (found.robustness.normal, found.robustness.of) == (20, 40)
     (beside,) = found.further
-    assert beside.sources == ("ours", "theirs")
+    assert beside.sources == ("own", "second")
     assert "all" not in {row.field for row in beside.groups}
-    assert {row.value for row in beside.groups if row.field == "source"} == {"ours", "theirs"}
+    assert {row.value for row in beside.groups if row.field == "source"} == {"own", "second"}
     assert [(row.label, row.first, row.second) for row in found.separation] == [
-        (0, "ours", "theirs"), (1, "ours", "theirs"),
+        (0, "own", "second"), (1, "own", "second"),
     ]  # fmt: skip
 
 
@@ -149,11 +150,14 @@ def test_a_further_manifest_stands_apart_under_its_name(toy_run: Path) -> None:
     further = drawn_images(30, seed=5)
     plain = evaluation_input(toy_run, drawn_images(40))
     box: Any = plain.classifier
-    said = ModelOutputs(logits=np.array([box.classify(film).logit for film in further.images]))
+    outputs = ModelOutputs(logits=np.array([box.classify(image).logit for image in further.images]))
     found = evaluate_on_box(
         replace(
             plain,
-            predictions={**plain.predictions, "clinic": HeldOutPredictions(dataset=further, keras=said, int8=said)},
+            predictions={
+                **plain.predictions,
+                "clinic": HeldOutPredictions(dataset=further, keras=outputs, int8=outputs),
+            },
         )
     )
     assert found.test.counts["normal"] == 20
@@ -162,13 +166,13 @@ def test_a_further_manifest_stands_apart_under_its_name(toy_run: Path) -> None:
     assert {(row.first, row.second) for row in found.separation} == {("clinic", "test")}
 
 
-def _baseline(run: Path, place: Path, films: Any, logits: np.ndarray, labels: np.ndarray | None = None) -> Path:
-    """A copy of `run` that says it was measured on `films`, with these logits."""
+def _baseline(run: Path, place: Path, images: Any, logits: np.ndarray, labels: np.ndarray | None = None) -> Path:
+    """A copy of `run` that says it was measured on `images`, with these logits."""
     shutil.copytree(run, place)
-    labels = films.labels if labels is None else labels
+    labels = images.labels if labels is None else labels
     seed = place / f"seed-{summarise(run).representative_seed}"
-    names = [f"elsewhere/{case}" for case in films.files]
-    parts = [("test", name, digest) for name, digest in zip(names, films.digests, strict=True)]
+    names = [f"elsewhere/{case}" for case in images.files]
+    parts = [("test", name, digest) for name, digest in zip(names, images.digests, strict=True)]
     scores = [(name, label, 0, logit) for name, label, logit in zip(names, labels, logits, strict=True)]
     decisions = [(name, int(logit > 0), 0) for name, logit in zip(names, logits, strict=True)]
     _write(place / "images.csv", ("part", "file", "sha256"), parts)
@@ -182,45 +186,47 @@ def _write(path: Path, header: tuple[str, ...], lines: list[tuple[Any, ...]]) ->
         csv.writer(stream).writerows([header, *lines])
 
 
-def _decisions(films: Any, seed: int, strength: float) -> Decisions:
-    logits = np.random.default_rng(seed).normal(strength * (2 * films.labels - 1), 1)
+def _decisions(images: Any, seed: int, strength: float) -> Decisions:
+    logits = np.random.default_rng(seed).normal(strength * (2 * images.labels - 1), 1)
     return Decisions(logits=logits, decided=logits >= 0)
 
 
-def test_a_baseline_is_paired_film_by_film_whatever_its_manifest_calls_them(toy_run: Path, tmp_path: Path) -> None:
-    films = drawn_images(60)
-    ours, theirs = _decisions(films, 1, 1.5), _decisions(films, 2, 0.3)
+def test_a_baseline_is_paired_image_by_image_whatever_its_manifest_calls_them(toy_run: Path, tmp_path: Path) -> None:
+    images = drawn_images(60)
+    model, baseline_decisions = _decisions(images, 1, 1.5), _decisions(images, 2, 0.3)
     there = np.arange(60) >= 10
-    kept = replace(films, **{
-        name: tuple(v for v, k in zip(getattr(films, name), there, strict=True) if k)
+    kept = replace(images, **{
+        name: tuple(v for v, k in zip(getattr(images, name), there, strict=True) if k)
         for name in ("files", "digests")
-    }, labels=films.labels[there])  # fmt: skip
-    baseline = _baseline(toy_run, tmp_path / "base", kept, theirs.logits[there])
-    found = compare_with_baseline("ours", films, ours, load_trained_run(toy_run), baseline)
+    }, labels=images.labels[there])  # fmt: skip
+    baseline = _baseline(toy_run, tmp_path / "base", kept, baseline_decisions.logits[there])
+    found = compare_with_baseline("own", images, model, load_trained_run(toy_run), baseline)
     assert (found.images, found.normal, found.pneumonia, found.left_out) == (50, 25, 25, 10)
-    positive = films.labels[there] == 1
-    assert found.auc == roc_auc_difference(positive, ours.logits[there], theirs.logits[there])
-    assert found.mcnemar == mcnemar(ours.decided[there] == positive, theirs.decided[there] == positive)
-    areas = [balanced_accuracy(ConfusionMatrix.from_calls(positive, c.decided[there])) for c in (ours, theirs)]
+    positive = images.labels[there] == 1
+    assert found.auc == roc_auc_difference(positive, model.logits[there], baseline_decisions.logits[there])
+    assert found.mcnemar == mcnemar(model.decided[there] == positive, baseline_decisions.decided[there] == positive)
+    areas = [
+        balanced_accuracy(ConfusionMatrix.from_calls(positive, c.decided[there])) for c in (model, baseline_decisions)
+    ]
     assert found.balanced_accuracy.value == pytest.approx(areas[0].value - areas[1].value)
     assert "int8" in found.model.form
     assert "Keras" in found.baseline.form
 
 
-@pytest.mark.parametrize("wrong", ["labels", "films", "itself", "nothing"])
+@pytest.mark.parametrize("wrong", ["labels", "images", "itself", "nothing"])
 def test_a_baseline_that_does_not_fit_is_a_fault_of_use(toy_run: Path, tmp_path: Path, wrong: str) -> None:
-    films = drawn_images(20)
-    ours = _decisions(films, 1, 1.0)
+    images = drawn_images(20)
+    model = _decisions(images, 1, 1.0)
     baseline = _baseline(
-        toy_run, tmp_path / "base", films, ours.logits, 1 - films.labels if wrong == "labels" else None
+        toy_run, tmp_path / "base", images, model.logits, 1 - images.labels if wrong == "labels" else None
     )
     if wrong == "nothing":
         (baseline / "images.csv").unlink()
-    ours_films = drawn_images(20, seed=9) if wrong == "films" else films
+    own_images = drawn_images(20, seed=9) if wrong == "images" else images
     with pytest.raises(RunError, match=r"base|run itself"):
         if wrong == "itself":
-            evaluate_on_box(evaluation_input(toy_run, films, baseline=toy_run))
-        compare_with_baseline("ours", ours_films, ours, load_trained_run(toy_run), baseline)
+            evaluate_on_box(evaluation_input(toy_run, images, baseline=toy_run))
+        compare_with_baseline("own", own_images, model, load_trained_run(toy_run), baseline)
 
 
 def test_roc_keeps_its_ends_and_the_networks_own_point() -> None:

@@ -11,7 +11,7 @@ LABELS = np.tile([0, 1], 20)
 ANCHOR = -0.4
 
 
-def films() -> np.ndarray:
+def images() -> np.ndarray:
     """Grey 100 in the mean for normal and 108 for pneumonia, and stripes of period 8; uint8 (40, 96, 96)."""
     random = np.random.default_rng(0)
     stripes = 20 * np.sin(2 * np.pi * np.arange(96) / 8)[:, None] * np.ones(96)
@@ -30,10 +30,10 @@ def rows_of(rows: tuple[Robustness, ...], name: str) -> list[Robustness]:
 
 @pytest.fixture(scope="module")
 def by_brightness() -> tuple[Robustness, ...]:
-    return robustness(brightness, films(), LABELS, operating_logit=ANCHOR)
+    return robustness(brightness, images(), LABELS, operating_logit=ANCHOR)
 
 
-def test_there_is_a_row_for_the_films_as_they_are_and_one_for_each_fault_and_strength(
+def test_there_is_a_row_for_the_clean_images_and_one_for_each_corruption_and_strength(
     by_brightness: tuple[Robustness, ...],
 ) -> None:
     expected = [(CLEAN, 0), *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS)]
@@ -43,11 +43,11 @@ def test_there_is_a_row_for_the_films_as_they_are_and_one_for_each_fault_and_str
 
 
 @pytest.mark.parametrize(("name", "strength"), [("exposure", 2), ("quantum noise", 3), ("scale", 1)])
-def test_a_rows_figures_are_those_of_the_films_so_corrupted(
+def test_a_rows_figures_are_those_of_the_corrupted_images(
     by_brightness: tuple[Robustness, ...], name: str, strength: int
 ) -> None:
     row = rows_of(by_brightness, name)[strength - 1]
-    before, after = (brightness(each)[0] for each in (films(), corrupt(films(), name, strength)))
+    before, after = (brightness(each)[0] for each in (images(), corrupt(images(), name, strength)))
     called = after >= ANCHOR
     assert row.roc_auc.value == pytest.approx(roc_auc_score(LABELS, after))
     assert row.auc_change is not None
@@ -57,7 +57,7 @@ def test_a_rows_figures_are_those_of_the_films_so_corrupted(
     assert row.flips.value == pytest.approx((called != (before >= ANCHOR)).mean())
 
 
-def test_what_a_judge_looks_at_is_what_hurts_it(by_brightness: tuple[Robustness, ...]) -> None:
+def test_a_classifier_suffers_from_the_corruption_of_what_it_uses(by_brightness: tuple[Robustness, ...]) -> None:
     hurt, unhurt = rows_of(by_brightness, "exposure")[2], rows_of(by_brightness, "blur")[2]
     assert hurt.auc_change is not None
     assert hurt.auc_change.high is not None
@@ -68,27 +68,27 @@ def test_what_a_judge_looks_at_is_what_hurts_it(by_brightness: tuple[Robustness,
     assert unhurt.flips.value == 0
 
 
-def test_a_judge_that_does_not_look_at_the_film_loses_nothing() -> None:
-    for row in robustness(lambda _: (LABELS * 2.0 - 1, None), films(), LABELS)[1:]:
+def test_a_classifier_that_ignores_the_image_loses_nothing() -> None:
+    for row in robustness(lambda _: (LABELS * 2.0 - 1, None), images(), LABELS)[1:]:
         assert row.auc_change is not None
         assert (row.auc_change.value, row.flips.value, row.roc_auc.value) == (0, 0, 1)
 
 
-def test_refusals_are_counted_and_refused_films_still_are() -> None:
+def test_refusals_are_counted_and_refused_images_still_count() -> None:
     def wary(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return brightness(found)[0], (found.mean(axis=(1, 2)) < 96).astype(float)
 
-    rows = robustness(wary, films(), LABELS, outlier_threshold=0.5)
+    rows = robustness(wary, images(), LABELS, outlier_threshold=0.5)
     dark = rows_of(rows, "exposure")[2]
-    expected = (corrupt(films(), "exposure", 3).mean(axis=(1, 2)) < 96).mean()
+    expected = (corrupt(images(), "exposure", 3).mean(axis=(1, 2)) < 96).mean()
     assert dark.refused is not None
     assert dark.refused.value == pytest.approx(expected)
     assert dark.n == 40
-    assert robustness(wary, films(), LABELS)[0].refused is None
+    assert robustness(wary, images(), LABELS)[0].refused is None
 
 
-def test_progress_is_told() -> None:
-    told: list[tuple[int, int]] = []
-    robustness(brightness, films(), LABELS, on_step=lambda done, of: told.append((done, of)))
+def test_progress_is_reported() -> None:
+    reported: list[tuple[int, int]] = []
+    robustness(brightness, images(), LABELS, on_step=lambda done, of: reported.append((done, of)))
     total = len(CORRUPTIONS) * len(STRENGTHS)
-    assert told == [(done, total) for done in range(1, total + 1)]
+    assert reported == [(done, total) for done in range(1, total + 1)]

@@ -39,8 +39,8 @@ def test_a_network_of_real_numbers_is_objected_to() -> None:
 def test_an_operator_that_the_edge_tpu_lacks_is_named() -> None:
     found = audit(converted(keras.layers.Lambda(tf.math.sin)))
     assert not found.passed
-    words = [said for operator in found.operators for said in operator.objections]
-    assert any("is not an operator of the Edge TPU" in said for said in words)
+    objections = [text for operator in found.operators for text in operator.objections]
+    assert any("is not an operator of the Edge TPU" in text for text in objections)
 
 
 @pytest.mark.parametrize("content", [b"", b"no flatbuffer at all, only words", bytes(64)])
@@ -54,8 +54,8 @@ def test_the_released_bundles_network_passes(project_root: Path) -> None:
         assert audit(dict(read_members(bundle))[MODEL]).passed
 
 
-def test_weights_may_have_four_dimensions_but_no_film_may() -> None:
+def test_weights_may_have_four_dimensions_but_no_activation_may() -> None:
     found = audit(converted(keras.layers.Conv2D(2, 3)))
-    said = [words for operator in found.operators for words in operator.objections]
-    assert not any("innermost" in words for words in said)
+    objections = [text for operator in found.operators for text in operator.objections]
+    assert not any("innermost" in text for text in objections)
     assert np.prod([1, 8, 8, 1]) == 64

@@ -23,22 +23,22 @@ SIDE = 16
 def network() -> keras.Model:
     """Two convolutions and two dense layers, of weights that int8 keeps well."""
     keras.utils.set_random_seed(0)
-    film = keras.Input((SIDE, SIDE, 1), name="film")
-    x = keras.layers.Conv2D(4, 3, activation="relu", name="conv_a")(film)
+    image = keras.Input((SIDE, SIDE, 1), name="image")
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="conv_a")(image)
     x = keras.layers.Conv2D(8, 3, activation="relu", name="conv_b")(x)
     x = keras.layers.MaxPooling2D(2, name="pool")(x)
     x = keras.layers.Flatten(name="flatten")(x)
     x = keras.layers.Dense(6, name="hidden")(x)
-    return keras.Model(film, keras.layers.Dense(2, name="logits")(x))
+    return keras.Model(image, keras.layers.Dense(2, name="logits")(x))
 
 
-def films(count: int, *, seed: int = 0, contrast: int = 256) -> np.ndarray:
+def images(count: int, *, seed: int = 0, contrast: int = 256) -> np.ndarray:
     drawn = np.random.default_rng(seed).integers(0, contrast, (count, SIDE, SIDE)) + 128 - contrast // 2
     return drawn.astype(np.uint8)
 
 
 def report(changed: keras.Model) -> LayerReport:
-    return layer_report(changed, films(48), mean=0.0, held_out=films(8, seed=1))
+    return layer_report(changed, images(48), mean=0.0, held_out=images(8, seed=1))
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +83,15 @@ def test_a_map_whose_channels_share_a_scale_with_one_far_too_large_is_the_worst(
     assert worst.rmse_in_steps < 1
 
 
-def test_films_that_leave_the_ranges_of_the_calibration_films_show_it() -> None:
-    dull = films(8, contrast=8)
-    inside, outside = (layer_report(network(), dull, mean=0.0, held_out=held) for held in (dull, films(8, seed=1)))
+def test_images_outside_the_ranges_of_the_calibration_images_show_more_error() -> None:
+    dull = images(8, contrast=8)
+    inside, outside = (layer_report(network(), dull, mean=0.0, held_out=held) for held in (dull, images(8, seed=1)))
     assert outside.worst(1)[0].rmse_in_steps > 5 * inside.worst(1)[0].rmse_in_steps
 
 
 def test_what_is_looked_at_is_the_network_that_is_exported(sound: LayerReport) -> None:
     tensors = (
-        schema.ModelT.InitFromObj(schema.Model.GetRootAs(to_int8(network(), films(48), mean=0.0), 0))
+        schema.ModelT.InitFromObj(schema.Model.GetRootAs(to_int8(network(), images(48), mean=0.0), 0))
         .subgraphs[0]
         .tensors
     )
@@ -107,7 +107,7 @@ def test_what_is_looked_at_is_the_network_that_is_exported(sound: LayerReport) -
 def test_a_saved_model_is_taken_as_well_as_a_network(sound: LayerReport, tmp_path: Path) -> None:
     with silenced_output():
         _save(network(), (1, SIDE, SIDE, 1), tmp_path)
-    found = layer_report(tmp_path, films(48), mean=0.0, held_out=films(8, seed=1))
+    found = layer_report(tmp_path, images(48), mean=0.0, held_out=images(8, seed=1))
     assert [layer.noise for layer in found.layers] == pytest.approx([layer.noise for layer in sound.layers])
     assert "conv_b" in found.layers[1].layer
 

@@ -41,11 +41,11 @@ def test_when_int8_changes_too_much_the_worst_layers_are_named_and_all_written_b
 
 def test_a_table_that_cannot_be_written_does_not_hide_what_failed(toy_run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    films = np.random.default_rng(0).integers(0, 256, (4, 224, 224)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (4, 224, 224)).astype(np.uint8)
     run = load_trained_run(toy_run, 1)
-    said = worst_layers(run, films, table_beside(tmp_path / "file" / "toy.bundle"))
-    assert "worst layers: " in said
-    assert "cannot be written" in said
+    message = worst_layers(run, images, table_beside(tmp_path / "file" / "toy.bundle"))
+    assert "worst layers: " in message
+    assert "cannot be written" in message
 
 
 def test_the_table_stands_beside_a_bundle_of_one_file_or_a_folder() -> None:

@@ -19,7 +19,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
 
 
 @pytest.fixture(scope="module")
-def films(settled: TrainedRun) -> np.ndarray:
+def images(settled: TrainedRun) -> np.ndarray:
     return settled.calibration_images.images
 
 
@@ -28,15 +28,15 @@ def test_a_fake_quantized_network_is_quantized_as_it_is(settled: TrainedRun) -> 
     assert all((old == new).all() for old, new in zip(before, after, strict=True))
 
 
-def test_its_int8_form_answers_as_it_does(settled: TrainedRun, films: np.ndarray) -> None:
+def test_its_int8_form_has_the_same_outputs(settled: TrainedRun, images: np.ndarray) -> None:
     network = quantize(settled)
     engine = build_engine(network.tflite, threads=1, backend="cpu")
-    shown = (normalized_images(films, settled.predictor.tone).astype(np.int16) - 128).astype(np.int8)[..., None]
-    said = [engine.run(film[None]) for film in shown]
+    shown = (normalized_images(images, settled.predictor.tone).astype(np.int16) - 128).astype(np.int8)[..., None]
+    outputs = [engine.run(image[None]) for image in shown]
     place, features = network.outputs.evidence, network.outputs.features
-    logits = np.array([maps[place].sum() for maps in said]) + network.outputs.bias
-    known = predict(settled.predictor, films)
+    logits = np.array([maps[place].sum() for maps in outputs]) + network.outputs.bias
+    known = predict(settled.predictor, images)
     assert known.features is not None
     assert np.abs(logits - known.logits).max() < 0.25 * known.logits.std()
-    found = np.array([np.concatenate([maps[i].ravel() for i in features]) for maps in said])
+    found = np.array([np.concatenate([maps[i].ravel() for i in features]) for maps in outputs])
     assert np.corrcoef(found.ravel(), known.features.ravel())[0, 1] > 0.95

@@ -24,11 +24,11 @@ from export.site.reads import SiteReads
 from metrics.intervals import wilson_bounds
 
 
-def films_of(healthy: list[float], diseased: list[float]) -> SiteReads:
-    """A site's films by their logits."""
-    labels = [0] * len(healthy) + [1] * len(diseased)
+def site_of(normal: list[float], pneumonia: list[float]) -> SiteReads:
+    """A site's images by their logits."""
+    labels = [0] * len(normal) + [1] * len(pneumonia)
     names = tuple(str(index) for index in range(len(labels)))
-    logits = np.array([*healthy, *diseased], np.float64)
+    logits = np.array([*normal, *pneumonia], np.float64)
     return SiteReads(logits=logits, labels=np.array(labels, np.int64), patients=names, left_out={})
 
 
@@ -46,11 +46,11 @@ def shares(point: Point, site: SiteReads) -> tuple[float, float]:
 
 
 logits = st.integers(-40, 40).map(lambda step: step / 4)
-films = st.builds(films_of, st.lists(logits, min_size=12, max_size=60), st.lists(logits, min_size=12, max_size=60))
+images = st.builds(site_of, st.lists(logits, min_size=12, max_size=60), st.lists(logits, min_size=12, max_size=60))
 aims = st.floats(0.3, 0.75)
 
 
-@given(films, aims, aims)
+@given(images, aims, aims)
 def test_an_aim_is_reached_at_the_lower_bound_and_no_better_threshold_reaches_it(
     site: SiteReads, sensitivity: float, specificity: float
 ) -> None:
@@ -71,8 +71,8 @@ def test_an_aim_is_reached_at_the_lower_bound_and_no_better_threshold_reaches_it
         assert shares(replace(point, flag_at=float(lower[-1])), site)[1] < specificity
 
 
-@given(films, aims)
-def test_a_threshold_that_nothing_was_asked_of_stays(site: SiteReads, share: float) -> None:
+@given(images, aims)
+def test_a_threshold_without_an_aim_stays(site: SiteReads, share: float) -> None:
     for aim, kept in ((Aim(sensitivity=share), "flag_at"), (Aim(specificity=share), "clear_below")):
         try:
             point = choose_point(aim, plain(), site)
@@ -84,26 +84,26 @@ def test_a_threshold_that_nothing_was_asked_of_stays(site: SiteReads, share: flo
         assert shares(point, site)[kept == "clear_below"] >= share
 
 
-def test_what_is_asked_of_both_thresholds_may_be_mixed() -> None:
-    site = films_of([-4.0] * 20 + [2.0], [-3.0] + [3.0] * 20)
+def test_an_aim_and_a_given_threshold_may_be_mixed() -> None:
+    site = site_of([-4.0] * 20 + [2.0], [-3.0] + [3.0] * 20)
     point = choose_point(Aim(sensitivity=0.75, flag_at=0.99), plain(), site)
     assert point.flag_at == 0.99
     assert 0.88 < point.clear_below < 0.99
 
 
-def test_films_that_nothing_tells_apart_cannot_be_aimed_at() -> None:
-    site = films_of([40.0] * 20, [40.0] * 20)
+def test_images_with_equal_scores_reach_no_aim() -> None:
+    site = site_of([40.0] * 20, [40.0] * 20)
     with pytest.raises(AimError, match="--recalibrate, or aim lower"):
         choose_point(Aim(specificity=0.5), plain(), site)
 
 
 def test_reads_the_wrong_way_round_are_noticed() -> None:
     with pytest.raises(AimError, match=r"ROC AUC 0\.0"):
-        choose_point(Aim(sensitivity=0.5), plain(), films_of([3.0, 2.5, 2.2] * 9, [-2.0, -1.0, -1.5] * 9))
+        choose_point(Aim(sensitivity=0.5), plain(), site_of([3.0, 2.5, 2.2] * 9, [-2.0, -1.0, -1.5] * 9))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.9, 0.95, 0.97, 0.99, 0.999])
-def test_the_number_of_films_that_an_aim_needs_is_the_smallest_that_does(share: float) -> None:
+def test_the_number_of_images_that_an_aim_needs_is_the_smallest(share: float) -> None:
     count = needed(share)
     assert wilson_bounds(count, count)[0] >= share > (wilson_bounds(count - 1, count - 1)[0] if count > 1 else 0)
 
@@ -113,7 +113,7 @@ def test_the_number_of_films_that_an_aim_needs_is_the_smallest_that_does(share: 
 
 def test_recalibration_keeps_every_flag_that_nothing_was_asked_of() -> None:
     random = np.random.default_rng(0)
-    site = films_of(list(random.normal(-1, 2, 60)), list(random.normal(3, 2, 60)))
+    site = site_of(list(random.normal(-1, 2, 60)), list(random.normal(3, 2, 60)))
     before = Point(calibration=Platt(a=0.5, b=1.0), flag_at=0.8, clear_below=0.4)
     after = choose_point(Aim(recalibrate=True), before, site)
     assert after.calibration != before.calibration
@@ -122,11 +122,11 @@ def test_recalibration_keeps_every_flag_that_nothing_was_asked_of() -> None:
         np.testing.assert_array_equal(old, new)
 
 
-def test_recalibration_needs_films_of_both_kinds_that_the_network_tells_apart() -> None:
+def test_recalibration_needs_images_of_both_labels_that_the_network_separates() -> None:
     with pytest.raises(AimError, match=r"expected at least 20 .*, got 19 normal and 30 pneumonia .*; add reads"):
-        choose_point(Aim(recalibrate=True), plain(), films_of([-1.0] * 19, [1.0] * 30))
+        choose_point(Aim(recalibrate=True), plain(), site_of([-1.0] * 19, [1.0] * 30))
     with pytest.raises(AimError, match="do not rise with the reads"):
-        choose_point(Aim(recalibrate=True), plain(), films_of([-1.0, 1.0] * 15, [1.0, -1.01] * 15))
+        choose_point(Aim(recalibrate=True), plain(), site_of([-1.0, 1.0] * 15, [1.0, -1.01] * 15))
 
 
 maps = st.sampled_from(
@@ -138,7 +138,7 @@ maps = st.sampled_from(
 
 
 @given(maps, st.floats(0, 1), st.floats(-30, 30, width=32))
-def test_a_point_on_another_scale_divides_films_where_it_did(
+def test_a_point_on_another_scale_divides_images_where_it_did(
     facts: dict[str, Any], threshold: float, logit: float
 ) -> None:
     calibration = TypeAdapter(Calibration).validate_python(facts)
@@ -151,4 +151,4 @@ def test_a_point_on_another_scale_divides_films_where_it_did(
 
 @pytest.mark.parametrize("point", [plain(1.0, 0.0), plain(1.0, 1.0), plain(0.0, 0.0), plain(1e-12, 1e-13)])
 def test_points_at_the_ends_can_be_drawn(point: Point) -> None:
-    assert draw_point(plain(), point, films_of([-40.0, 0.0], [40.0, 0.0])).startswith(b"<?xml")
+    assert draw_point(plain(), point, site_of([-40.0, 0.0], [40.0, 0.0])).startswith(b"<?xml")

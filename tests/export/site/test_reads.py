@@ -26,7 +26,7 @@ KEY = bytes(range(32))
 
 
 def result(path: str, score: float | None, *, digest: str = DIGEST, **ids: Any) -> dict[str, Any]:
-    """What `classify` writes of one film, as far as it matters here."""
+    """What `classify` writes of one image, as far as it matters here."""
     exposure = ids.pop("exposure_id", hashlib.sha256(path.encode()).hexdigest()[:32])
     rest = {"study_id": None, "patient_id": None, "accession_id": None, **ids}
     flag = "unclassified" if score is None else "review"
@@ -58,14 +58,14 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """Two films, `films/a.png` (0.25) and `films/b.png` (0.75)."""
+    """Two images, `images/a.png` (0.25) and `images/b.png` (0.75)."""
     found = Site(tmp_path)
-    found.has(result("films/a.png", 0.25), result("films/b.png", 0.75))
+    found.has(result("images/a.png", 0.25), result("images/b.png", 0.75))
     return found
 
 
 def scores(found: SiteReads) -> list[tuple[float, int]]:
-    """Score and label of each film, ascending."""
+    """Score and label of each image, ascending."""
     pairs = zip(1 / (1 + np.exp(-found.logits)), found.labels, strict=True)
     return sorted((round(float(score), 6), int(label)) for score, label in pairs)
 
@@ -78,19 +78,19 @@ def left_out(found: SiteReads) -> dict[str, int]:
     ("column", "names"),
     [
         ("file", ("a.png", "b.png")),
-        ("file", ("films/a.png", "./films//b.png")),
-        ("source_path", ("films/a.png", "films/b.png")),
-        ("case_id", ("a.png", "films/b.png")),
+        ("file", ("images/a.png", "./images//b.png")),
+        ("source_path", ("images/a.png", "images/b.png")),
+        ("case_id", ("a.png", "images/b.png")),
     ],
 )
-def test_reads_name_films_by_path_or_its_end(site: Site, column: str, names: Sequence[str]) -> None:
+def test_reads_name_images_by_path_or_its_end(site: Site, column: str, names: Sequence[str]) -> None:
     found = site.read(f"{column},label", f"{names[0]},0", f"{names[1]},1")
     assert scores(found) == [(0.25, 0), (0.75, 1)]
     assert not left_out(found)
 
 
 @pytest.mark.parametrize("column", ["exposure_id", "case_id", "study_id", "accession_id"])
-def test_reads_name_films_by_keyed_identifiers(site: Site, column: str) -> None:
+def test_reads_name_images_by_keyed_identifiers(site: Site, column: str) -> None:
     kind = "exposure_id" if column == "case_id" else column
     site.has(result("x/1", 0.25, **{kind: "0a" * 16}), result("x/2", 0.75, **{kind: "0b" * 16}))
     assert scores(site.read(f"{column},label", f"{'0a' * 16},0", f"{'0b' * 16},1")) == [(0.25, 0), (0.75, 1)]
@@ -111,13 +111,13 @@ def test_reads_of_the_collectors_form_are_keyed_as_the_box_did(site: Site) -> No
     )
 
 
-def test_films_that_a_box_keyed_are_found_by_a_file_that_the_collector_takes_too(
+def test_images_with_keyed_identifiers_are_matched_by_a_file_that_the_collector_reads_too(
     site: Site, tiny_bundle: tuple[Path, PublicKey], tmp_path: Path
 ) -> None:
     bundle, public = tiny_bundle
-    films = [make_dx(tmp_path / f"{index}.dcm", SOPInstanceUID=f"1.2.3.{index}") for index in range(2)]
+    images = [make_dx(tmp_path / f"{index}.dcm", SOPInstanceUID=f"1.2.3.{index}") for index in range(2)]
     code = classify_paths(
-        films, bundle=bundle, out=site.results, progress=False, site_key=site.key, trusted=[public.where],
+        images, bundle=bundle, out=site.results, progress=False, site_key=site.key, trusted=[public.where],
         backend="cpu", threads=1,
     )  # fmt: skip
     digest = load_bundle(bundle, [public]).model.digest
@@ -135,7 +135,7 @@ def test_a_read_that_names_an_exposure_belongs_to_it_or_to_none(site: Site) -> N
     assert left_out(found) == {"reads without a result": 1, "images with a result and no read": 1}
 
 
-def test_a_name_that_fits_several_films_is_left_out_and_its_whole_path_is_not(site: Site) -> None:
+def test_a_name_that_matches_several_images_is_left_out_and_its_whole_path_is_not(site: Site) -> None:
     site.has(*(result(path, score) for path, score in (("a.png", 0.1), ("x/a.png", 0.9), ("x/b.png", 0.5))))
     found = site.read("file,label", "a.png,0", "x/a.png,1")
     assert scores(found) == [(0.1, 0), (0.9, 1)]
@@ -145,7 +145,7 @@ def test_a_name_that_fits_several_films_is_left_out_and_its_whole_path_is_not(si
     assert left_out(found)["reads that match several images"] == 1
 
 
-def test_a_study_means_its_film_that_the_network_judged(site: Site) -> None:
+def test_a_study_stands_for_its_image_that_the_network_classified(site: Site) -> None:
     study = {"study_id": "0e" * 16}
     site.has(result("pa", 0.75, **study), result("lateral", None, **study), result("a.png", 0.25))
     assert scores(site.read("study_id,file,label", f"{'0e' * 16},,1", ",a.png,0")) == [(0.25, 0), (0.75, 1)]
@@ -153,40 +153,40 @@ def test_a_study_means_its_film_that_the_network_judged(site: Site) -> None:
 
 def test_the_majority_of_readers_counts_and_a_tie_is_no_reference(site: Site) -> None:
     site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5))
-    lines = [f"{film},{reader},{label}" for film, said in {"a.png": "010", "b.png": "110", "c.png": "01"}.items()
-             for reader, label in enumerate(said)]  # fmt: skip
+    lines = [f"{image},{reader},{label}" for image, labels in {"a.png": "010", "b.png": "110", "c.png": "01"}.items()
+             for reader, label in enumerate(labels)]  # fmt: skip
     found = site.read("file,reader,label", *lines)
     assert scores(found) == [(0.25, 0), (0.75, 1)]
     assert left_out(found) == {"images whose reads tie": 1}
 
 
 def test_the_same_word_of_the_same_reader_counts_once(site: Site) -> None:
-    lines = ("a.png,R1,1", "films/a.png,R1,1", "a.png,R2,0", "a.png,R3,0", "b.png,R1,1")
+    lines = ("a.png,R1,1", "images/a.png,R1,1", "a.png,R2,0", "a.png,R3,0", "b.png,R1,1")
     assert scores(site.read("file,reader,label", *lines)) == [(0.25, 0), (0.75, 1)]
 
 
-def test_two_words_of_one_reader_on_one_film_are_refused(site: Site) -> None:
+def test_two_labels_of_one_reader_for_one_image_are_refused(site: Site) -> None:
     site.refuses(r"line 3: another label for the image of line 2; keep one$", "file,reader,label", "a.png,R1,1",
-                 "films/a.png,R1,0")  # fmt: skip
+                 "images/a.png,R1,0")  # fmt: skip
     site.refuses("name the readers in a column reader", "file,label", "a.png,1", "a.png,0")
 
 
-def test_a_film_under_two_names_or_judged_twice_is_one(site: Site) -> None:
+def test_an_image_under_two_names_or_classified_twice_is_one(site: Site) -> None:
     twice = [result(path, 0.25, exposure_id="0f" * 16) for path in ("a.png", "copy/a2.png")]
     site.has(*twice, result("b.png", 0.5), result("b.png", 0.75))
     found = site.read("file,reader,label", "a.png,R1,0", "a2.png,R2,0", "b.png,R1,1")
     assert scores(found) == [(0.25, 0), (0.75, 1)]
 
 
-def test_films_of_one_patient_are_known_as_such(site: Site) -> None:
+def test_images_of_one_patient_keep_their_patient(site: Site) -> None:
     site.has(*(result(f"{index}.png", 0.5, patient_id="0a" * 16 if index < 2 else None) for index in range(4)))
     found = site.read("file,label", "0.png,0", "1.png,1", "2.png,0", "3.png,1")
     assert len(set(found.patients)) == 3
 
 
 def test_what_is_left_out_is_counted(site: Site) -> None:
-    foreign, unjudged = result("f.png", 0.5, digest=OTHER), result("lateral.png", None)
-    site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5), foreign, unjudged)
+    foreign, unclassified = result("f.png", 0.5, digest=OTHER), result("lateral.png", None)
+    site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5), foreign, unclassified)
     found = site.read("file,label", "a.png,0", "b.png,1", "f.png,1", "lateral.png,1", "nowhere.png,0")
     assert left_out(found) == {
         "results of another network": 1,
@@ -199,9 +199,9 @@ def test_what_is_left_out_is_counted(site: Site) -> None:
 def test_results_may_be_a_table(site: Site) -> None:
     site.results.write_text(
         "\ufefffile, Score ,model_digest\n"
-        f'"films/a, first.png",0.25,{DIGEST}\nfilms/b.png,0.75,{DIGEST}\n\nfilms/c.png,,{DIGEST}\n'
+        f'"images/a, first.png",0.25,{DIGEST}\nimages/b.png,0.75,{DIGEST}\n\nimages/c.png,,{DIGEST}\n'
     )
-    found = site.read("file,label", '"a, first.png",0', "films/b.png,1", "c.png,1")
+    found = site.read("file,label", '"a, first.png",0', "images/b.png,1", "c.png,1")
     assert scores(found) == [(0.25, 0), (0.75, 1)]
     assert left_out(found) == {"images that the network did not classify": 1}
 
@@ -232,7 +232,7 @@ def test_results_that_are_none_are_named(site: Site, lines: Sequence[dict[str, A
     site.refuses(words, "file,label", "a.png,0")
 
 
-def test_films_that_the_network_did_not_judge_choose_nothing(site: Site) -> None:
+def test_images_that_the_network_did_not_classify_choose_nothing(site: Site) -> None:
     site.has(result("a.png", None), result("b.png", None))
     site.refuses(
         "the network classified none of the images with a read; their gate reasons say why", "file,label", "a.png,0"
@@ -287,7 +287,7 @@ def test_reads_that_cannot_be_used_are_named(site: Site, header: str, lines: Seq
 def test_whatever_a_file_is_called_its_whole_path_finds_it(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
 ) -> None:
-    paths = [f"films/{index}/{name.strip().strip('/') or 'x'}" for index, name in enumerate([*names, "a", "b"])]
+    paths = [f"images/{index}/{name.strip().strip('/') or 'x'}" for index, name in enumerate([*names, "a", "b"])]
     site = Site(tmp_path_factory.mktemp("site"))
     site.has(*(result(path, 0.5, exposure_id=f"{index:032x}") for index, path in enumerate(paths)))
     with site.reads.open("w", newline="", encoding="utf-8") as stream:
