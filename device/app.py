@@ -68,8 +68,8 @@ def run_box(box: Box) -> None:
     def failed(hook: threading.ExceptHookArgs) -> None:
         log.error("thread_failed", exc_info=hook.exc_value)
         # Without one of its threads the box only looks alive: better a new start by systemd.
-        if hook.thread and hook.thread.name.startswith("room-"):
-            box.failed_room = hook.thread.name
+        if hook.thread and hook.thread.name.startswith("box-"):
+            box.failed_thread = hook.thread.name
             box.stop_event.set()
 
     threading.excepthook = failed
@@ -78,11 +78,11 @@ def run_box(box: Box) -> None:
     try:
         _print_addresses(box)
         box.stop_event.wait()
-        log.info("stopping", extra={"failed_room": box.failed_room})
+        log.info("stopping", extra={"failed_thread": box.failed_thread})
     finally:
         box.stop()
-    if box.failed_room:
-        raise ExpectedError(f"{box.failed_room} failed; the log above has the traceback")
+    if box.failed_thread:
+        raise ExpectedError(f"{box.failed_thread} failed; the log above has the traceback")
 
 
 def _print_addresses(box: Box) -> None:

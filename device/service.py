@@ -1,4 +1,4 @@
-"""Box: settings come in; a running box goes out, all rooms wired and each in its thread."""
+"""Service: settings come in; a running box goes out, each part in a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from console.errors import ExpectedError
 from device.board.server import BoardServer
@@ -40,16 +39,13 @@ from device.receive.spool import Spool
 
 log = logging.getLogger(__name__)
 
-DICOM_HEAD_BYTES = 1024
-"""Preamble and file meta information stand before the data set that a peer has sent."""
-
 
 class BoxError(ExpectedError):
-    """The box cannot start; the words name the thing and the remedy."""
+    """The box cannot start; the message names the cause and the remedy."""
 
 
 class Box:
-    """Everything that `pneumoflag-device run` runs. Building it opens, loads and binds; `start` lets films flow.
+    """Everything that `pneumoflag-device run` runs. Building it opens, loads and binds; `start` lets exposures flow.
 
     Raises BoxError, ContractError (site key), BundleError, BackendUnavailable, OutboxBroken, BoardError.
     """
@@ -57,7 +53,7 @@ class Box:
     def __init__(self, config: DeviceConfig, *, publisher_type: type[Publisher] = Publisher) -> None:
         self.config = config
         self.stop_event = threading.Event()
-        self.failed_room: str | None = None
+        self.failed_thread: str | None = None
         self._threads: list[threading.Thread] = []
         self._alarms, self._beats = Alarms(), Heartbeats()
         with ExitStack() as stack:
@@ -68,7 +64,7 @@ class Box:
     def _open(self, config: DeviceConfig, publisher_type: type[Publisher]) -> None:
         key = load_site_key(config.site_key_file)
         self._folder = config.storage.data_dir
-        self._stack.enter_context(_sole_owner(self._folder))
+        self._stack.enter_context(_data_folder_lock(self._folder))
         self.outbox = Outbox(self._folder / "outbox.sqlite", ballast_bytes=config.storage.ballast_mib * MIB)
         self._stack.callback(self.outbox.close)
         self._spool = Spool(self._folder / "spool", reserve_bytes=config.storage.reserve_mib * MIB)
@@ -78,7 +74,7 @@ class Box:
         self._stack.callback(sandbox.close)
         self._model_note = "released" if bundle.manifest.released else "a trial, not released"
         self._classifier = Classifier(bundle, backend=config.model.backend, threads=config.model.threads)
-        # Its child has been starting meanwhile; a look at nothing waits for it, so that the first film need not.
+        # Its child has been starting meanwhile; a look at nothing waits for it, so that the first exposure need not.
         sandbox.prepare(Path(os.devnull))
         log.info("model_loaded", extra={"model": bundle.model.name, "version": bundle.model.version})
         self.topics = Topics(site=config.site, device=config.device)
@@ -95,22 +91,22 @@ class Box:
         self._pipeline = Pipeline(self._spool, self.outbox, processor, self._alarms, on_put=self.publisher.wake)
 
     def start(self) -> dict[str, str | int | None]:
-        """Let films flow. Returns where it listens, which `ports.json` in the data folder says too."""
+        """Let exposures flow. Returns where it listens, which `ports.json` in the data folder says too."""
         board = self._start_board()
-        self._run_room("publisher", self.publisher.run)
-        self._run_room("pipeline", self._pipeline.run)
+        self._start_thread("publisher", self.publisher.run)
+        self._start_thread("pipeline", self._pipeline.run)
         if self.config.folder.path is not None:
-            self._run_room("folder", self._folder_receiver(self.config.folder.path).run)
+            self._start_thread("folder", self._folder_receiver(self.config.folder.path).run)
         if self._dicom:
             self._dicom.start()
         ports = {"pid": os.getpid(), "dicom": self._dicom.port if self._dicom else None, "board": board}
-        self._tell_ports(json.dumps(ports))
+        self._write_ports(json.dumps(ports))
         # Last, for it tells systemd that all is ready.
-        self._run_room("health", self._health().run)
+        self._start_thread("health", self._health().run)
         return ports
 
     def stop(self) -> None:
-        """Take no more films, end the one under way, say goodbye to the broker, close everything."""
+        """Take no more exposures, end the one under way, say goodbye to the broker, close everything."""
         self.stop_event.set()
         self._spool.close()
         self.publisher.wake()
@@ -118,8 +114,8 @@ class Box:
             thread.join(timeout=30)
         self._stack.close()
 
-    def _tell_ports(self, text: str) -> None:
-        """A full disk must not keep the box from starting: it has films to deliver, which frees room."""
+    def _write_ports(self, text: str) -> None:
+        """A full disk must not keep the box from starting: it has exposures to deliver, which frees room."""
         path = self._folder / "ports.json"
         try:
             _write_whole(path, text)
@@ -182,7 +178,7 @@ class Box:
         )
 
     def _counters(self) -> Counters:
-        last_s = self._pipeline.last_film_s
+        last_s = self._pipeline.last_exposure_s
         return Counters(
             spool_depth=self._spool.depth,
             outbox_depth=self.outbox.depth(),
@@ -207,34 +203,27 @@ class Box:
         else:
             self._alarms.clear("not_pruned")
 
-    def _run_room(self, name: str, run: Callable[[threading.Event, Callable[[], None]], None]) -> None:
-        thread = threading.Thread(target=run, args=(self.stop_event, self._beats.of(name)), name=f"room-{name}")
+    def _start_thread(self, name: str, run: Callable[[threading.Event, Callable[[], None]], None]) -> None:
+        thread = threading.Thread(target=run, args=(self.stop_event, self._beats.of(name)), name=f"box-{name}")
         thread.daemon = True
         self._threads.append(thread)
         thread.start()
 
 
-class _sole_owner:  # noqa: N801 - reads as a statement
-    """The data folder, made and locked for this process; a second box on it would answer films twice."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file: TextIO | None = None
-
-    def __enter__(self) -> None:
+@contextmanager
+def _data_folder_lock(folder: Path) -> Iterator[None]:
+    """Create the data folder and lock it for this process: two boxes on it would publish exposures twice."""
+    with ExitStack() as stack:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = (self._folder / "lock").open("w", encoding="ascii")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = stack.enter_context((folder / "lock").open("w", encoding="ascii"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BoxError(f"{self._folder}: another box runs on it; stop it or set storage.data_dir") from None
+            raise BoxError(f"{folder}: in use by another box; stop it or set storage.data_dir") from None
         except OSError as error:
             remedy = "make it writable or set storage.data_dir"
-            raise BoxError(f"{self._folder}: cannot be written ({error.strerror}); {remedy}") from None
-
-    def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
+            raise BoxError(f"{folder}: cannot be written ({error.strerror}); {remedy}") from None
+        yield
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@
   const say = document.getElementById("say");
   let source = null;
   let version = null;
-  let heardAt = Date.now();
+  let lastEventAt = Date.now();
 
   function connect() {
     if (source) source.close();
@@ -21,23 +21,23 @@
     if (data.build !== document.body.dataset.build) return location.reload();
     swap(new DOMParser().parseFromString(data.html, "text/html"));
     version = data.version;
-    heard(data);
+    received(data);
   }
 
   function beat(data) {
     // A beat that belongs to another page means that one was missed.
-    if (data.version === version) heard(data);
+    if (data.version === version) received(data);
     else connect();
   }
 
-  function heard(data) {
-    heardAt = Date.now();
+  function received(data) {
+    lastEventAt = Date.now();
     document.getElementById("clock").textContent = data.clock;
     for (const time of document.querySelectorAll("[data-since]")) {
       const text = span(data.now - Number(time.dataset.since));
       if (time.textContent !== text) time.textContent = text;
     }
-    // Another animation of the same length: the cover's six seconds begin anew.
+    // Another animation of the same length: the cover's six seconds start again.
     root.classList.toggle("beat");
     root.classList.remove("covered");
   }
@@ -56,13 +56,13 @@
     if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
   }
 
-  // What a reader has opened stays open for this film, and is never open for another one.
+  // What a reader has opened stays open for this exposure, and is never open for another one.
   function keepSwitch(before, after) {
     const [old, fresh] = [before, after].map((part) => part.querySelector(".switch"));
     if (old && fresh && old.id === fresh.id) fresh.checked = old.checked;
   }
 
-  // A line belongs to one result for ever: it is kept whole or replaced whole, never filled with another film.
+  // A line always belongs to one result: it is kept whole or replaced whole, never filled with another exposure.
   function swapList(list, fresh) {
     const name = (line) => line.dataset.key + line.dataset.mark;
     const wanted = Array.from(fresh.children);
@@ -79,7 +79,7 @@
     }
   }
 
-  // As span() in show.py.
+  // As span() in formatting.py.
   function span(milliseconds) {
     const total = Math.max(0, Math.floor(milliseconds / 1000));
     const days = Math.floor(total / 86400);
@@ -92,17 +92,17 @@
   }
 
   function cover() {
-    if (!root.classList.contains("covered")) say.textContent = "This page has lost the box. Flags may be old.";
+    if (!root.classList.contains("covered")) say.textContent = "Connection to the box lost. Flags may be out of date.";
     root.classList.add("covered");
   }
 
   setInterval(() => {
     // The wall clock also counts the time this computer slept.
-    if (Math.abs(Date.now() - heardAt) > SILENT_MS) cover();
+    if (Math.abs(Date.now() - lastEventAt) > SILENT_MS) cover();
     if (source && source.readyState === EventSource.CLOSED) connect();
   }, RETRY_MS / 2);
 
-  // A hidden page needs no stream (browsers allow only six); what it showed is old until it has been fetched anew.
+  // A hidden page needs no stream (browsers allow only six); what it showed is old until it has been fetched again.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       cover();

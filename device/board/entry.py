@@ -9,12 +9,12 @@ from device.contract import ContractError, Result
 from device.delivery.flag_history import BoardEntry
 
 CLOCK_SLACK = timedelta(seconds=60)
-"""Modality and box may differ by so much before the film's own time is doubted."""
+"""Modality and box may differ by so much before the exposure's own time is doubted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardExposure:
-    """A history entry whose result has been read, with the time the film counts as taken."""
+    """A history entry whose result has been read, with the time the exposure counts as taken."""
 
     entry: BoardEntry
     result: Result

@@ -60,7 +60,7 @@ def _local(moment: datetime) -> datetime:
     try:
         return moment.astimezone()
     except OverflowError:
-        # A film may say that it was taken in the year 1.
+        # An exposure may say that it was taken in the year 1.
         return moment
 
 

@@ -43,10 +43,10 @@ class Guard:
                     headers[name] = value
             await send(message)
 
-        answer = self._app if self._knows(Headers(scope=scope).get("host", "")) else _misdirected
+        answer = self._app if self._accepts(Headers(scope=scope).get("host", "")) else _misdirected
         await answer(scope, receive, send_guarded)
 
-    def _knows(self, host: str) -> bool:
+    def _accepts(self, host: str) -> bool:
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         return name.lower().rstrip(".") in self._names or _is_address(name.strip("[]"))
 
@@ -60,5 +60,5 @@ def _is_address(text: str) -> bool:
 
 
 _misdirected = PlainTextResponse(
-    "This box does not know itself by that name. Use its IP address, or add the name to board.host_names.\n", 421
+    "The box does not answer to this host name. Use its IP address, or add the name to board.host_names.\n", 421
 )

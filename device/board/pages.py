@@ -22,7 +22,7 @@ from device.board.render import ASSETS, HERE, Renderer
 _RESULT_ID = re.compile(r"[0-9a-f]{32}")
 Picture = Callable[[str], bytes | None]
 """A result's id to a JPEG of it, or none."""
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def make_app(
@@ -53,7 +53,7 @@ def make_app(
     routes = [
         Route("/", board),
         Route("/events", events),
-        Route("/film/{result_id}.jpg", _pictures(thumbnail)),
+        Route("/image/{result_id}.jpg", _pictures(thumbnail)),
         Route("/evidence/{result_id}.jpg", _pictures(evidence)),
         *(Route(f"/{name}", _asset(name, kind)) for name, kind in ASSETS.items()),
     ]
@@ -63,17 +63,17 @@ def make_app(
 def _pictures(picture: Picture) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         result_id = request.path_params["result_id"]
-        known = _RESULT_ID.fullmatch(result_id)
-        jpeg = await run_in_threadpool(picture, result_id) if known else None
+        valid = _RESULT_ID.fullmatch(result_id)
+        jpeg = await run_in_threadpool(picture, result_id) if valid else None
         return Response(jpeg, media_type="image/jpeg") if jpeg else Response(status_code=404)
 
     return answer
 
 
-def _asset(name: str, kind: str) -> Callable[[Request], Response]:
+def _asset(name: str, media_type: str) -> Callable[[Request], Response]:
     body = (HERE / name).read_bytes()
 
     def asset(_request: Request) -> Response:
-        return Response(body, media_type=kind, headers=FOR_EVER)
+        return Response(body, media_type=media_type, headers=IMMUTABLE)
 
     return asset

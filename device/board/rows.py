@@ -14,11 +14,11 @@ from device.board.formatting import (
     tidy,
 )
 from device.board.labels import (
-    CAVEAT_WORDS,
+    CAVEAT_LABELS,
     COULD_NOT,
-    FLAG_WORDS,
-    REASON_WORDS,
-    Words,
+    FLAG_LABELS,
+    REASON_LABELS,
+    Label,
 )
 from device.config import BoardConfig
 from device.contract import Flag, Result
@@ -36,7 +36,7 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What is shown of one film. `marks` are warnings about time, `caveats` about the film itself."""
+    """What is shown of one exposure. `marks` are warnings about time, `caveats` about the exposure itself."""
 
     key: str
     flag: Flag
@@ -46,7 +46,7 @@ class Row:
     name: str
     patient_id: str
     accession: str
-    film: str
+    summary: str
     taken_word: str
     taken_at: datetime
     taken: str
@@ -59,32 +59,32 @@ class Row:
     has_evidence: bool
 
     @property
-    def say(self) -> str:
+    def announcement(self) -> str:
         """One sentence for a screen reader."""
         probability = f", probability {self.gauge.text}" if self.gauge else f": {self.text}"
         return f"{self.head}{probability} {self.name or 'No name'}, {self.taken_word} {self.taken}."
 
 
-def make_row(film: BoardExposure, now: datetime, config: BoardConfig) -> Row:
-    """The line of one film as it reads at `now`."""
-    entry, result = film.entry, film.result
-    words = _words(result)
+def make_row(exposure: BoardExposure, now: datetime, config: BoardConfig) -> Row:
+    """The line of one exposure as it reads at `now`."""
+    entry, result = exposure.entry, exposure.result
+    label = _label(result)
     return Row(
         key=result.result_id,
         flag=result.flag,
-        head=FLAG_WORDS[result.flag].head,
-        text=words.head if result.flag is Flag.UNCLASSIFIED else words.text,
-        advice=words.text if result.flag is Flag.UNCLASSIFIED else "",
+        head=FLAG_LABELS[result.flag].head,
+        text=label.head if result.flag is Flag.UNCLASSIFIED else label.text,
+        advice=label.text if result.flag is Flag.UNCLASSIFIED else "",
         name=person(entry.patient_name),
         patient_id=tidy(entry.patient_id),
         accession=tidy(entry.accession),
-        film=_film_facts(result),
-        taken_word="taken" if film.own_time else "received",
-        taken_at=film.taken_at,
-        taken=clock(film.taken_at, now),
+        summary=_attributes(result),
+        taken_word="taken" if exposure.own_time else "received",
+        taken_at=exposure.taken_at,
+        taken=clock(exposure.taken_at, now),
         decided=clock(entry.decided_at, now),
-        marks=tuple(_marks(film, now, config)),
-        caveats=tuple(CAVEAT_WORDS[caveat] for caveat in result.gate.caveats),
+        marks=tuple(_marks(exposure, now, config)),
+        caveats=tuple(CAVEAT_LABELS[caveat] for caveat in result.gate.caveats),
         gauge=_gauge(result),
         clock_trusted=result.clock.trusted,
         has_thumbnail=entry.thumbnail is not None,
@@ -92,13 +92,13 @@ def make_row(film: BoardExposure, now: datetime, config: BoardConfig) -> Row:
     )
 
 
-def _words(result: Result) -> Words:
+def _label(result: Result) -> Label:
     if result.flag is not Flag.UNCLASSIFIED:
-        return FLAG_WORDS[result.flag]
-    return REASON_WORDS[result.gate.reason] if result.gate.reason else COULD_NOT
+        return FLAG_LABELS[result.flag]
+    return REASON_LABELS[result.gate.reason] if result.gate.reason else COULD_NOT
 
 
-def _film_facts(result: Result) -> str:
+def _attributes(result: Result) -> str:
     exposure = result.exposure
     age = "" if exposure.age_years is None else f"{exposure.age_years} y"
     return " · ".join(part for part in (tidy(exposure.view), age, tidy(exposure.sex)) if part)
@@ -116,14 +116,14 @@ def _gauge(result: Result) -> Gauge | None:
     )
 
 
-def _marks(film: BoardExposure, now: datetime, config: BoardConfig) -> list[str]:
-    entry, marks = film.entry, []
-    after = entry.decided_at - film.taken_at
+def _marks(exposure: BoardExposure, now: datetime, config: BoardConfig) -> list[str]:
+    entry, marks = exposure.entry, []
+    after = entry.decided_at - exposure.taken_at
     if after > timedelta(seconds=config.late_after_s):
-        since = "the exposure" if film.own_time else "it was received"
-        marks.append(f"Late: judged {span(after)} after {since}")
-    if entry.acquired_at is not None and not film.own_time:
-        marks.append(f"Clocks disagree: the film says it was taken {clock(entry.acquired_at, now)}")
+        since = "the exposure" if exposure.own_time else "it was received"
+        marks.append(f"Late: classified {span(after)} after {since}")
+    if entry.acquired_at is not None and not exposure.own_time:
+        marks.append(f"Clocks disagree: the exposure is dated {clock(entry.acquired_at, now)}")
     if entry.resent_at is not None:
-        marks.append(f"Sent again {clock(entry.resent_at, now)}: the flag is the first one's")
+        marks.append(f"Sent again {clock(entry.resent_at, now)}: the first flag stands")
     return marks

@@ -1,4 +1,4 @@
-"""Snapshot: outbox file and spool folder come in; what stands in them at one moment goes out. Looks, never writes."""
+"""Snapshot: the outbox file and the spool folder come in; their content at one moment goes out. Never writes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`entries`: flags, newest decision first; `films`: the same, read, with None for one of an unknown form.
+    """`entries`: flags, newest decision first; `exposures`: the same, read, with None for one of an unknown form.
 
-    `waiting`: arrival times (UTC) of films not judged yet, oldest first. `undelivered` results wait for
+    `waiting`: arrival times (UTC) of exposures not classified yet, oldest first. `undelivered` results wait for
     the collector's receipt; `dead` ones can never be sent. Not `readable`: nothing
     is known, and nothing may be shown as if it were.
     """
 
     entries: tuple[BoardEntry, ...] = ()
-    films: tuple[BoardExposure | None, ...] = ()
+    exposures: tuple[BoardExposure | None, ...] = ()
     waiting: tuple[datetime, ...] = ()
     undelivered: int = 0
     dead: int = 0
@@ -45,7 +45,7 @@ class Reader:
         self._inode = 0
         self._seen: object = None
         self._facts = UNREADABLE
-        self._known: dict[object, BoardExposure | None] = {}
+        self._decoded: dict[object, BoardExposure | None] = {}
 
     def read(self) -> Snapshot:
         """What stands there now; cheap when nothing has changed."""
@@ -59,25 +59,27 @@ class Reader:
             return UNREADABLE
 
     def _read(self) -> Snapshot:
-        # The spool first: a film leaves it after its flag is committed, so it is never missing from both.
-        waiting = tuple(film.received_at for film in scan(self._spool_root))
+        # The spool first: an exposure leaves it after its flag is committed, so it is never missing from both.
+        waiting = tuple(exposure.received_at for exposure in scan(self._spool_root))
         history = self._open()
         seen = (history.version(), waiting)
         if seen != self._seen or not self._facts.readable:
             undelivered, dead = history.depths()
             entries = tuple(history.recent(self._show))
-            films = self._read_films(entries)
-            self._facts = Snapshot(entries=entries, films=films, waiting=waiting, undelivered=undelivered, dead=dead)
+            exposures = self._read_exposures(entries)
+            self._facts = Snapshot(
+                entries=entries, exposures=exposures, waiting=waiting, undelivered=undelivered, dead=dead
+            )
             self._seen = seen
         return self._facts
 
-    def _read_films(self, entries: tuple[BoardEntry, ...]) -> tuple[BoardExposure | None, ...]:
+    def _read_exposures(self, entries: tuple[BoardEntry, ...]) -> tuple[BoardExposure | None, ...]:
         """Each entry is read once."""
-        known, self._known = self._known, {}
+        previous, self._decoded = self._decoded, {}
         for entry in entries:
             key = (entry.result.get("result_id"), entry.resent_at)
-            self._known[key] = known[key] if key in known else read(entry)
-        return tuple(self._known.values())
+            self._decoded[key] = previous[key] if key in previous else read(entry)
+        return tuple(self._decoded.values())
 
     def _open(self) -> History:
         """The open file; another one under the same name (moved away, restored) is opened anew."""
@@ -88,11 +90,11 @@ class Reader:
         return self._history
 
     def thumbnail(self, result_id: str) -> bytes | None:
-        """The JPEG of exactly this film, or none."""
+        """The JPEG of exactly this exposure, or none."""
         return self._picture(History.thumbnail, result_id)
 
     def evidence(self, result_id: str) -> bytes | None:
-        """The JPEG of where exactly this film's score came from, or none."""
+        """The JPEG of where exactly this exposure's score came from, or none."""
         return self._picture(History.evidence, result_id)
 
     def _picture(self, read: Callable[[History, str], bytes | None], result_id: str) -> bytes | None:

@@ -1,6 +1,6 @@
 """View: facts and the time come in; everything the page says goes out, as text. Pure.
 
-The top panel is about the newest exposure. It shows a flag only while no film waits and that exposure was made a
+The top panel is about the newest exposure. It shows a flag only while no exposure waits and that exposure was made a
 short while ago; otherwise it says so in words, and flags stand in the list only.
 """
 
@@ -63,84 +63,88 @@ class View:
 BLIND = Top(
     panel=Panel.BLIND,
     head="Flags cannot be read",
-    text="The box cannot read its own results. Read films as usual and tell the administrator.",
+    text="The box cannot read its own results. Read exposures as usual and tell the administrator.",
 )
 
 
-def make_view(facts: Snapshot, now: datetime, config: BoardConfig) -> View:
+def make_view(snapshot: Snapshot, now: datetime, config: BoardConfig) -> View:
     """The page at `now`."""
-    if not facts.readable or (facts.films and facts.films[0] is None):
+    if not snapshot.readable or (snapshot.exposures and snapshot.exposures[0] is None):
         return View(top=BLIND)
-    judged = [film for film in facts.films if film is not None]
-    waiting = _not_judged(facts)
-    newest = None if waiting else _newest(judged, now, timedelta(seconds=config.stale_after_s))
-    rows = {film.result.result_id: make_row(film, now, config) for film in judged}
+    classified = [exposure for exposure in snapshot.exposures if exposure is not None]
+    waiting = _not_classified(snapshot)
+    newest = None if waiting else _newest(classified, now, timedelta(seconds=config.stale_after_s))
+    rows = {exposure.result.result_id: make_row(exposure, now, config) for exposure in classified}
     current = rows.pop(newest.result.result_id) if newest else None
-    companions = _companions(newest, judged, rows) if newest else ()
+    companions = _companions(newest, classified, rows) if newest else ()
     return View(
-        top=_top(waiting, newest, judged, now, config),
+        top=_top(waiting, newest, classified, now, config),
         current=current,
         companions=companions,
         rows=tuple(rows.values()),
-        notices=tuple(_notices(facts, judged)),
-        undelivered=facts.undelivered,
-        model=judged[0].result.model if judged else None,
-        runtime=judged[0].result.runtime if judged else None,
+        notices=tuple(_notices(snapshot, classified)),
+        undelivered=snapshot.undelivered,
+        model=classified[0].result.model if classified else None,
+        runtime=classified[0].result.runtime if classified else None,
     )
 
 
-def _newest(judged: list[BoardExposure], now: datetime, stale: timedelta) -> BoardExposure | None:
-    """The newest exposure, if it is recent. A lateral film gives way to a judged frontal one of its study."""
-    recent = [film for film in judged if _is_recent(film.taken_at, now, stale)]
-    newest = max(recent, key=lambda film: (film.taken_at, film.result.seq), default=None)
+def _newest(classified: list[BoardExposure], now: datetime, stale: timedelta) -> BoardExposure | None:
+    """The newest exposure, if it is recent. A lateral exposure gives way to a classified frontal one of its study."""
+    recent = [exposure for exposure in classified if _is_recent(exposure.taken_at, now, stale)]
+    newest = max(recent, key=lambda exposure: (exposure.taken_at, exposure.result.seq), default=None)
     if newest is None or newest.result.gate.reason is not Reason.LATERAL_VIEW or not newest.result.study_id:
         return newest
-    study = [film for film in recent if film.result.study_id == newest.result.study_id]
-    frontal = [film for film in study if film.result.flag is not Flag.UNCLASSIFIED]
-    return max(frontal, key=lambda film: film.taken_at, default=newest)
+    study = [exposure for exposure in recent if exposure.result.study_id == newest.result.study_id]
+    frontal = [exposure for exposure in study if exposure.result.flag is not Flag.UNCLASSIFIED]
+    return max(frontal, key=lambda exposure: exposure.taken_at, default=newest)
 
 
-def _came_last(judged: list[BoardExposure], now: datetime) -> BoardExposure | None:
-    """The film that arrived last: the newest decision, or a film sent again since.
+def _came_last(classified: list[BoardExposure], now: datetime) -> BoardExposure | None:
+    """The exposure that arrived last: the newest decision, or an exposure sent again since.
 
     Decisions stand in order of `seq`, so a clock that jumps cannot bring an old one back to the top.
     """
-    if not judged:
+    if not classified:
         return None
-    newest = judged[0]
-    again = [(film.entry.resent_at, film) for film in judged if film.entry.resent_at is not None]
-    since = [(at, film) for at, film in again if newest.entry.received_at < at <= now + CLOCK_SLACK]
+    newest = classified[0]
+    again = [(exposure.entry.resent_at, exposure) for exposure in classified if exposure.entry.resent_at is not None]
+    since = [(at, exposure) for at, exposure in again if newest.entry.received_at < at <= now + CLOCK_SLACK]
     return max(since, key=lambda pair: pair[0])[1] if since else newest
 
 
 def _top(
     waiting: list[datetime],
     newest: BoardExposure | None,
-    judged: list[BoardExposure],
+    classified: list[BoardExposure],
     now: datetime,
     config: BoardConfig,
 ) -> Top:
-    last = _came_last(judged, now)
+    last = _came_last(classified, now)
     if waiting:
         return _waiting(waiting, now, config)
     if last is None:
-        return Top(panel=Panel.EMPTY, head="No film judged yet", text="The flag of the next film appears here.")
+        return Top(
+            panel=Panel.EMPTY, head="No exposure classified yet", text="The flag of the next exposure appears here."
+        )
     arrived_at = last.entry.resent_at or last.entry.received_at
     just_came = _is_recent(arrived_at, now, timedelta(seconds=config.stale_after_s))
-    older = f"film, {_word(last)} {clock(last.taken_at, now)}, came at {clock(arrived_at, now)}"
+    older = f"exposure, {_time_label(last)} {clock(last.taken_at, now)}, arrived at {clock(arrived_at, now)}"
     if newest:
         elsewhere = just_came and last.taken_at < newest.taken_at and not _one_study(last, newest)
         return Top(
             panel=Panel.CURRENT, head="Newest exposure", text=f"Another {older}: see the list." if elsewhere else ""
         )
     if just_came:
-        again = " It was judged before." if last.entry.resent_at else ""
-        return Top(
-            panel=Panel.OLDER, head="No new exposure", text=f"An older {older}.{again} Its flag stands in the list."
-        )
-    since = max((film for film in judged if film.taken_at <= now), key=lambda film: film.taken_at, default=last)
+        again = " It was classified before." if last.entry.resent_at else ""
+        return Top(panel=Panel.OLDER, head="No new exposure", text=f"An older {older}.{again} Its flag is in the list.")
+    since = max(
+        (exposure for exposure in classified if exposure.taken_at <= now),
+        key=lambda exposure: exposure.taken_at,
+        default=last,
+    )
     head = f"No new exposure since {clock(since.taken_at, now)}"
-    return Top(panel=Panel.QUIET, head=head, text="Earlier flags stand below.", since=since.taken_at, after="ago")
+    return Top(panel=Panel.QUIET, head=head, text="Earlier flags are listed below.", since=since.taken_at, after="ago")
 
 
 def _one_study(one: BoardExposure, other: BoardExposure) -> bool:
@@ -151,16 +155,16 @@ def _is_recent(moment: datetime, now: datetime, limit: timedelta) -> bool:
     return -CLOCK_SLACK <= now - moment <= limit
 
 
-def _word(film: BoardExposure) -> str:
-    return "taken" if film.own_time else "received"
+def _time_label(exposure: BoardExposure) -> str:
+    return "taken" if exposure.own_time else "received"
 
 
-def _not_judged(facts: Snapshot) -> list[datetime]:
-    """Films that wait, without those whose flag is there already and that leave the spool this instant."""
-    arrivals = (at for entry in facts.entries for at in (entry.received_at, entry.resent_at) if at is not None)
+def _not_classified(snapshot: Snapshot) -> list[datetime]:
+    """Exposures that wait, without those whose flag is there already and that leave the spool this instant."""
+    arrivals = (at for entry in snapshot.entries for at in (entry.received_at, entry.resent_at) if at is not None)
     done = Counter(_milliseconds(at) for at in arrivals)
     left = []
-    for at in facts.waiting:
+    for at in snapshot.waiting:
         known = next((ms for ms in _near(_milliseconds(at)) if done[ms] > 0), None)
         if known is None:
             left.append(at)
@@ -181,33 +185,37 @@ def _near(ms: int) -> Iterable[int]:
 def _waiting(waiting: list[datetime], now: datetime, config: BoardConfig) -> Top:
     oldest, newest, count = min(waiting), max(waiting), len(waiting)
     overdue = now - oldest > timedelta(seconds=config.late_after_s)
-    many = f"{count} films received, the last at {clock(newest, now)}"
-    text = "Being judged." if count == 1 else "Being judged, one after the other."
-    slow = "It takes longer than it should: read as usual, and tell the administrator."
+    plural_head = f"{count} exposures received, the last at {clock(newest, now)}"
+    text = "Classification in progress." if count == 1 else "Classification in progress, in order of arrival."
+    overdue_text = "This is taking too long. Read as usual and tell the administrator."
     return Top(
         panel=Panel.WAITING,
-        head=f"Exposure received {clock(newest, now)}" if count == 1 else many,
-        text=f"Not judged yet. {slow}" if overdue else text,
+        head=f"Exposure received {clock(newest, now)}" if count == 1 else plural_head,
+        text=f"Not classified yet. {overdue_text}" if overdue else text,
         since=oldest,
         before="Waiting for" if count == 1 else "The oldest has waited for",
         overdue=overdue,
     )
 
 
-def _companions(newest: BoardExposure, judged: list[BoardExposure], rows: dict[str, Row]) -> tuple[Row, ...]:
-    """Other films of the same study."""
-    same = [rows[film.result.result_id] for film in judged if film is not newest and _one_study(film, newest)]
+def _companions(newest: BoardExposure, classified: list[BoardExposure], rows: dict[str, Row]) -> tuple[Row, ...]:
+    """Other exposures of the same study."""
+    same = [
+        rows[exposure.result.result_id]
+        for exposure in classified
+        if exposure is not newest and _one_study(exposure, newest)
+    ]
     return tuple(same[:MAX_COMPANIONS])
 
 
-def _notices(facts: Snapshot, judged: list[BoardExposure]) -> list[str]:
+def _notices(snapshot: Snapshot, classified: list[BoardExposure]) -> list[str]:
     notices = []
-    if judged and judged[0].result.runtime.fell_back:
-        notices.append("The accelerator has failed: the processor judges instead, more slowly. Tell the administrator.")
-    if lost := len(facts.entries) - len(judged):
+    if classified and classified[0].result.runtime.fell_back:
+        notices.append("The accelerator failed. The CPU has taken over and is slower. Tell the administrator.")
+    if lost := len(snapshot.entries) - len(classified):
         notices.append(f"{_count(lost, 'stored result')} cannot be read by this version.")
-    if facts.dead:
-        notices.append(f"{_count(facts.dead, 'result')} cannot be sent to the collector. Tell the administrator.")
+    if snapshot.dead:
+        notices.append(f"{_count(snapshot.dead, 'result')} cannot be sent to the collector. Tell the administrator.")
     return notices
 
 

@@ -1,4 +1,4 @@
-"""Offline: files and folders come in; one result line for each film goes out, by the same pipeline as on the box."""
+"""Classify files offline: paths come in; one result line for each file goes out, by the box's own pipeline."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Unusable(Exception):
 
 
 class Classify(Protocol):
-    """One film's path to its result."""
+    """One exposure's path to its result."""
 
     def __call__(self, path: Path) -> ExposureResult:
-        """Never raises for a fault of the film."""
+        """Never raises for a fault of the exposure."""
 
 
 def classify_paths(
@@ -54,35 +54,35 @@ def classify_paths(
 ) -> int:
     """Classify every file of `paths`; one JSON line each, in input order, to `out` or standard output.
 
-    `evidence`: a folder for a PNG of each film with a flag, named by its exposure_id, of where the score came from.
+    `evidence`: a folder for a PNG of each exposure with a flag, named by its exposure_id, of where the score came from.
     Returns the exit code: 0 every file has its line, 1 lines or pictures could not be written, 2 a path that is not
-    there, an `out` that cannot be opened or is a film, an `evidence` that cannot be had. Raises BundleError,
-    BackendUnavailable, UnknownBackend, ContractError before any film.
+    there, an `out` that cannot be opened or is an exposure, an `evidence` that cannot be had. Raises BundleError,
+    BackendUnavailable, UnknownBackend, ContractError before any exposure.
     """
     try:
-        films = _films(paths, out)
+        exposures = _exposures(paths, out)
         with ExitStack() as stack:
             lines = stack.enter_context(_opened(out))
             classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
             _make_room(evidence, classifier, bundle)
             classify = stack.enter_context(_classify(classifier, site_key))
-            shown = stack.enter_context(_shown(films, progress=progress))
+            shown = stack.enter_context(_shown(exposures, progress=progress))
             return _write_all(shown, classify, lines, evidence)
     except Unusable as fault:
         print(fault, file=sys.stderr)
         return USAGE
 
 
-def _films(paths: Sequence[Path], out: Path | None) -> list[Path]:
+def _exposures(paths: Sequence[Path], out: Path | None) -> list[Path]:
     """Raises Unusable."""
     if missing := [path for path in paths if not _exists(path)]:
-        raise Unusable(f"{missing[0]}: no such file or folder; name films or folders of films")
-    films = list(films_of(paths))
-    if not films:
-        raise Unusable("no films: the folders named hold no files that are not hidden")
-    if out is not None and any(_same(out, film) for film in films):
-        raise Unusable(f"{out}: is one of the films and would be overwritten; name another file with --out")
-    return films
+        raise Unusable(f"{missing[0]}: no such file or folder; name exposures or folders of exposures")
+    exposures = list(files_of(paths))
+    if not exposures:
+        raise Unusable("no exposures: the folders named hold no files that are not hidden")
+    if out is not None and any(_same(out, exposure) for exposure in exposures):
+        raise Unusable(f"{out}: is one of the exposures and would be overwritten; name another file with --out")
+    return exposures
 
 
 def _make_room(evidence: Path | None, classifier: Classifier, bundle: Path) -> None:
@@ -105,19 +105,22 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _same(out: Path, film: Path) -> bool:
+def _same(out: Path, exposure: Path) -> bool:
     try:
-        return out.samefile(film)
+        return out.samefile(exposure)
     except OSError:
         return False
 
 
-def films_of(paths: Sequence[Path]) -> Iterator[Path]:
+def files_of(paths: Sequence[Path]) -> Iterator[Path]:
     """Files as named; folders with everything in them, sorted, but what is hidden and folders behind links."""
     for path in paths:
         if path.is_dir():
             found = (Path(folder, name) for folder, _, names in _walk(path) for name in names)
-            yield from sorted((film for film in found if not film.name.startswith(".")), key=lambda film: film.parts)
+            yield from sorted(
+                (exposure for exposure in found if not exposure.name.startswith(".")),
+                key=lambda exposure: exposure.parts,
+            )
         else:
             yield path
 
@@ -143,8 +146,8 @@ def _classify(classifier: Classifier, site_key: Path | None) -> Iterator[Classif
         yield classify
 
 
-def _write_all(films: Iterator[Path], classify: Classify, lines: TextIO, evidence: Path | None) -> int:
-    for path in films:
+def _write_all(exposures: Iterator[Path], classify: Classify, lines: TextIO, evidence: Path | None) -> int:
+    for path in exposures:
         classified = classify(path)
         try:
             if evidence is not None:
@@ -192,13 +195,13 @@ def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
 
 
 @contextlib.contextmanager
-def _shown(films: Sequence[Path], *, progress: bool) -> Iterator[Iterator[Path]]:
-    """The films one by one, with a bar on standard error if wanted."""
+def _shown(exposures: Sequence[Path], *, progress: bool) -> Iterator[Iterator[Path]]:
+    """The exposures one by one, with a bar on standard error if wanted."""
     if not progress:
-        yield iter(films)
+        yield iter(exposures)
         return
     with _bar() as bar:
-        yield iter(bar.track(films, description="films"))
+        yield iter(bar.track(exposures, description="exposures"))
 
 
 def _bar() -> Progress:

@@ -62,7 +62,7 @@ def _print_bundle(bundle: Bundle) -> None:
     ages = f"{facts.ages.min_years} and over" if facts.ages.max_years is None else f"{facts.ages}"
     print(f"ages       {ages} years")
     if facts.outliers is not None:
-        print(f"outliers   images beyond {facts.outliers.threshold:.4g} are not judged")
+        print(f"outliers   images beyond {facts.outliers.threshold:.4g} are not classified")
     print(f"thresholds flag at {facts.thresholds.flag_at:.4f}, clear below {facts.thresholds.clear_below:.4f}")
 
 
@@ -71,7 +71,7 @@ def _print_runs(classifier: Classifier, bundle: Bundle, threads: int) -> float:
     runtime, golden = classifier.runtime, classifier.golden_run()
     print(f"runtime    {runtime.interpreter} {runtime.version} on {runtime.backend}, {threads} thread(s)")
     print(
-        f"golden     good, {len(bundle.golden_logits)} films, largest difference of a logit "
+        f"golden     good, {len(bundle.golden_logits)} exposures, largest difference of a logit "
         f"{golden.largest_difference:.4g} (at most {golden.tolerance:.4g})"
     )
     median_ms, worst_ms = _latency(classifier, bundle)

@@ -27,7 +27,7 @@ Decoder = Callable[[bytes, Layout], Samples]
 
 
 class CodecFault(Exception):
-    """The frame cannot be decoded; the film is unreadable."""
+    """The frame cannot be decoded; the image is unreadable."""
 
 
 class FrameTooLarge(Exception):

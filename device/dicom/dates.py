@@ -18,7 +18,7 @@ PLACEHOLDER_BIRTH = "19000101"
 def age_of(header: Dataset) -> int | None:
     """Whole years: Patient Age, or else from the birth date to the day of the exposure.
 
-    Where both disagree by more than a year the younger holds, so that no child is judged as an adult; but an age of 0
+    Where both disagree by more than a year the younger holds, so that no child is classified as an adult. An age of 0
     years, which systems write for an age they do not know, gives way to the birth date.
     """
     written = text(header, "PatientAge")

@@ -43,7 +43,7 @@ _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity(Message):
-    """Whose film it is. Box only: none of it leaves the box but as a keyed hash."""
+    """Patient and study of an exposure. Box only: none of it leaves the box but as a keyed hash."""
 
     patient_name: str | None = None
     patient_id: str | None = None
@@ -85,7 +85,7 @@ def identity_of(header: Dataset, meta: Dataset) -> Identity:
 
 
 def exposure_of(header: Dataset, meta: Dataset, transfer_syntax: str) -> Exposure:
-    """The film's own facts, in fixed terms and numbers."""
+    """The exposure's attributes, in fixed terms and numbers."""
     view = view_of(header)
     sex = text(header, "PatientSex").upper()
     return Exposure(
@@ -107,7 +107,7 @@ def exposure_of(header: Dataset, meta: Dataset, transfer_syntax: str) -> Exposur
 def facts_of(
     header: Dataset, meta: Dataset, exposure: Exposure, *, has_pixels: bool, window_missing: bool
 ) -> HeaderFacts:
-    """What the gate judges."""
+    """What the gate decides on."""
     intent = text(header, "PresentationIntentType").upper()
     return HeaderFacts(
         is_dicom=True,
@@ -164,7 +164,7 @@ _DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessi
 def view_of(header: Dataset) -> vocabulary.View | None:
     """By View Position, View Code Sequence, Patient Orientation, then the words of the descriptions.
 
-    The study's description is left out: a study has films of several views. So may a step: it only speaks last.
+    The study's description is left out: a study has images of several views. So may a step: it only speaks last.
     """
     if view := vocabulary.view_stated(text(header, "ViewPosition")):
         return view

@@ -116,7 +116,7 @@ def _lowest(header: Dataset, layout: Layout) -> float:
 
 
 def _inverted(header: Dataset, layout: Layout) -> bool:
-    # Both say the same (C.8.11.3.1.2): a film that says it twice is inverted once.
+    # Both say the same (C.8.11.3.1.2): an image that says it twice is inverted once.
     return layout.photometric == "MONOCHROME1" or text(header, "PresentationLUTShape").upper() == "INVERSE"
 
 

@@ -28,7 +28,7 @@ Samples = NDArray[Any]
 
 
 class PixelFault(Exception):
-    """Too few pixels, or fragments that do not hold together; the film is unreadable."""
+    """Too few pixels, or fragments that do not hold together; the image is unreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ _JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
 
 
 class RasterFault(Exception):
-    """Damaged, cut off or of a kind that is not decoded; the film is unreadable."""
+    """Damaged, cut off or of a kind that is not decoded; the image is unreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

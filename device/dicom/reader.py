@@ -1,6 +1,6 @@
 """Reader: a path comes in; an ImageFile (facts, box-only identity, a way to its pixels) or a refusal goes out.
 
-The header is read first and the pixels only on demand, so that a film the gate rejects never meets a decoder.
+The header is read first and the pixels only on demand, so that an image the gate rejects never meets a decoder.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _HEAD_BYTES = 4096
 
 
 class Refused(Exception):
-    """The film gets no further; `reason` says why."""
+    """The image gets no further; `reason` says why."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.value)
@@ -62,7 +62,7 @@ class LoadedPixels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFile:
-    """A film whose header could be read. `load` decodes its pixels; it raises Refused and MemoryError."""
+    """An image whose header could be read. `load` decodes its pixels; it raises Refused and MemoryError."""
 
     exposure: Exposure
     identity: Identity
@@ -94,7 +94,7 @@ def open_image_file(path: Path, limits: LimitsConfig) -> ImageFile:
 
 
 def _mapped(path: Path, max_file_bytes: int) -> mmap.mmap:
-    """The file's bytes without reading them. O_NONBLOCK, or a named pipe would hold us for ever."""
+    """The file's bytes without reading them. O_NONBLOCK, or a named pipe would block the caller."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
@@ -138,7 +138,7 @@ def _open_raster(data: mmap.mmap, limits: LimitsConfig) -> ImageFile:
 
 
 def empty_exposure(source: Source, *, rows: int | None = None, columns: int | None = None) -> Exposure:
-    """The exposure of a film that says nothing of itself."""
+    """The exposure of an image that says nothing of itself."""
     return Exposure(
         modality=None,
         body_part=None,

@@ -29,7 +29,7 @@ class View(StrEnum):
 
     @property
     def frontal(self) -> bool:
-        """Whether the network may judge it."""
+        """Whether the network may classify it."""
         return self in {View.PA, View.AP, View.FRONTAL}
 
 
@@ -94,13 +94,13 @@ _PART_NAMES = """
     KUB:ABDOMEN BLADDER:BLADDER
     """
 _STEMS = dict(pair.split(":") for pair in _PART_STEMS.split())
-"""Beginnings of words, to DICOM's own terms (PS3.16 annex L). Ribs and other bones of the chest are other films."""
+"""Beginnings of words, to DICOM's own terms (PS3.16 annex L). Ribs and other chest bones are other examinations."""
 _NAMES = dict(pair.split(":") for pair in _PART_NAMES.split())
 """Whole words: as beginnings they would find a hand in HANDHELD and a leg in LEGACY."""
 _PARTS = _STEMS | _NAMES
 _NAME_ENDING = re.compile(r"S?(PA|AP|LAT|LATERAL|OBL|L|R|LT|RT|LEFT|RIGHT|JOINT)?")
 _POSTURE = frozenset({"HEART", "HEAD", "ARM", "HAND", "LEG", "FOOT", "HIP"})
-"""What a film of the chest may mention after it: `CHEST AP HEAD UP`, `CHEST PA HANDS ON HIPS`."""
+"""What an image of the chest may mention after it: `CHEST AP HEAD UP`, `CHEST PA HANDS ON HIPS`."""
 _UNSAID = frozenset({"", "UNKNOWN", "UNDEFINED", "UNSPECIFIED", "NONE", "NA", "N", "A", "OTHER", "ANY", "DEFAULT"})
 
 
@@ -210,7 +210,7 @@ def _parts_in(text: str) -> list[str]:
 
 
 def _without_chest(word: str) -> tuple[bool, str]:
-    """Whether the word begins with the chest, and what follows: CHESTABDOMEN is not a chest film."""
+    """Whether the word begins with the chest, and what follows: CHESTABDOMEN is not a chest image."""
     if word in _CHEST_WORDS:
         return True, ""
     for stem in _CHEST_STEMS:

@@ -1,4 +1,4 @@
-"""Gate: facts of a film's header, the site's policy and the model's ages come in; Accepted or Rejected goes out. Pure.
+"""Gate: header facts, the site's policy and the model's ages come in; Accepted or Rejected goes out. Pure.
 
 When several reasons hold, the first of this order is given; a person would name it first too:
 
@@ -8,9 +8,9 @@ When several reasons hold, the first of this order is given; a person would name
    (and `out_of_distribution` above the model's highest age)  9. `unknown_view`  10. `unknown_age`
 11. `unsupported_transfer_syntax`  12. `too_large`: more than `limits.max_pixels`
 13. `unreadable`: the pixels cannot be decoded or are fewer than rows x columns
-14. `out_of_distribution`: the network does not know such a film
+14. `out_of_distribution`: the exposure is unlike the model's training set
 
-3 to 10 are decided here from the header alone; pixels of a rejected film are never decoded.
+3 to 10 are decided here from the header alone; pixels of a rejected exposure are never decoded.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _caveats(facts: HeaderFacts) -> Iterator[Caveat]:
 
 def _reasons(facts: HeaderFacts, policy: GateConfig, ages: AgeLimits) -> Iterator[Reason]:
     """All that hold, in the module's order."""
-    yield from _reasons_of_kind(facts, policy)
+    yield from _reasons_of_content(facts, policy)
     if _is_not_chest(facts, policy):
         yield Reason.NOT_CHEST
     if facts.view is not None and not facts.view.frontal:
@@ -100,7 +100,7 @@ def _reasons(facts: HeaderFacts, policy: GateConfig, ages: AgeLimits) -> Iterato
         yield Reason.UNKNOWN_AGE
 
 
-def _reasons_of_kind(facts: HeaderFacts, policy: GateConfig) -> Iterator[Reason]:
+def _reasons_of_content(facts: HeaderFacts, policy: GateConfig) -> Iterator[Reason]:
     if not _has_right_modality(facts, policy):
         yield Reason.WRONG_MODALITY
     if not facts.complete:
@@ -115,7 +115,7 @@ def _has_right_modality(facts: HeaderFacts, policy: GateConfig) -> bool:
     if not facts.is_dicom:
         return policy.files_without_dicom == "caveat"
     if not facts.modalities:
-        # Nothing says what it is. Without a picture that is the plainer reason; with one it is not a known film.
+        # Nothing says what it is. Without pixels that is the plainer reason; with one it is not a radiograph.
         return not facts.has_pixels
     return all(modality in policy.modalities for modality in facts.modalities)
 

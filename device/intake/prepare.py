@@ -1,6 +1,6 @@
-"""Prepare: the path of one film comes in; a decision, and for an accepted film what the network needs, goes out.
+"""Prepare: the path of one exposure comes in; the gate's decision, and the network input if accepted, goes out.
 
-Runs in the sandbox's child: everything that touches a stranger's bytes is called from here.
+Runs in the sandbox's worker: everything that touches untrusted input is called from here.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from device.preprocess.render import Rendered, render
 __all__ = ["Identity", "Prepared", "prepare"]
 
 MIN_SIDE = 32
-"""Pixels. A film with a shorter side shows no chest."""
+"""Pixels. An exposure with a shorter side shows no chest."""
 MIN_GREYS = 3
-"""Distinct values of the image: two are a mask or a step, no film."""
+"""Distinct values of the image: two are a mask or a step, no radiograph."""
 MIN_SPREAD = 1.0
-"""Standard deviation of the image in grey levels. Below, it is one grey: a blank film, a window beside all values."""
+"""Standard deviation of the image in grey levels. Below it the image is one grey, such as a blank exposure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """One film, ready for the network or rejected.
+    """One exposure, ready for the network or rejected.
 
     `image` uint8 (224, 224), 0 black to 255 white, and `thumbnail` (JPEG) stand exactly when the decision is Accepted.
     `identity` never leaves the box. Milliseconds; None for what did not happen.
@@ -61,30 +61,30 @@ class Prepared:
 
     @classmethod
     def unread(cls, source: Source, reason: Reason) -> Self:
-        """A film of which nothing is known but that it cannot be used."""
+        """An exposure of which nothing is known but that it cannot be used."""
         return cls(exposure=empty_exposure(source), identity=Identity(), decision=Rejected(reason=reason))
 
 
 def prepare(path: Path, *, source_hint: Source, policy: GateConfig, ages: AgeLimits, limits: LimitsConfig) -> Prepared:
-    """Header, gate, pixels, image. `source_hint` is how the film came, for a file that says nothing of itself.
+    """Header, gate, pixels, image. `source_hint` is how the exposure came, for a file that says nothing of itself.
 
-    Never raises for a fault of the film: that is a rejection.
+    Never raises for a fault of the exposure: that is a rejection.
     """
     started = time.perf_counter()
     try:
-        film = open_image_file(path, limits)
+        file = open_image_file(path, limits)
     except Refused as refusal:
         return replace(Prepared.unread(source_hint, refusal.reason), decode_ms=_since(started))
-    decision = decide_gate(film.facts, policy, ages)
+    decision = decide_gate(file.facts, policy, ages)
     if isinstance(decision, Rejected):
-        return Prepared(exposure=film.exposure, identity=film.identity, decision=decision, decode_ms=_since(started))
-    return _prepare_pixels(film, decision, started)
+        return Prepared(exposure=file.exposure, identity=file.identity, decision=decision, decode_ms=_since(started))
+    return _prepare_pixels(file, decision, started)
 
 
-def _prepare_pixels(film: ImageFile, decision: Accepted, started: float) -> Prepared:
-    known = Prepared(exposure=film.exposure, identity=film.identity, decision=decision)
+def _prepare_pixels(file: ImageFile, decision: Accepted, started: float) -> Prepared:
+    known = Prepared(exposure=file.exposure, identity=file.identity, decision=decision)
     try:
-        loaded = film.load()
+        loaded = file.load()
         decoded = time.perf_counter()
         rendered = _rendered(loaded)
         _check_content(loaded, rendered)
@@ -115,7 +115,7 @@ def _rendered(loaded: LoadedPixels) -> Rendered:
 
 
 def _check_content(loaded: LoadedPixels, rendered: Rendered) -> None:
-    """The network gives a flag for everything, also for films that show nothing. Raises Refused."""
+    """The network gives a flag for everything, also for exposures that show nothing. Raises Refused."""
     small = min(loaded.pixels.shape[:2]) < MIN_SIDE
     if small or float(rendered.image.std()) < MIN_SPREAD or len(np.unique(rendered.image)) < MIN_GREYS:
         raise Refused(Reason.OUT_OF_DISTRIBUTION)

@@ -1,8 +1,8 @@
-"""Sandbox: the path of one film comes in; what `prepare` makes of it comes back from a child process.
+"""Sandbox: the path of one exposure comes in; what `prepare` makes of it goes out, from a worker process.
 
-A stranger's bytes can end a process, fill the memory or never end; only the child suffers. It is started afresh (not
-forked), holds nothing of the box but one pair of pipes, has a memory limit, is ended when a film takes too long, and
-ends with the box. It answers with JSON and raw bytes: nothing it says is executed.
+Untrusted input can crash a process, fill the memory or never end; only the worker suffers. It is started, not forked,
+and shares one pair of pipes with the box. It has a memory limit, is killed when an exposure takes too long, and ends
+with the box. It answers with JSON and raw bytes: nothing it sends is executed.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from device.preprocess.render import INPUT_SHAPE
 log = logging.getLogger(__name__)
 
 START_S = 60.0
-"""A box on a slow card takes its time to import everything; only the first film after a start ever waits for it."""
+"""A box on a slow card takes its time to import everything; only the first exposure after a start ever waits for it."""
 
 
 class SandboxBroken(ExpectedError):
-    """Not even a fresh child starts: no fault of the film, which stays where it is."""
+    """Not even a new worker starts: no fault of the exposure, which stays where it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply(Message):
-    """What the child says of one film, as JSON. `spent` says that it wants to be replaced: its memory is used up."""
+    """The worker's JSON reply for one exposure. `spent`: its memory is used up and it asks to be replaced."""
 
     exposure: Exposure
     identity: Identity
@@ -67,7 +67,7 @@ class Reply(Message):
 
 
 class Sandbox:
-    """Prepares films one at a time in a child process that is warm before the first. Safe for several threads."""
+    """Prepares exposures one at a time in a worker process that is warm before the first. Safe for several threads."""
 
     def __init__(self, policy: GateConfig, ages: AgeLimits, limits: LimitsConfig) -> None:
         self._limits = limits
@@ -79,50 +79,52 @@ class Sandbox:
             }
         ).encode()
         self._lock = threading.Lock()
-        self._child = self._started()
+        self._worker = self._started()
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
-        """As `prepare.prepare`; a film that ends the child or its time is unreadable.
+        """As `prepare.prepare`; an exposure that ends the worker or its time is unreadable.
 
-        Never raises for a fault of the film. Raises SandboxBroken.
+        Never raises for a fault of the exposure. Raises SandboxBroken.
         """
         request = json.dumps({"path": os.fsdecode(path.absolute()), "source": source_hint.value}).encode()
         with self._lock:
             started = time.perf_counter()
             try:
-                return self._asked(request)
+                return self._request(request)
             except WorkerLost as loss:
                 log.warning("sandbox_lost", extra={"how": type(loss).__name__, "detail": str(loss)})
                 self._replace()
                 spent_ms = (time.perf_counter() - started) * 1e3
                 return _timed(Prepared.unread(source_hint, Reason.UNREADABLE), spent_ms)
 
-    def _asked(self, request: bytes) -> Prepared:
-        child = self._ready_child()
-        child.send(request)
-        text, image, thumbnail = child.receive(self._limits.prepare_s)
+    def _request(self, request: bytes) -> Prepared:
+        worker = self._ready_worker()
+        worker.send(request)
+        text, image, thumbnail = worker.receive(self._limits.prepare_s)
         prepared, spent = _prepared(text, image, thumbnail)
         if spent:
             self._replace()
         return prepared
 
-    def _ready_child(self) -> WorkerProcess:
-        """A child that has said it is ready. One that died while idle was not killed by this film."""
+    def _ready_worker(self) -> WorkerProcess:
+        """A worker that is ready. One that died while idle was not killed by this exposure."""
         for _ in range(3):
             try:
-                if self._child is not None:
-                    self._child.wait_ready(START_S)
-                    return self._child
+                if self._worker is not None:
+                    self._worker.wait_ready(START_S)
+                    return self._worker
             except WorkerLost:
                 pass
             self._replace()
-        raise SandboxBroken("films cannot be opened: no child process starts; is memory left, is the package whole?")
+        raise SandboxBroken(
+            "exposures cannot be opened: no worker process starts; check free memory and the installation"
+        )
 
     def _replace(self) -> None:
-        """End the child and start the next at once, so that the next film finds it warm."""
-        if self._child is not None:
-            self._child.end()
-        self._child = self._started()
+        """End the worker and start the next at once, so that the next exposure finds it warm."""
+        if self._worker is not None:
+            self._worker.end()
+        self._worker = self._started()
 
     def _started(self) -> WorkerProcess | None:
         try:
@@ -132,16 +134,16 @@ class Sandbox:
             return None
 
     def close(self) -> None:
-        """End the child."""
+        """End the worker."""
         with self._lock:
-            if self._child is not None:
-                self._child.end()
-                self._child = None
+            if self._worker is not None:
+                self._worker.end()
+                self._worker = None
 
     @property
     def pid(self) -> int | None:
-        """Process id of the child, for health and tests."""
-        return None if self._child is None else self._child.process.pid
+        """Process id of the worker, for health and tests."""
+        return None if self._worker is None else self._worker.process.pid
 
 
 def _timed(prepared: Prepared, decode_ms: float) -> Prepared:
@@ -151,16 +153,16 @@ def _timed(prepared: Prepared, decode_ms: float) -> Prepared:
 
 
 def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bool]:
-    """Raises WorkerLost for anything that the child of this program would not say."""
+    """Raises WorkerLost for a reply that this version's worker would not send."""
     try:
-        said = parse(text)
-        if isinstance(said, dict) and "fault" in said:
-            raise WorkerLost(f"died of {str(said['fault'])[:80]}")
-        reply = decode(Reply, said, "reply")
+        reply_json = parse(text)
+        if isinstance(reply_json, dict) and "fault" in reply_json:
+            raise WorkerLost(f"died of {str(reply_json['fault'])[:80]}")
+        reply = decode(Reply, reply_json, "reply")
     except ContractError as error:
         raise WorkerLost(f"nonsense: {error}") from None
     if reply.accepted != bool(image) or reply.accepted == (reply.reason is not None):
-        raise WorkerLost("nonsense: an image for an accepted film expected")
+        raise WorkerLost("nonsense: an image for an accepted exposure expected")
     decision: GateDecision = Accepted(caveats=reply.caveats)
     if reply.reason is not None:
         decision = Rejected(reason=reply.reason, caveats=reply.caveats)
@@ -177,7 +179,7 @@ def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bo
 
 
 def reply_of(prepared: Prepared, *, spent: bool) -> bytes:
-    """One whole answer of the child."""
+    """One whole answer of the worker."""
     decision = prepared.decision
     reply = Reply(
         exposure=prepared.exposure,

@@ -1,4 +1,4 @@
-"""Cell: the sandbox's child. Settings and paths come in by a pipe; answers of `prepare` go out by another.
+"""Worker: settings and paths come in by a pipe; replies of `prepare` go out by another.
 
 Started as `python -m device.intake.worker PARENT`; see `sandbox`, which holds the other ends.
 """
@@ -49,9 +49,13 @@ def main() -> None:
     spent_above = _confine(limits) + limits.memory_mib * MIB // 3
     answers.write(HEAD.pack(0, 0, 0))
     while request := _message(requests):
-        asked = json.loads(request)
+        request_json = json.loads(request)
         prepared = prepare(
-            Path(asked["path"]), source_hint=Source(asked["source"]), policy=policy, ages=ages, limits=limits
+            Path(request_json["path"]),
+            source_hint=Source(request_json["source"]),
+            policy=policy,
+            ages=ages,
+            limits=limits,
         )
         answers.write(reply_of(prepared, spent=_data_bytes() > spent_above))
 
@@ -77,12 +81,12 @@ class _Answers:
         while left:
             left = left[os.write(self._handle, left) :]
 
-    def fault(self, kind: type[BaseException], _: BaseException, trace: TracebackType | None) -> None:
-        """The last words: what ended us and where, without its message, which could quote the film."""
+    def fault(self, error_type: type[BaseException], _: BaseException, trace: TracebackType | None) -> None:
+        """Report which error ended the process and where, without its text, which could quote the header."""
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         where = "" if trace is None else f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-        text = json.dumps({"fault": f"{kind.__name__}{where}"}).encode()
+        text = json.dumps({"fault": f"{error_type.__name__}{where}"}).encode()
         self.write(HEAD.pack(len(text), 0, 0) + text)
 
 
@@ -92,7 +96,7 @@ def _message(requests: IO[bytes]) -> bytes:
 
 
 def _end_with(parent: int) -> None:
-    """Die when the box dies. The pipe's end says so too, but a film that never ends would not notice."""
+    """Die when the box dies. The pipe's end says so too, but a decoder that never ends would not notice."""
     libc: Any = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -101,9 +105,9 @@ def _end_with(parent: int) -> None:
 
 
 def _confine(limits: LimitsConfig) -> int:
-    """Limit memory to what stands now plus the film's allowance; write no file, dump no core. Returns bytes now.
+    """Limit memory to what stands now plus the exposure's allowance; write no file, dump no core. Returns bytes now.
 
-    RLIMIT_DATA counts private memory, not the mapped film; RLIMIT_AS would count address space that nothing fills.
+    RLIMIT_DATA counts private memory, not the mapped file; RLIMIT_AS would count unused address space.
     """
     now = _data_bytes()
     most = now + limits.memory_mib * MIB
@@ -120,16 +124,21 @@ def _data_bytes() -> int:
 
 
 def _warm_up(policy: GateConfig, ages: Ages, limits: LimitsConfig) -> None:
-    """Judge a small film of our own, so that the first real one finds every import done."""
-    film = FileDataset("", {}, preamble=bytes(128), file_meta=FileMetaDataset())
-    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    film.Modality, film.BodyPartExamined, film.ViewPosition, film.PatientAge = "DX", "CHEST", "PA", "040Y"
-    film.Rows = film.Columns = 512
-    film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, 14, 13, 0
-    film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"
-    film.PixelData = bytes(512 * 512 * 2)
+    """Prepare a small exposure of our own, so that the first real one finds every import done."""
+    dataset = FileDataset("", {}, preamble=bytes(128), file_meta=FileMetaDataset())
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition, dataset.PatientAge = (
+        "DX",
+        "CHEST",
+        "PA",
+        "040Y",
+    )
+    dataset.Rows = dataset.Columns = 512
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 14, 13, 0
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.PixelData = bytes(512 * 512 * 2)
     buffer = io.BytesIO()
-    dcmwrite(buffer, film, enforce_file_format=False)
+    dcmwrite(buffer, dataset, enforce_file_format=False)
     with os.fdopen(os.memfd_create("warm-up"), "wb") as memory:
         memory.write(buffer.getvalue())
         memory.flush()

@@ -23,7 +23,7 @@ HEAD = struct.Struct(">III")
 
 
 class WorkerLost(Exception):
-    """The child died, fell silent or talked nonsense; the film it had is rejected and another child takes over."""
+    """The worker died, fell silent or sent nonsense; its exposure is rejected and another worker takes over."""
 
 
 class WorkerTimeout(WorkerLost):
@@ -49,10 +49,10 @@ class WorkerProcess:
             bufsize=0,
             close_fds=True,
         )
-        # A whole answer fits, so the child is free for the next film before the box has read this one.
+        # A whole answer fits, so the worker is free for the next exposure before the box has read this one.
         fcntl.fcntl(self._pipes[1].fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._ready = False
-        with contextlib.suppress(WorkerLost):  # Shows again, with its cause, when the child is waited for.
+        with contextlib.suppress(WorkerLost):  # Shows again, with its cause, when the worker is waited for.
             self.send(settings)
 
     @property
@@ -62,7 +62,7 @@ class WorkerProcess:
         return self.process.stdin, self.process.stdout
 
     def wait_ready(self, timeout_s: float) -> None:
-        """Once after the start: imports are done and the limits stand. Raises WorkerLost for a child that died idle."""
+        """Wait until imports are done and limits are set. Raises WorkerLost for a worker that died idle."""
         if not self._ready:
             self.receive(timeout_s)
             self._ready = True
@@ -74,7 +74,7 @@ class WorkerProcess:
         try:
             self._pipes[0].write(len(message).to_bytes(4, "big") + message)
         except OSError:
-            raise WorkerLost("died before the film") from None
+            raise WorkerLost("died before the exposure") from None
 
     def receive(self, timeout_s: float) -> tuple[bytes, bytes, bytes]:
         """Text, image, thumbnail. Raises WorkerLost, WorkerTimeout."""
@@ -88,17 +88,17 @@ class WorkerProcess:
 
     def _read(self, count: int, deadline: float) -> bytes:
         handle = self._pipes[1].fileno()
-        found = bytearray()
+        data = bytearray()
         with selectors.PollSelector() as poll:
             poll.register(handle, selectors.EVENT_READ)
-            while len(found) < count:
+            while len(data) < count:
                 if not poll.select(max(0.0, deadline - time.monotonic())):
                     raise WorkerTimeout("took too long")
-                chunk = os.read(handle, count - len(found))
+                chunk = os.read(handle, count - len(data))
                 if not chunk:
                     raise WorkerLost(f"stopped answering, status {self.process.poll()}")
-                found += chunk
-        return bytes(found)
+                data += chunk
+        return bytes(data)
 
     def end(self) -> None:
         """Kill, reap and close."""

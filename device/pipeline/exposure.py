@@ -1,6 +1,6 @@
-"""Judge: one film's path comes in; its result, still without a sequence number, goes out.
+"""Exposure: the path of one exposure comes in; its result, still without a sequence number, goes out.
 
-The service and the offline command share it, so both say the same of the same film.
+The service and the offline command share it, so both give the same result for the same exposure.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from device.intake.prepare import Prepared
 
 _CHUNK_BYTES = 1 << 20
 _DIGEST_BYTES = 256 << 20
-"""A larger file is told from others by its first part and its size."""
+"""A larger file is identified by its first part and its size."""
 
 
 class Preparer(Protocol):
     """What `sandbox.Sandbox` does; `prepare.prepare` in the same process does it too."""
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
-        """One film, ready for the network or rejected; never raises for a fault of the film."""
+        """One exposure, ready for the network or rejected; never raises for a fault of the exposure."""
 
 
 class Network(Protocol):
@@ -73,7 +73,7 @@ class Network(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteIdentity:
-    """Who judges. `key` None (offline without a site key): nothing re-identifiable, and equal for everyone."""
+    """The box that classifies. Without `key` (offline) no identifier can be linked to a patient."""
 
     site: str
     device: str
@@ -85,7 +85,7 @@ class SiteIdentity:
 class ExposureResult:
     """A result with `seq` 0, what the board shows beside it, and the network's scores.
 
-    None when the network gave none; those of a film that it must not judge stand here and not in the result.
+    None when the network gave none; those of a rejected exposure stand here and not in the result.
     """
 
     result: Result
@@ -94,16 +94,16 @@ class ExposureResult:
 
     @property
     def evidence(self) -> tuple[Floats32, NDArray[np.uint8]] | None:
-        """The map of where the score came from and the film it is of; None for a film without a flag or a map.
+        """The evidence map and the image it belongs to; None for an exposure without a flag or a map.
 
         The map adds up to the logit: what the network adds to it is spread evenly. A map that leans to one side
         everywhere, against a constant, would else look like evidence.
         """
-        scores, film = self.scores, self.prepared.image
-        if scores is None or film is None or scores.evidence is None or self.result.flag is Flag.UNCLASSIFIED:
+        scores, image = self.scores, self.prepared.image
+        if scores is None or image is None or scores.evidence is None or self.result.flag is Flag.UNCLASSIFIED:
             return None
         constant = scores.logit - float(scores.evidence.sum(dtype=np.float64))
-        return scores.evidence + np.float32(constant / scores.evidence.size), film
+        return scores.evidence + np.float32(constant / scores.evidence.size), image
 
 
 def classify_exposure(  # noqa: PLR0917 - each part of the box is handed in
@@ -116,14 +116,14 @@ def classify_exposure(  # noqa: PLR0917 - each part of the box is handed in
     identity: SiteIdentity,
     clock: Callable[[], Clock],
 ) -> ExposureResult:
-    """Prepare, classify, decide. `source` is how the film came, for files that do not say themselves what they are.
+    """Prepare, classify, decide. `source` is how the exposure came, for files that do not say themselves what they are.
 
     Raises EngineFault and the like from the classifier only where it has no backend left to fall back to.
     """
     prepared = sandbox.prepare(path, source_hint=source)
     scores = _scores(prepared, classifier)
     gate = _gate(prepared, scores)
-    told = scores if gate.status is GateStatus.ACCEPTED else None
+    accepted_scores = scores if gate.status is GateStatus.ACCEPTED else None
     decided = clock()
     result = Result(
         **_identifiers(path, prepared, classifier.model, identity),
@@ -133,9 +133,11 @@ def classify_exposure(  # noqa: PLR0917 - each part of the box is handed in
         seq=0,
         exposure=prepared.exposure,
         gate=gate,
-        flag=Flag.UNCLASSIFIED if told is None else decide(told.probability, classifier.thresholds),
-        probability=None if told is None else told.probability,
-        score=None if told is None else told.score,
+        flag=Flag.UNCLASSIFIED
+        if accepted_scores is None
+        else decide(accepted_scores.probability, classifier.thresholds),
+        probability=None if accepted_scores is None else accepted_scores.probability,
+        score=None if accepted_scores is None else accepted_scores.score,
         thresholds=classifier.thresholds,
         model=classifier.model,
         runtime=classifier.runtime,
@@ -154,19 +156,19 @@ class _Identifiers(TypedDict):
 
 
 def _identifiers(path: Path, prepared: Prepared, model: Model, identity: SiteIdentity) -> _Identifiers:
-    key, whose = identity.key, prepared.identity
+    key, patient = identity.key, prepared.identity
     exposure_id = _exposure_id(path, prepared, key)
     return {
         "result_id": result_id(exposure_id, model.digest),
         "exposure_id": exposure_id,
-        "study_id": _keyed(key, IdentifierType.STUDY, whose.study_uid),
-        "patient_id": _keyed(key, IdentifierType.PATIENT, whose.patient_id),
-        "accession_id": _keyed(key, IdentifierType.ACCESSION, whose.accession),
+        "study_id": _keyed(key, IdentifierType.STUDY, patient.study_uid),
+        "patient_id": _keyed(key, IdentifierType.PATIENT, patient.patient_id),
+        "accession_id": _keyed(key, IdentifierType.ACCESSION, patient.accession),
     }
 
 
 def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
-    """None when the gate rejected the film, or the network gave no usable number for it."""
+    """None when the gate rejected the exposure, or the network gave no usable number for it."""
     if prepared.image is None:
         return None
     try:
@@ -176,7 +178,7 @@ def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
 
 
 def _gate(prepared: Prepared, scores: Scores | None) -> Gate:
-    """The gate's decision, but that a film unlike those the network knows is rejected after all."""
+    """The gate's decision, but that an exposure unlike those the network knows is rejected after all."""
     decision = prepared.decision
     if isinstance(decision, Accepted):
         if scores is not None and not scores.in_distribution:
@@ -209,7 +211,7 @@ def _exposure_id(path: Path, prepared: Prepared, key: bytes | None) -> str:
 def content_sha256(path: Path) -> str:
     """SHA-256 in hex of a file's bytes; past 256 MiB, of the first 256 MiB and the size.
 
-    What cannot be read (a pipe, a missing permission) is known by its path, so that two such are not one film.
+    What cannot be read (a pipe, a missing permission) is identified by its path, so that two such are not one exposure.
     """
     digest = hashlib.sha256()
     try:
@@ -220,7 +222,7 @@ def content_sha256(path: Path) -> str:
 
 
 def _digest_file(path: Path, update: Callable[[bytes], object]) -> None:
-    # Without O_NONBLOCK a named pipe would hold the box for ever.
+    # Without O_NONBLOCK a named pipe would block the box.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb", buffering=0) as stream:
         facts = os.fstat(handle)

@@ -1,4 +1,4 @@
-"""Pipeline: a film from the spool comes in; a result in the outbox goes out, and then the film leaves the spool."""
+"""Pipeline: a spooled exposure comes in; its result in the outbox goes out, then the exposure leaves the spool."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from device.receive.spool import Spool, SpooledExposure
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 3
-"""A film that took the box down so often is answered unread, so that it does not block those behind it."""
+"""An exposure that took the box down so often is answered unread, so that it does not block those behind it."""
 PAUSE_S = 1.0
 
 
@@ -33,17 +33,17 @@ class ProcessedExposure:
 
 
 class Processor(Protocol):
-    """What makes an answer of a film; `give_up` makes one without opening it."""
+    """What turns an exposure into a result; `give_up` does so without opening it."""
 
-    def process(self, film: SpooledExposure) -> ProcessedExposure:
+    def process(self, exposure: SpooledExposure) -> ProcessedExposure:
         """Decode, gate, classify, decide."""
 
-    def give_up(self, film: SpooledExposure) -> ProcessedExposure:
+    def give_up(self, exposure: SpooledExposure) -> ProcessedExposure:
         """The rejection `unreadable`."""
 
 
 class Pipeline:
-    """One film at a time, oldest first."""
+    """One exposure at a time, oldest first."""
 
     def __init__(
         self,
@@ -61,25 +61,25 @@ class Pipeline:
             alarms,
             on_put,
         )
-        self.last_film_s: float | None = None
-        """When the last film was answered, on the monotonic clock."""
+        self.last_exposure_s: float | None = None
+        """When the last exposure was answered, on the monotonic clock."""
 
     def step(self) -> bool:
-        """Answer the oldest film; False when none waits or its answer finds no room now."""
-        film = self._spool.oldest()
-        if film is None:
+        """Answer the oldest exposure; False when none waits or its answer finds no room now."""
+        exposure = self._spool.oldest()
+        if exposure is None:
             return False
         try:
-            answer = self._answer(film)
+            answer = self._answer(exposure)
             result = self._outbox.put(answer.result, answer.entry)
         except (OutboxFull, OSError) as error:
             self._alarms.set("disk_full", str(error))
-            self._spool.spare(film)
+            self._spool.restore_attempt(exposure)
             return False
         self._alarms.clear("disk_full")
-        self._spool.done(film)
-        self.last_film_s = time.monotonic()
-        self._tell(answer, result)
+        self._spool.done(exposure)
+        self.last_exposure_s = time.monotonic()
+        self._log_result(answer, result)
         return True
 
     def run(self, stop: Event, beat: Callable[[], None] = lambda: None) -> None:
@@ -94,26 +94,26 @@ class Pipeline:
             else:
                 self._spool.wait(PAUSE_S)
 
-    def _answer(self, film: SpooledExposure) -> ProcessedExposure:
-        if film.tries >= MAX_TRIES:
-            log.error("film_given_up", extra={"tries": film.tries})
-            return self._processor.give_up(film)
-        attempted = self._spool.attempt(film)
+    def _answer(self, exposure: SpooledExposure) -> ProcessedExposure:
+        if exposure.tries >= MAX_TRIES:
+            log.error("exposure_given_up", extra={"tries": exposure.tries})
+            return self._processor.give_up(exposure)
+        attempted = self._spool.attempt(exposure)
         try:
             return self._processor.process(attempted)
         except SandboxBroken:
-            # No fault of the film, and the box ends of it: a few such starts must not use up the film's tries.
+            # Not the exposure's fault, and it stops the box: a few such starts must not use up its tries.
             with suppress(OSError):
-                self._spool.spare(film)
+                self._spool.restore_attempt(exposure)
             raise
 
-    def _tell(self, answer: ProcessedExposure, result: Result | None) -> None:
+    def _log_result(self, answer: ProcessedExposure, result: Result | None) -> None:
         if result is None:
-            log.info("film_again", extra={"result": answer.result.result_id})
+            log.info("exposure_resent", extra={"result": answer.result.result_id})
             return
         self._on_put()
         log.info(
-            "film_answered",
+            "exposure_processed",
             extra={
                 "result": result.result_id,
                 "seq": result.seq,

@@ -55,7 +55,7 @@ class ExposureProcessor:
 
 
 class _Unopened:
-    """Prepares nothing: for a film that took the box down each time it was opened."""
+    """Prepares nothing: for an exposure that took the box down each time it was opened."""
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:  # noqa: ARG002 - never opened
         return Prepared.unread(source_hint, Reason.UNREADABLE)
@@ -78,18 +78,18 @@ def _entry(classified: ExposureResult, exposure: SpooledExposure) -> BoardEntry:
 
 
 def _evidence(classified: ExposureResult) -> bytes | None:
-    """Where the score came from; none for a film that has no flag."""
+    """Where the score came from; none for an exposure that has no flag."""
     drawn = classified.evidence
     return None if drawn is None else heatmap.jpeg(*drawn)
 
 
 def _fingerprint(classified: ExposureResult) -> str:
-    """SHA-256 in hex over whose film it is and what the network saw of it.
+    """SHA-256 in hex over the patient's identity, the gate's decision and the network input.
 
-    Not over the file: the same film sent by C-STORE and by the folder differs in its file meta information.
+    Not over the file: the same exposure sent by C-STORE and by the folder differs in its file meta information.
     """
     # The decision on the file, not on what the network made of it: that may differ between two backends.
     image, decision = classified.prepared.image, classified.prepared.decision
     gate = (GateStatus.REJECTED, decision.reason) if isinstance(decision, Rejected) else (GateStatus.ACCEPTED, None)
-    whose = json.dumps([*astuple(classified.prepared.identity), *gate])
-    return hashlib.sha256(whose.encode() + (b"" if image is None else image.tobytes())).hexdigest()
+    identity_json = json.dumps([*astuple(classified.prepared.identity), *gate])
+    return hashlib.sha256(identity_json.encode() + (b"" if image is None else image.tobytes())).hexdigest()

@@ -1,8 +1,8 @@
-"""DICOM receiver: C-STORE comes in; films in the spool go out, and only then Success.
+"""DICOM receiver: C-STORE comes in; exposures in the spool go out, and only then Success.
 
-It accepts every storage class in every usual transfer syntax, so that what is not a chest film is answered with a
+It accepts every storage class in every usual transfer syntax, so that what is not a chest exposure is answered with a
 reason by the gate instead of with a dead error at the modality. Storage commitment is declined: the box is a second
-destination and no modality may delete a film on its word.
+destination and no modality may delete an exposure on its word.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ TRANSFER_SYNTAXES = [
         # Where a peer offers several, the first of these is taken: what decodes fastest.
         ".1", "", ".2", ".1.99", ".5", ".4.70", ".4.57", ".4.80", ".4.201", ".4.202", ".4.90",
         ".4.203", ".4.81", ".4.91", ".4.50", ".4.51", ".4.92", ".4.93",
-        # Films in these are answered with `unsupported_transfer_syntax`.
+        # Exposures in these are answered with `unsupported_transfer_syntax`.
         ".4.100", ".4.101", ".4.102", ".4.103", ".4.104", ".4.105", ".4.106", ".4.107", ".4.108",
     )
 ]  # fmt: skip
 FIRST_PDU_S = 5.0
-"""A connection that says nothing for so long is closed: an idle one costs two threads."""
+"""A connection that stays silent this long is closed: an idle one costs two threads."""
 SPARE_CONNECTIONS = 32
 MAX_ASSOCIATE_BYTES = 256 * 1024
 GRACE_S = 3.0
 
 
 class DicomReceiver:
-    """The listener. The port is bound when this returns (OSError when it is taken); films flow after `start`."""
+    """The listener. The port is bound when this returns (OSError when it is taken); exposures flow after `start`."""
 
     def __init__(
         self, config: DicomConfig, spool: Spool, alarms: Alarms, *, max_object_bytes: int | None = None
     ) -> None:
         self._config, self._spool, self._alarms = config, spool, alarms
-        # Its own log lines would carry what strangers sent.
+        # Its own log lines would carry what untrusted peers sent.
         _config.LOG_HANDLER_LEVEL = "none"
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
         ae = AE(ae_title=config.ae_title)
@@ -91,7 +91,7 @@ class DicomReceiver:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more, let films under way end within a moment, end the rest."""
+        """Take no more, let exposures under way end within a moment, end the rest."""
         if not self._thread.is_alive():
             self._server.server_close()  # bound, but never started
             return
@@ -110,14 +110,14 @@ class DicomReceiver:
             event.assoc.kill()
 
     def _on_store(self, event: Any) -> int:
-        film = event.request.DataSet
-        status, words = film.finish() if isinstance(film, Incoming) else (NOT_UNDERSTOOD, "no data set")
+        incoming = event.request.DataSet
+        status, reason = incoming.finish() if isinstance(incoming, Incoming) else (NOT_UNDERSTOOD, "no data set")
         if status == SUCCESS:
-            self._alarms.clear("film_refused")
+            self._alarms.clear("exposure_refused")
             return status
-        log.warning("film_refused", extra={"status": f"0x{status:04X}", "why": words})
+        log.warning("exposure_refused", extra={"status": f"0x{status:04X}", "why": reason})
         if status == OUT_OF_RESOURCES:
-            self._alarms.set("film_refused", words)
+            self._alarms.set("exposure_refused", reason)
         return status
 
     def _on_closed(self, event: Any) -> None:

@@ -1,6 +1,6 @@
-"""DICOM stream: PDUs of a stranger come in; bytes in the spool go out, never more of them in memory than one PDU.
+"""DICOM stream: PDUs of an untrusted peer come in; bytes in the spool go out, at most one PDU at a time in memory.
 
-pynetdicom buffers whatever a peer announces, whole films included, before anyone has said who it is. Here each PDU has
+pynetdicom buffers whatever a peer announces before the peer has identified itself. Here each PDU has
 a size and a deadline, and the data set goes to disk as it arrives, undecoded, behind file meta information of our own.
 """
 
@@ -53,7 +53,7 @@ class BoundedReader:
 
 
 class Incoming(BytesIO):
-    """What pynetdicom takes for a buffer: a film on its way to the spool, or the reason why it does not go there."""
+    """A buffer for pynetdicom: an exposure on its way to the spool, or the reason why it is refused."""
 
     def __init__(self, spool: Spool, *, max_bytes: int, head: Callable[[], bytes | None]) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Incoming(BytesIO):
         self._refusal: tuple[int, str] | None = None
 
     def write(self, data: Any) -> int:
-        """Append to the film. After a refusal the rest is swallowed, so that the peer hears the status at its end."""
+        """Append to the exposure. After a refusal the rest is discarded; the peer gets the status at the end."""
         self._last_s = time.monotonic()
         self._first_s = self._first_s or self._last_s
         if self._refusal is None:
@@ -75,13 +75,13 @@ class Incoming(BytesIO):
                 self.refuse(OUT_OF_RESOURCES, f"the spool cannot be written ({error.strerror})")
         return len(data)
 
-    def refuse(self, status: int, why: str) -> None:
-        """Keep nothing; `status` is what the peer hears."""
-        self._refusal = (status, why)
+    def refuse(self, status: int, reason: str) -> None:
+        """Keep nothing; `status` is what the peer is answered."""
+        self._refusal = (status, reason)
         self.drop()
 
     def finish(self) -> tuple[int, str]:
-        """Make the film durable. Returns the C-STORE status and words for the log."""
+        """Make the exposure durable. Returns the C-STORE status and a text for the log."""
         if self._refusal:
             return self._refusal
         if self._writer is None:
@@ -117,7 +117,7 @@ class Incoming(BytesIO):
     def _begin(self) -> None:
         head = self._head()
         if head is None:
-            self.refuse(MISMATCH, "not a film of an accepted presentation context")
+            self.refuse(MISMATCH, "not an exposure of an accepted presentation context")
             return
         self._writer = self._spool.open()
         self._writer.write(head)
@@ -151,7 +151,7 @@ class SpoolingDimse(DIMSEServiceProvider):  # type: ignore[misc]
             self._incoming = None  # complete: whoever serves the message owns it now
 
     def drop(self) -> None:
-        """The connection is gone: a film of which the end is missing is forgotten."""
+        """The connection is gone: an exposure of which the end is missing is forgotten."""
         if self._incoming:
             self._incoming.drop()
 

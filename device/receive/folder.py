@@ -1,4 +1,6 @@
-"""Folder receiver: finished files of a watched folder come in; films in the spool go out, then the file is moved away.
+"""Folder receiver: finished files of a watched folder come in; exposures in the spool go out.
+
+A file that has been taken is moved away or deleted.
 
 A file is finished when size and time have not changed for `settle_s`, as seen here: clocks of file servers differ, so
 how old a file says it is proves nothing. A file renamed into place is seen whole and merely waits as long.
@@ -25,7 +27,7 @@ log = logging.getLogger(__name__)
 RECEIVED = "received"
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 CHUNK_BYTES = 1024 * 1024
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class FolderReceiver:
         except OSError as error:
             self._alarms.set("folder", f"{self._folder} cannot be listed ({error.strerror})")
             return 0
-        self._tell_unlisted()
+        self._report_unlisted()
         self._since_s = {path: self._since(path, look) for path, look in seen.items()}
         self._stuck = {path: look for path, look in self._stuck.items() if seen.get(path) == look}
         if not self._stuck:
@@ -93,7 +95,7 @@ class FolderReceiver:
         if not isinstance(error, FileNotFoundError):  # gone between the listing and the look
             self._unlisted.append(error)
 
-    def _tell_unlisted(self) -> None:
+    def _report_unlisted(self) -> None:
         if self._unlisted:
             # How many and why: a subfolder's name may be a patient's, too.
             why = f"errno {self._unlisted[0].errno}"
@@ -115,7 +117,7 @@ class FolderReceiver:
             if not self._copy(path, look):
                 return False
         except SpoolFull as error:
-            self._alarms.set("film_refused", str(error))
+            self._alarms.set("exposure_refused", str(error))
             return False
         except OSError as error:
             self._set_aside(path, look, error, "cannot be read")
@@ -127,23 +129,23 @@ class FolderReceiver:
         return True
 
     def _copy(self, path: Path, look: _Look) -> bool:
-        """Spool it durably; False when it changed under our eyes."""
+        """Spool it durably; False when it changed while it was read."""
         with path.open("rb") as file, self._spool.open() as writer:
             head = file.read(CHUNK_BYTES)
             writer.write(head)
-            # A byte above the limit is enough for the judge to say `too_large`.
+            # A byte above the limit is enough for the gate to answer `too_large`.
             while writer.size_bytes <= self._max_file_bytes and (chunk := file.read(CHUNK_BYTES)):
                 writer.write(chunk)
             if dict(_look(path)).get(path) != look:
                 self._since_s.pop(path, None)
                 return False
             writer.commit(source=_source(head), receive_ms=None)
-        self._alarms.clear("film_refused")
+        self._alarms.clear("exposure_refused")
         return True
 
     def _put_away(self, path: Path, look: _Look) -> None:
         if dict(_look(path)).get(path) != look:
-            return  # another film bears the name since: it is taken in its turn
+            return  # another file has the name by now; it is taken in its turn
         if self._config.after == "delete":
             path.unlink()
             return
@@ -151,11 +153,11 @@ class FolderReceiver:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, _free_name(place))
 
-    def _set_aside(self, path: Path, look: _Look, error: OSError, words: str) -> None:
+    def _set_aside(self, path: Path, look: _Look, error: OSError, problem: str) -> None:
         """Leave it alone until it changes: taking it again at each look would fill the spool."""
         self._stuck[path] = look
         # A file's name may be a patient's, and alarms leave the box: how many and why must do.
-        latest = f"the latest {words} (errno {error.errno})"
+        latest = f"the latest {problem} (errno {error.errno})"
         self._alarms.set("folder", f"{self._folder}: {len(self._stuck)} files left alone, {latest}")
 
 
@@ -171,7 +173,7 @@ def _look(path: Path) -> Iterator[tuple[Path, _Look]]:
 
 def _source(head: bytes) -> Source:
     """What it most likely is; the decoder finds out."""
-    return Source.FILE if head.startswith(PICTURES) else Source.DICOM
+    return Source.FILE if head.startswith(IMAGE_SIGNATURES) else Source.DICOM
 
 
 def _free_name(path: Path) -> Path:

@@ -1,6 +1,6 @@
-"""Spool: the bytes of a film come in; a file that survives a power cut goes out, oldest first.
+"""Spool: the bytes of an exposure come in; a file that survives a power cut goes out, oldest first.
 
-Nothing a stranger wrote reaches a path: a name is an order number, the arrival, the source and the tries so far.
+No untrusted text reaches a path: a name is an order number, the arrival, the source and the tries so far.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SpoolFull(Exception):
-    """No room for another film: the sender keeps it and tries again later."""
+    """No room for another exposure: the sender keeps it and tries again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpooledExposure:
-    """A film on disk. `receive_ms` is null where reception has no duration; `tries` counts attempts to judge it."""
+    """An exposure on disk.
+
+    `receive_ms` is None where reception has no duration; `tries` counts attempts to classify it.
+    """
 
     path: Path
     received_at: datetime
@@ -43,7 +46,7 @@ class SpooledExposure:
 
 
 class SpoolWriter:
-    """A film on its way in; it is nowhere to be seen until `commit` has made it durable."""
+    """An exposure on its way in; invisible until `commit` has made it durable."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -55,29 +58,29 @@ class SpoolWriter:
         """Append. Raises SpoolFull; the writer is then to be aborted."""
         self._spool.require_room()
         rest = memoryview(data)
-        with _full_is_told():
+        with _raising_spool_full():
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         self.size_bytes += len(data)
         return len(data)
 
     def commit(self, *, source: Source, receive_ms: float | None) -> SpooledExposure:
-        """Make it durable (file, then folder) and let it be judged. Raises SpoolFull; nothing is kept then."""
+        """Make it durable (file, then folder) and let it be classified. Raises SpoolFull; nothing is kept then."""
         received_at = self._spool.now()
         receive_ms = None if receive_ms is None else round(receive_ms, 3)
         try:
-            with _full_is_told():
+            with _raising_spool_full():
                 os.fsync(self._fd)
         except BaseException:
             self.abort()
             raise
         os.close(self._fd)
         self._fd = -1
-        film = SpooledExposure(path=self._path, received_at=received_at, source=source, receive_ms=receive_ms)
-        return self._spool.admit(film)
+        exposure = SpooledExposure(path=self._path, received_at=received_at, source=source, receive_ms=receive_ms)
+        return self._spool.admit(exposure)
 
     def abort(self) -> None:
-        """Forget the film; harmless after `commit` and when repeated."""
+        """Forget the exposure; harmless after `commit` and when repeated."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -91,7 +94,10 @@ class SpoolWriter:
 
 
 class Spool:
-    """The folder of films that wait to be judged. One process owns it (see `device.service`); threads may share it."""
+    """The folder of exposures that wait to be classified.
+
+    One process owns it (see `device.service`); its threads may share it.
+    """
 
     def __init__(self, root: Path, *, reserve_bytes: int, now: Callable[[], datetime] = utc_now) -> None:
         self.root = root
@@ -102,9 +108,9 @@ class Spool:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in root.glob(f"{_TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
-        self._films = {film.order: film for film in scan(root)}
+        self._exposures = {exposure.order: exposure for exposure in scan(root)}
         # The order number, not the clock, says which is oldest: boards without a battery start in 1970.
-        self._next_order = max(self._films, default=0) + 1
+        self._next_order = max(self._exposures, default=0) + 1
 
     def require_room(self) -> None:
         """Raises SpoolFull when less than the reserve is free."""
@@ -114,13 +120,13 @@ class Spool:
             raise SpoolFull(f"{self.root}: less than {wanted} free; free some, or lower storage.reserve_mib")
 
     def open(self) -> SpoolWriter:
-        """A writer for one film. Raises SpoolFull."""
+        """A writer for one exposure. Raises SpoolFull."""
         self.require_room()
-        with _full_is_told():
+        with _raising_spool_full():
             return SpoolWriter(self)
 
     def put(self, data: bytes | Iterable[bytes], *, source: Source, receive_ms: float | None) -> SpooledExposure:
-        """Spool a whole film; it is durable when this returns. Raises SpoolFull; nothing is kept then."""
+        """Spool a whole exposure; it is durable when this returns. Raises SpoolFull; nothing is kept then."""
         with self.open() as writer:
             for chunk in (data,) if isinstance(data, bytes) else data:
                 writer.write(chunk)
@@ -129,29 +135,29 @@ class Spool:
     def admit(self, temporary: SpooledExposure) -> SpooledExposure:
         """Give a durable temporary file its name; the writer's part of `commit`."""
         with self._changed:
-            film = _renamed(replace(temporary, order=self._next_order), self.root)
+            exposure = _renamed(replace(temporary, order=self._next_order), self.root)
             self._next_order += 1
         _fsync_folder(self.root)
         with self._changed:
-            self._films[film.order] = film
+            self._exposures[exposure.order] = exposure
             self._changed.notify_all()
-        return film
+        return exposure
 
     def pending(self) -> list[SpooledExposure]:
         """What waits, oldest first."""
         with self._changed:
-            return [self._films[order] for order in sorted(self._films)]
+            return [self._exposures[order] for order in sorted(self._exposures)]
 
     def oldest(self) -> SpooledExposure | None:
-        """The next film to judge."""
+        """The next exposure to classify."""
         with self._changed:
-            return self._films[min(self._films)] if self._films else None
+            return self._exposures[min(self._exposures)] if self._exposures else None
 
     def wait(self, timeout_s: float) -> bool:
-        """Until a film waits, or the time is over. True when one does."""
+        """Until an exposure waits, or the time is over. True when one does."""
         with self._changed:
-            self._changed.wait_for(lambda: self._films or self._closing, timeout_s)
-            return bool(self._films)
+            self._changed.wait_for(lambda: self._exposures or self._closing, timeout_s)
+            return bool(self._exposures)
 
     def close(self) -> None:
         """The box stops: nobody waits any longer."""
@@ -159,40 +165,42 @@ class Spool:
             self._closing = True
             self._changed.notify_all()
 
-    def attempt(self, film: SpooledExposure) -> SpooledExposure:
-        """Count a try before it is made, on disk: a film that takes the process down is known by its count."""
-        return self._rename(film, tries=film.tries + 1)
+    def attempt(self, exposure: SpooledExposure) -> SpooledExposure:
+        """Count a try before it is made, on disk: its count shows an exposure that kills the process."""
+        return self._rename(exposure, tries=exposure.tries + 1)
 
-    def spare(self, film: SpooledExposure) -> SpooledExposure:
-        """Take the count back: the try ended for want of room, not by the film's fault."""
-        return self._rename(film, tries=film.tries)
+    def restore_attempt(self, exposure: SpooledExposure) -> SpooledExposure:
+        """Take the count back: the try ended for want of room, not by the exposure's fault."""
+        return self._rename(exposure, tries=exposure.tries)
 
-    def done(self, film: SpooledExposure) -> None:
-        """Forget a film whose result is committed. Should a power cut bring it back, it is judged again: a resend."""
+    def done(self, exposure: SpooledExposure) -> None:
+        """Delete an exposure whose result is committed. One that a power cut brings back is a resend."""
         with self._changed:
-            latest = self._films.pop(film.order, film)  # `attempt` has given it a new name since
+            latest = self._exposures.pop(exposure.order, exposure)  # `attempt` has given it a new name since
         latest.path.unlink(missing_ok=True)
 
-    def _rename(self, film: SpooledExposure, *, tries: int) -> SpooledExposure:
+    def _rename(self, exposure: SpooledExposure, *, tries: int) -> SpooledExposure:
         with self._changed:
-            latest = self._films.get(film.order, film)
-            self._films[film.order] = _renamed(replace(latest, tries=tries), self.root)
-            return self._films[film.order]
+            latest = self._exposures.get(exposure.order, exposure)
+            self._exposures[exposure.order] = _renamed(replace(latest, tries=tries), self.root)
+            return self._exposures[exposure.order]
 
     @property
     def depth(self) -> int:
-        """Films that wait."""
-        return len(self._films)
+        """Exposures that wait."""
+        return len(self._exposures)
 
 
 def scan(root: Path) -> list[SpooledExposure]:
-    """The films in a spool folder, oldest first, for rooms that only look (the flag board)."""
-    return sorted((film for film in map(_parse, root.iterdir()) if film), key=lambda film: film.order)
+    """The exposures in a spool folder, oldest first, for readers such as the flag board."""
+    return sorted(
+        (exposure for exposure in map(_parse, root.iterdir()) if exposure), key=lambda exposure: exposure.order
+    )
 
 
 @contextmanager
-def _full_is_told() -> Iterator[None]:
-    """A full disk, however the system words it, becomes SpoolFull."""
+def _raising_spool_full() -> Iterator[None]:
+    """A full disk, whatever its error number, raises SpoolFull."""
     try:
         yield
     except OSError as error:
@@ -201,19 +209,19 @@ def _full_is_told() -> Iterator[None]:
         raise
 
 
-def _renamed(film: SpooledExposure, root: Path) -> SpooledExposure:
-    received_us = max(0, (film.received_at - _EPOCH) // timedelta(microseconds=1))
-    receive_us = "x" if film.receive_ms is None else str(max(0, round(film.receive_ms * 1000)))
-    path = root / f"{film.order:012d}-{received_us}-{film.source}-{receive_us}-{film.tries}.film"
-    film.path.rename(path)
-    return replace(film, path=path)
+def _renamed(exposure: SpooledExposure, root: Path) -> SpooledExposure:
+    received_us = max(0, (exposure.received_at - _EPOCH) // timedelta(microseconds=1))
+    receive_us = "x" if exposure.receive_ms is None else str(max(0, round(exposure.receive_ms * 1000)))
+    path = root / f"{exposure.order:012d}-{received_us}-{exposure.source}-{receive_us}-{exposure.tries}.film"
+    exposure.path.rename(path)
+    return replace(exposure, path=path)
 
 
 def _parse(path: Path) -> SpooledExposure | None:
-    found = _NAME.fullmatch(path.name)
-    if not found:
+    match = _NAME.fullmatch(path.name)
+    if not match:
         return None
-    order, received_us, source, receive_us, tries = found.groups()
+    order, received_us, source, receive_us, tries = match.groups()
     return SpooledExposure(
         path=path,
         received_at=_EPOCH + timedelta(microseconds=int(received_us)),

@@ -60,7 +60,7 @@ def make_box(tmp_path: Path, tiny_bundle: tuple[Path, PublicKey]) -> Iterator[Ma
         box.kill()
 
 
-def test_films_by_storage_and_by_folder_arrive_once_as_results_of_the_contract(
+def test_exposures_by_storage_and_by_folder_arrive_once_as_results_of_the_contract(
     tmp_path: Path, mosquitto: Mosquitto, make_box: Made
 ) -> None:
     inbox = tmp_path / "inbox"
@@ -69,8 +69,8 @@ def test_films_by_storage_and_by_folder_arrive_once_as_results_of_the_contract(
     collector = Collector(mosquitto.port, receipts=True)
     assert send(box.port, dicom_bytes(1), dicom_bytes(2)) == [0x0000, 0x0000]
     first = collector.results(2)
-    write_exposure(inbox, 1)  # the same film again, another way
-    (inbox / "broken.dcm").write_bytes(b"not a film")
+    write_exposure(inbox, 1)  # the same exposure again, another way
+    (inbox / "broken.dcm").write_bytes(b"not an exposure")
     (third,) = collector.results(1)
     assert [result.seq for result in (*first, third)] == [1, 2, 3]
     assert third.gate.reason == "unreadable"
@@ -99,7 +99,9 @@ def depth(box: BoxProcess) -> int:
         return int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
 
-def test_with_the_broker_away_films_are_judged_and_kept_over_a_new_start(tmp_path: Path, make_box: Made) -> None:
+def test_with_the_broker_away_exposures_are_classified_and_kept_over_a_new_start(
+    tmp_path: Path, make_box: Made
+) -> None:
     port = free_port()
     box = make_box(port).start()
     assert send(box.port, dicom_bytes(1)) == [0x0000]
@@ -125,7 +127,7 @@ def test_it_says_where_it_listens_and_refuses_a_second_box_on_its_data_folder(ma
     wait_until(lambda: said <= set(box.log.read_text(encoding="utf-8").splitlines()))
     second = subprocess.run([*COMMAND, "run", "--config", box.config], check=False, capture_output=True, text=True)
     assert second.returncode == 1
-    assert "another box runs on it" in second.stderr
+    assert "in use by another box" in second.stderr
     assert box.stop() == 0
 
 

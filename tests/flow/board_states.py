@@ -62,9 +62,9 @@ def _play(stage: Stage, browser: Browser) -> list[np.ndarray]:
     patchy, lobar = phantom_jpeg(109, Finding.PATCHY), phantom_jpeg(102, Finding.LOBAR)
     normal, lateral = phantom_jpeg(104, Finding.NORMAL), phantom_jpeg(108, Finding.NORMAL, View.LATERAL)
     browser.open(stage.url)
-    pictures = [stage.picture("No film judged yet")]
+    pictures = [stage.picture("No exposure classified yet")]
     waiting = stage.spool.put(b"image", source=Source.DICOM, receive_ms=1.0)
-    pictures.append(stage.picture("Film received"))
+    pictures.append(stage.picture("Exposure received"))
     stage.spool.done(waiting)
     roe = {"patient": "ROE^RICHARD", "patient_id": "100201", "accession": "A-4712", "sex": "M", "age_years": 70}
     kim = {"patient": "KIM^MINJUN", "patient_id": "100202", "accession": "A-4713", "sex": "M", "age_years": 44}
@@ -75,7 +75,7 @@ def _play(stage: Stage, browser: Browser) -> list[np.ndarray]:
     add(stage.box, "c", probability=0.04, thumbnail=normal, **kim)
     pictures.append(stage.picture("No pneumonia flagged"))
     add(stage.box, "d", reason=Reason.LATERAL_VIEW, view="LL", thumbnail=lateral, **kim)
-    pictures.append(stage.picture("Not judged"))
+    pictures.append(stage.picture("Not classified"))
     time.sleep(20)
     pictures.append(stage.picture("No new exposure"))
     stage.server.stop()

@@ -75,7 +75,7 @@ def test_the_map_is_shown_by_the_keyboard_and_hidden_again(site: Site, browser: 
     assert browser.run(MAPS_SHOWN) == []
     press(browser, Keys.TAB, Keys.SPACE)
     assert soon(lambda: browser.run(MAPS_SHOWN)) == [f"{site.url}evidence/{key}.jpg"]
-    assert "0.1 logits per 1 % of the film" in browser.text("#top")
+    assert "0.1 logits per 1 % of the image" in browser.text("#top")
     press(browser, Keys.SPACE)
     assert browser.run(MAPS_SHOWN) == []
 
@@ -104,7 +104,7 @@ def test_without_a_map_or_a_flag_there_is_no_switch(site: Site, browser: Browser
     site.add("plain", ago_s=60, drawn=False)
     site.add("refused", reason=Reason.OUT_OF_DISTRIBUTION)
     browser.open(site.url)
-    assert "unlike the chest films" in browser.text("#top")
+    assert "unlike those the model was trained on" in browser.text("#top")
     assert browser.run("document.querySelectorAll('.switch, .where').length") == 0
 
 

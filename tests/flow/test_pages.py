@@ -103,7 +103,7 @@ def is_same_load(browser: Browser) -> bool:
 
 def test_a_new_flag_appears_in_the_open_page_within_a_moment(site: Site, browser: Browser) -> None:
     browser.open(site.url)
-    assert soon(lambda: "No film judged yet" in browser.text("#top"))
+    assert soon(lambda: "No exposure classified yet" in browser.text("#top"))
     mark_page(browser)
     names = [f"PATIENT{number}" for number in range(5)]
     browser.driver.execute_script(WATCH, names)
@@ -129,8 +129,8 @@ def test_the_page_covers_its_flags_when_the_box_stops_and_shows_the_new_ones_whe
     stopped_s = time.monotonic()
     assert soon(lambda: browser.run(COVERED), within_s=9)
     assert 3 < time.monotonic() - stopped_s < 8.5
-    assert "This page has lost the box" in browser.text("#lost")
-    assert soon(lambda: "lost the box" in browser.run("document.getElementById('say').textContent"))
+    assert "Connection to the box lost" in browser.text("#lost")
+    assert soon(lambda: "Connection to the box lost" in browser.run("document.getElementById('say').textContent"))
     add(site.box, "b", probability=0.1, patient="AFTER^X")
     site.start()
     assert soon(lambda: not browser.run(COVERED), within_s=8)
@@ -186,7 +186,7 @@ def test_flags_stand_newest_decision_first_and_the_newest_exposure_on_top(site: 
     browser.open(site.url)
     assert soon(lambda: "N5, X" in browser.text("#top .name"))
     assert browser.text("#list .name").split() == ["N4,", "X", "N3,", "X", "N2,", "X", "N1,", "X", "N0,", "X"]
-    add(site.box, "late", ago_s=4000, patient="LATE^X", judged_after_s=4000)
+    add(site.box, "late", ago_s=4000, patient="LATE^X", classified_after_s=4000)
     assert soon(lambda: browser.text("#list .name").startswith("LATE, X"))
     assert "N5, X" in browser.text("#top .name")
     assert "Late: judged" in browser.text("#list .row:first-child")
@@ -197,10 +197,10 @@ def test_a_waiting_exposure_removes_the_flag_from_the_top(site: Site, browser: B
     browser.open(site.url)
     assert soon(lambda: "Pneumonia flagged" in browser.text("#top"))
     spooled = site.spool.put(b"image", source=Source.DICOM, receive_ms=1.0)
-    assert soon(lambda: "Film received" in browser.text("#top"))
+    assert soon(lambda: "Exposure received" in browser.text("#top"))
     assert "Pneumonia flagged" not in browser.text("#top")
     assert "Pneumonia flagged" in browser.text("#list")
-    assert soon(lambda: browser.run("document.getElementById('say').textContent.startsWith('Film received')"))
+    assert soon(lambda: browser.run("document.getElementById('say').textContent.startsWith('Exposure received')"))
     site.spool.done(spooled)
     assert soon(lambda: "Pneumonia flagged" in browser.text("#top"))
 
@@ -222,14 +222,14 @@ def test_a_line_never_shows_the_image_of_another(site: Site, browser: Browser) -
         add(site.box, str(grey), patient=f"G{grey}^X", thumbnail=grey_jpeg(grey))
         time.sleep(0.05)
     assert soon(lambda: f"G{greys[-1]}, X" in browser.text("#top"))
-    every_picture = "[...document.images].filter(i => i.src.includes('/film/')).every(i => i.complete)"
+    every_picture = "[...document.images].filter(i => i.src.includes('/image/')).every(i => i.complete)"
     browser.driver.execute_script("for (const i of document.images) i.loading = 'eager'")
     assert soon(lambda: browser.run(every_picture))
     shown = browser.run(
         """[...document.querySelectorAll('#top, #list .row')].map(line => {
           const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1});
           const ink = canvas.getContext('2d');
-          ink.drawImage(line.querySelector('.film img'), 0, 0, 1, 1);
+          ink.drawImage(line.querySelector('.image img'), 0, 0, 1, 1);
           return [line.querySelector('.name').innerText, ink.getImageData(0, 0, 1, 1).data[0]];
         })"""
     )
@@ -274,6 +274,6 @@ def test_the_browser_reports_no_error_of_the_page(site: Site, browser: Browser) 
     add(site.box, "a", thumbnail=grey_jpeg(90))
     browser.open(site.url)
     add(site.box, "b", thumbnail=grey_jpeg(30), reason=Reason.MINOR)
-    assert soon(lambda: "Not judged" in browser.text("#top"))
+    assert soon(lambda: "Not classified" in browser.text("#top"))
     time.sleep(0.5)
     assert browser.driver.get_log("browser") == []  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Films for tests of the flag page: results of every kind, as the outbox would hold them."""
+"""Exposures for tests of the flag page: results of every kind, as the outbox would hold them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LIMITS = Thresholds(flag_at=0.55, clear_below=0.2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What a test says of a film; the rest is plausible."""
+    """What a test says of an exposure; the rest is plausible."""
 
-    name: str = "film"
+    name: str = "exposure"
     at: datetime
     probability: float | None = 0.1
     reason: Reason | None = None
@@ -33,7 +33,7 @@ class Shown:
     sex: str | None = "F"
     study: str | None = None
     caveats: tuple[Caveat, ...] = ()
-    judged_after_s: float = 1.0
+    classified_after_s: float = 1.0
     own_time: bool = True
     clock_trusted: bool = True
     thumbnail: bytes | None = b"\xff\xd8jpeg"
@@ -42,22 +42,24 @@ class Shown:
     fell_back: bool = False
 
 
-def result_of(film: Shown) -> Result:
-    plain = draft(film.name, at=film.at, seq=film.seq)
-    status = GateStatus.REJECTED if film.reason else GateStatus.ACCEPTED
-    probability = None if film.reason else film.probability
+def result_of(exposure: Shown) -> Result:
+    plain = draft(exposure.name, at=exposure.at, seq=exposure.seq)
+    status = GateStatus.REJECTED if exposure.reason else GateStatus.ACCEPTED
+    probability = None if exposure.reason else exposure.probability
     return replace(
         plain,
         flag=flag_of(probability),
         probability=probability,
         score=probability,
         thresholds=LIMITS,
-        study_id=film.study,
-        gate=Gate(status=status, reason=film.reason, caveats=film.caveats),
-        exposure=replace(plain.exposure, view=film.view, age_years=film.age_years, sex=film.sex),
-        clock=replace(plain.clock, at=film.at + timedelta(seconds=film.judged_after_s), trusted=film.clock_trusted),
-        model=replace(plain.model, name=film.model),
-        runtime=replace(plain.runtime, fell_back=film.fell_back),
+        study_id=exposure.study,
+        gate=Gate(status=status, reason=exposure.reason, caveats=exposure.caveats),
+        exposure=replace(plain.exposure, view=exposure.view, age_years=exposure.age_years, sex=exposure.sex),
+        clock=replace(
+            plain.clock, at=exposure.at + timedelta(seconds=exposure.classified_after_s), trusted=exposure.clock_trusted
+        ),
+        model=replace(plain.model, name=exposure.model),
+        runtime=replace(plain.runtime, fell_back=exposure.fell_back),
     )
 
 
@@ -69,30 +71,30 @@ def flag_of(probability: float | None) -> Flag:
     return Flag.CLEAR if probability < LIMITS.clear_below else Flag.REVIEW
 
 
-def entry_of(film: Shown, **changes: Any) -> BoardEntry:
-    decided_at = film.at + timedelta(seconds=film.judged_after_s)
+def entry_of(exposure: Shown, **changes: Any) -> BoardEntry:
+    decided_at = exposure.at + timedelta(seconds=exposure.classified_after_s)
     shown = replace(
-        entry(result_of(film)),
-        patient_name=film.patient,
-        patient_id=film.patient_id,
-        accession=film.accession,
-        acquired_at=film.at if film.own_time else None,
-        received_at=film.at + timedelta(seconds=min(0.5, film.judged_after_s)),
+        entry(result_of(exposure)),
+        patient_name=exposure.patient,
+        patient_id=exposure.patient_id,
+        accession=exposure.accession,
+        acquired_at=exposure.at if exposure.own_time else None,
+        received_at=exposure.at + timedelta(seconds=min(0.5, exposure.classified_after_s)),
         decided_at=decided_at,
-        thumbnail=film.thumbnail,
+        thumbnail=exposure.thumbnail,
     )
     return replace(shown, **changes)
 
 
 def add(box: Outbox, name: str, *, ago_s: float = 0.0, **details: Any) -> Result:
-    """Put a film of `ago_s` before now into the outbox, as the pipeline would."""
-    film = Shown(name=name, at=datetime.now(UTC) - timedelta(seconds=ago_s), **details)
-    put = box.put(result_of(film), entry_of(film))
+    """Put an exposure of `ago_s` before now into the outbox, as the pipeline would."""
+    exposure = Shown(name=name, at=datetime.now(UTC) - timedelta(seconds=ago_s), **details)
+    put = box.put(result_of(exposure), entry_of(exposure))
     assert put is not None
     return put
 
 
 def grey_jpeg(grey: int, side: int = 64) -> bytes:
-    """An even picture: which film it is can be told from its grey."""
+    """An even picture: which exposure it is can be told from its grey."""
     encoded: bytes = cv2.imencode(".jpg", np.full((side, side), grey, np.uint8))[1].tobytes()
     return encoded

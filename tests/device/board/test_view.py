@@ -17,7 +17,7 @@ from device.board.formatting import (
     span,
     tidy,
 )
-from device.board.labels import CAVEAT_WORDS, FLAG_WORDS, REASON_WORDS
+from device.board.labels import CAVEAT_LABELS, FLAG_LABELS, REASON_LABELS
 from device.board.render import Renderer
 from device.board.rows import make_row
 from device.board.snapshot import UNREADABLE, Snapshot
@@ -35,41 +35,44 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def film(name: str, ago_s: float, seq: int, **details: Any) -> BoardEntry:
+def exposure(name: str, ago_s: float, seq: int, **details: Any) -> BoardEntry:
     return entry_of(Shown(name=name, at=ago(ago_s), seq=seq, **details))
 
 
 def view_of(*entries: BoardEntry, waiting: tuple[datetime, ...] = (), now: datetime = NOW, **facts: Any) -> View:
-    return make_view(Snapshot(entries=entries, films=tuple(map(read, entries)), waiting=waiting, **facts), now, CONFIG)
+    return make_view(
+        Snapshot(entries=entries, exposures=tuple(map(read, entries)), waiting=waiting, **facts), now, CONFIG
+    )
 
 
 # ---- words
 
 
 def test_every_flag_reason_and_caveat_has_words() -> None:
-    assert set(FLAG_WORDS) == set(Flag)
-    assert set(REASON_WORDS) == set(Reason)
-    assert set(CAVEAT_WORDS) == set(Caveat)
-    assert all(words.head and words.text for words in (*FLAG_WORDS.values(), *REASON_WORDS.values()))
+    assert set(FLAG_LABELS) == set(Flag)
+    assert set(REASON_LABELS) == set(Reason)
+    assert set(CAVEAT_LABELS) == set(Caveat)
+    assert all(words.head and words.text for words in (*FLAG_LABELS.values(), *REASON_LABELS.values()))
 
 
 def test_no_words_speak_of_a_diagnosis() -> None:
-    texts = [words.head + words.text for words in (*FLAG_WORDS.values(), *REASON_WORDS.values())]
+    texts = [words.head + words.text for words in (*FLAG_LABELS.values(), *REASON_LABELS.values())]
     assert not [text for text in texts if "diagnos" in text.lower()]
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_a_rejected_film_says_why_and_what_to_do(reason: Reason) -> None:
-    row = view_of(film("a", 5, 1, reason=reason)).current
+def test_a_rejected_exposure_says_why_and_what_to_do(reason: Reason) -> None:
+    row = view_of(exposure("a", 5, 1, reason=reason)).current
     assert row is not None
-    assert (row.head, row.text, row.advice) == ("Not judged", REASON_WORDS[reason].head, REASON_WORDS[reason].text)
+    label = REASON_LABELS[reason]
+    assert (row.head, row.text, row.advice) == ("Not classified", label.head, label.text)
     assert row.gauge is None
 
 
-def test_a_film_the_box_could_not_judge_says_so() -> None:
-    row = view_of(film("a", 5, 1, probability=None)).current
+def test_an_exposure_the_box_could_not_classify_says_so() -> None:
+    row = view_of(exposure("a", 5, 1, probability=None)).current
     assert row is not None
-    assert row.text == "The box could not judge this film."
+    assert row.text == "The box could not classify this exposure."
 
 
 @pytest.mark.parametrize(
@@ -152,37 +155,37 @@ def test_a_span_reads_in_two_units(seconds: int, text: str) -> None:
 
 
 def test_the_newest_exposure_stands_on_top_with_its_own_identifiers_and_time() -> None:
-    view = view_of(film("b", 5, 2, probability=0.9, patient="ROE^RICHARD"), film("a", 90, 1))
+    view = view_of(exposure("b", 5, 2, probability=0.9, patient="ROE^RICHARD"), exposure("a", 90, 1))
     assert view.top.panel is Panel.CURRENT
     assert view.current is not None
     assert (view.current.name, view.current.flag, view.current.taken_at) == ("ROE, Richard", Flag.PNEUMONIA, ago(5))
     assert [row.name for row in view.rows] == ["DOE, Jane"]
 
 
-def test_while_a_film_waits_no_flag_is_current() -> None:
-    view = view_of(film("a", 5, 1), waiting=(ago(1),))
+def test_while_an_exposure_waits_no_flag_is_current() -> None:
+    view = view_of(exposure("a", 5, 1), waiting=(ago(1),))
     assert (view.top.panel, view.current) == (Panel.WAITING, None)
     assert view.top.head.startswith("Exposure received ")
     assert not view.top.overdue
     assert len(view.rows) == 1
 
 
-def test_several_waiting_films_are_counted_and_the_oldest_is_timed() -> None:
+def test_several_waiting_exposures_are_counted_and_the_oldest_is_timed() -> None:
     top = view_of(waiting=(ago(70), ago(3), ago(1))).top
-    assert top.head.startswith("3 films received")
+    assert top.head.startswith("3 exposures received")
     assert (top.since, top.overdue) == (ago(70), True)
-    assert "read as usual" in top.text
+    assert "Read as usual" in top.text
 
 
-def test_a_film_whose_flag_is_committed_does_not_wait_any_more() -> None:
-    entry = film("a", 5, 1)
+def test_an_exposure_whose_flag_is_committed_does_not_wait_any_more() -> None:
+    entry = exposure("a", 5, 1)
     in_spool = entry.received_at.replace(microsecond=(entry.received_at.microsecond // 1000) * 1000)
     assert view_of(entry, waiting=(in_spool,)).top.panel is Panel.CURRENT
     assert view_of(entry, waiting=(in_spool, in_spool)).top.panel is Panel.WAITING
 
 
 def test_after_a_while_the_newest_flag_is_only_in_the_list() -> None:
-    entry = film("a", 590, 1)
+    entry = exposure("a", 590, 1)
     assert view_of(entry).top.panel is Panel.CURRENT
     view = view_of(entry, now=NOW + timedelta(seconds=20))
     assert (view.top.panel, view.current) == (Panel.QUIET, None)
@@ -190,31 +193,31 @@ def test_after_a_while_the_newest_flag_is_only_in_the_list() -> None:
     assert len(view.rows) == 1
 
 
-def test_an_old_film_that_comes_now_is_never_shown_as_current() -> None:
-    view = view_of(film("late", 9000, 2, judged_after_s=8999), film("a", 5000, 1))
+def test_an_old_exposure_that_comes_now_is_never_shown_as_current() -> None:
+    view = view_of(exposure("late", 9000, 2, classified_after_s=8999), exposure("a", 5000, 1))
     assert view.current is None
-    view = view_of(entry_of(Shown(name="late", at=ago(9000), judged_after_s=8999), received_at=ago(2)))
+    view = view_of(entry_of(Shown(name="late", at=ago(9000), classified_after_s=8999), received_at=ago(2)))
     assert (view.top.panel, view.current) == (Panel.OLDER, None)
-    assert view.rows[0].marks == ("Late: judged 2 h 29 min after the exposure",)
+    assert view.rows[0].marks == ("Late: classified 2 h 29 min after the exposure",)
 
 
-def test_an_old_film_does_not_push_the_newest_exposure_away_but_is_announced() -> None:
-    late = entry_of(Shown(name="late", at=ago(9000), judged_after_s=8999, seq=2), received_at=ago(2))
-    view = view_of(late, film("a", 30, 1, patient="ROE^RICHARD"))
+def test_an_old_exposure_does_not_push_the_newest_exposure_away_but_is_announced() -> None:
+    late = entry_of(Shown(name="late", at=ago(9000), classified_after_s=8999, seq=2), received_at=ago(2))
+    view = view_of(late, exposure("a", 30, 1, patient="ROE^RICHARD"))
     assert view.current is not None
     assert view.current.name == "ROE, Richard"
-    assert "came at" in view.top.text
+    assert "arrived at" in view.top.text
 
 
-def test_a_film_sent_again_is_announced_and_keeps_its_place() -> None:
+def test_an_exposure_sent_again_is_announced_and_keeps_its_place() -> None:
     again = entry_of(Shown(name="old", at=ago(5000), seq=1), resends=1, resent_at=ago(2))
-    view = view_of(film("b", 3000, 2), again)
+    view = view_of(exposure("b", 3000, 2), again)
     assert view.top.panel is Panel.OLDER
-    assert "judged before" in view.top.text
+    assert "classified before" in view.top.text
     assert any(mark.startswith("Sent again") for mark in view.rows[1].marks)
 
 
-def test_no_film_yet() -> None:
+def test_no_exposure_yet() -> None:
     assert view_of().top.panel is Panel.EMPTY
 
 
@@ -225,30 +228,32 @@ def test_what_cannot_be_read_is_not_shown() -> None:
 
 def test_a_newest_result_of_an_unknown_form_blinds_the_page_and_an_older_one_is_counted() -> None:
     strange = entry_of(Shown(name="x", at=ago(2)), result={"schema": 99})
-    assert view_of(strange, film("a", 5, 1)).top.panel is Panel.BLIND
-    view = view_of(film("a", 5, 1), strange)
+    assert view_of(strange, exposure("a", 5, 1)).top.panel is Panel.BLIND
+    view = view_of(exposure("a", 5, 1), strange)
     assert view.top.panel is Panel.CURRENT
     assert view.notices == ("1 stored result cannot be read by this version.",)
 
 
-def test_a_lateral_film_gives_way_to_the_frontal_film_of_its_study_and_is_named_beside_it() -> None:
-    frontal = film("pa", 40, 1, probability=0.9, study="5" * 32)
-    lateral = film("ll", 20, 2, reason=Reason.LATERAL_VIEW, study="5" * 32)
+def test_a_lateral_exposure_gives_way_to_the_frontal_exposure_of_its_study_and_is_named_beside_it() -> None:
+    frontal = exposure("pa", 40, 1, probability=0.9, study="5" * 32)
+    lateral = exposure("ll", 20, 2, reason=Reason.LATERAL_VIEW, study="5" * 32)
     view = view_of(lateral, frontal)
     assert view.current is not None
     assert view.current.flag is Flag.PNEUMONIA
-    assert [row.text for row in view.companions] == ["Lateral view: not judged."]
+    assert [row.text for row in view.companions] == ["Lateral view: not classified."]
 
 
-def test_a_lateral_film_does_not_bring_another_study_to_the_top() -> None:
-    view = view_of(film("ll", 20, 2, reason=Reason.LATERAL_VIEW, study="6" * 32), film("pa", 40, 1, study="5" * 32))
+def test_a_lateral_exposure_does_not_bring_another_study_to_the_top() -> None:
+    view = view_of(
+        exposure("ll", 20, 2, reason=Reason.LATERAL_VIEW, study="6" * 32), exposure("pa", 40, 1, study="5" * 32)
+    )
     assert view.current is not None
     assert view.current.flag is Flag.UNCLASSIFIED
     assert view.companions == ()
 
 
 def test_a_clock_set_back_leaves_no_old_flag_on_top() -> None:
-    before_the_jump = film("a", 5, 1)
+    before_the_jump = exposure("a", 5, 1)
     assert view_of(before_the_jump, now=NOW - timedelta(hours=1)).current is None
 
 
@@ -256,25 +261,25 @@ def test_a_clock_set_back_leaves_no_old_flag_on_top() -> None:
 
 
 def marks_of(entry: BoardEntry) -> tuple[str, ...]:
-    judged = read(entry)
-    assert judged is not None
-    return make_row(judged, NOW, CONFIG).marks
+    classified = read(entry)
+    assert classified is not None
+    return make_row(classified, NOW, CONFIG).marks
 
 
 def test_a_late_flag_is_marked_by_exposure_or_else_by_reception() -> None:
-    assert marks_of(film("a", 70, 1, judged_after_s=61)) == ("Late: judged 1 min 01 s after the exposure",)
-    assert marks_of(film("a", 70, 1, judged_after_s=59)) == ()
-    no_time = entry_of(Shown(name="a", at=ago(70), own_time=False, judged_after_s=65))
-    assert marks_of(no_time) == ("Late: judged 1 min 04 s after it was received",)
+    assert marks_of(exposure("a", 70, 1, classified_after_s=61)) == ("Late: classified 1 min 01 s after the exposure",)
+    assert marks_of(exposure("a", 70, 1, classified_after_s=59)) == ()
+    no_time = entry_of(Shown(name="a", at=ago(70), own_time=False, classified_after_s=65))
+    assert marks_of(no_time) == ("Late: classified 1 min 04 s after it was received",)
 
 
 def test_an_unverified_clock_is_marked() -> None:
-    row = view_of(film("a", 5, 1, clock_trusted=False)).current
+    row = view_of(exposure("a", 5, 1, clock_trusted=False)).current
     assert row is not None
     assert not row.clock_trusted
 
 
-def test_a_film_from_the_future_counts_by_its_reception() -> None:
+def test_an_exposure_from_the_future_counts_by_its_reception() -> None:
     entry = entry_of(Shown(name="a", at=ago(5)), acquired_at=NOW + timedelta(hours=9))
     view = view_of(entry)
     assert view.current is not None
@@ -283,22 +288,22 @@ def test_a_film_from_the_future_counts_by_its_reception() -> None:
 
 
 def test_missing_identifiers_are_named_as_missing_and_the_caveats_stand_there() -> None:
-    entry = film("a", 5, 1, patient=None, patient_id=None, accession=None, caveats=(Caveat.NOT_DICOM,))
+    entry = exposure("a", 5, 1, patient=None, patient_id=None, accession=None, caveats=(Caveat.NOT_DICOM,))
     row = view_of(entry).current
     assert row is not None
     assert (row.name, row.patient_id, row.accession) == ("", "", "")
-    assert row.caveats == ("picture file, without patient data",)
+    assert row.caveats == ("image file without patient data",)
 
 
 def test_trouble_on_the_box_is_told() -> None:
-    view = view_of(film("a", 5, 1, fell_back=True), dead=2, undelivered=12)
+    view = view_of(exposure("a", 5, 1, fell_back=True), dead=2, undelivered=12)
     assert len(view.notices) == 2
     assert view.undelivered == 12
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
 @pytest.mark.parametrize("year", [1, 9999])
-def test_a_film_of_an_impossible_year_is_shown_and_breaks_nothing(
+def test_an_exposure_of_an_impossible_year_is_shown_and_breaks_nothing(
     zone: str, year: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", zone)
@@ -315,9 +320,9 @@ def test_a_film_of_an_impossible_year_is_shown_and_breaks_nothing(
 
 # ---- for any facts
 
-films = st.builds(
+exposures = st.builds(
     lambda name, ago_s, own, reason, study, after: Shown(
-        name=str(name), at=ago(ago_s), own_time=own, reason=reason, study=study, judged_after_s=after
+        name=str(name), at=ago(ago_s), own_time=own, reason=reason, study=study, classified_after_s=after
     ),
     st.integers(0, 10**6),
     st.floats(-4000, 4000),
@@ -328,8 +333,8 @@ films = st.builds(
 )
 
 
-@given(st.lists(films, max_size=6, unique_by=lambda f: f.name), st.lists(st.floats(0, 900).map(ago), max_size=2))
-def test_whatever_stands_there_each_film_is_shown_once_and_nothing_old_as_current(
+@given(st.lists(exposures, max_size=6, unique_by=lambda f: f.name), st.lists(st.floats(0, 900).map(ago), max_size=2))
+def test_whatever_stands_there_each_exposure_is_shown_once_and_nothing_old_as_current(
     shown: list[Shown], waiting: list[datetime]
 ) -> None:
     entries = [entry_of(one) for one in shown]

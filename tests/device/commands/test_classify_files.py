@@ -21,7 +21,7 @@ from device.commands.classify_files import (
     USAGE,
     _name,
     classify_paths,
-    films_of,
+    files_of,
 )
 from device.contract import ContractError, IdentifierType, Result, content_id, pseudonym
 from device.pipeline.exposure import content_sha256
@@ -49,23 +49,23 @@ def run(tiny_bundle, tmp_path):
 
 
 @pytest.fixture
-def films(tmp_path) -> Path:
+def exposures(tmp_path) -> Path:
     """A folder as people have them."""
-    folder = tmp_path / "films"
+    folder = tmp_path / "exposures"
     (folder / "b" / ".hidden").mkdir(parents=True)
     make_dx(folder / "c.dcm")
     make_dx(folder / "b" / "lateral.dcm", ViewPosition="LL")
     cv2.imwrite(str(folder / "a.png"), dicom.ramp(bits=8).astype("u1"))
-    for name in ("notes.txt", ".hidden.dcm", "b/.hidden/film.dcm", "empty"):
+    for name in ("notes.txt", ".hidden.dcm", "b/.hidden/exposure.dcm", "empty"):
         (folder / name).write_text("text" if "notes" in name else "")
     os.mkfifo(folder / "pipe")
     (folder / "dangling").symlink_to(folder / "absent")
     return folder
 
 
-def test_every_file_of_a_folder_has_its_line_in_sorted_order(run, films):
-    lines = run(films)
-    names = [Path(line["source_path"]).relative_to(films).as_posix() for line in lines]
+def test_every_file_of_a_folder_has_its_line_in_sorted_order(run, exposures):
+    lines = run(exposures)
+    names = [Path(line["source_path"]).relative_to(exposures).as_posix() for line in lines]
     assert names == ["a.png", "b/lateral.dcm", "c.dcm", "dangling", "empty", "notes.txt", "pipe"]
     assert [line["gate"]["reason"] for line in lines] == [None, "lateral_view", None] + ["unreadable"] * 4
     assert [line["flag"] == "unclassified" for line in lines] == [False, True, False, True, True, True, True]
@@ -74,12 +74,14 @@ def test_every_file_of_a_folder_has_its_line_in_sorted_order(run, films):
         assert Result.from_dict(line).seq == 0
 
 
-def test_lines_come_in_the_order_of_the_arguments_and_repeat_without_a_key(run, films):
-    named = [films / "c.dcm", films / "a.png", films / "b", films / "c.dcm"]
+def test_lines_come_in_the_order_of_the_arguments_and_repeat_without_a_key(run, exposures):
+    named = [exposures / "c.dcm", exposures / "a.png", exposures / "b", exposures / "c.dcm"]
     lines = run(*named)
     paths = [line["source_path"] for line in lines]
-    assert paths == [str(p) for p in (films / "c.dcm", films / "a.png", films / "b" / "lateral.dcm", films / "c.dcm")]
-    assert lines[0]["exposure_id"] == content_id(b"", content_sha256(films / "c.dcm"))
+    assert paths == [
+        str(p) for p in (exposures / "c.dcm", exposures / "a.png", exposures / "b" / "lateral.dcm", exposures / "c.dcm")
+    ]
+    assert lines[0]["exposure_id"] == content_id(b"", content_sha256(exposures / "c.dcm"))
     assert lines[0]["result_id"] == lines[3]["result_id"]
     for line in lines:
         assert (line["study_id"], line["patient_id"], line["accession_id"]) == (None, None, None)
@@ -87,46 +89,48 @@ def test_lines_come_in_the_order_of_the_arguments_and_repeat_without_a_key(run, 
         assert secret not in json.dumps(lines)
 
 
-def test_with_the_sites_key_the_identifiers_are_the_sites(run, films, tmp_path):
+def test_with_the_sites_key_the_identifiers_are_the_sites(run, exposures, tmp_path):
     key = tmp_path / "site.key"
     key.write_text("5a" * 32)
     key.chmod(0o600)
-    line = run(films / "c.dcm", site_key=key)[0]
+    line = run(exposures / "c.dcm", site_key=key)[0]
     assert line["patient_id"] == pseudonym(bytes.fromhex("5a" * 32), IdentifierType.PATIENT, dicom.PATIENT_ID)
     assert line["exposure_id"] == pseudonym(bytes.fromhex("5a" * 32), IdentifierType.EXPOSURE, dicom.SOP_UID)
 
 
-def test_lines_go_to_standard_output_and_progress_beside_them(run, films, capsys):
-    run(films / "b", out=None, progress=True)
+def test_lines_go_to_standard_output_and_progress_beside_them(run, exposures, capsys):
+    run(exposures / "b", out=None, progress=True)
     shown = capsys.readouterr()
     assert len([json.loads(line) for line in shown.out.splitlines()]) == 1
-    assert "films" in shown.err
+    assert "exposures" in shown.err
 
 
-def test_a_missing_path_is_named_before_anything_is_judged(run, films, tmp_path, capsys):
-    assert run(films, tmp_path / "absent", code=USAGE) == []
+def test_a_missing_path_is_named_before_anything_is_classified(run, exposures, tmp_path, capsys):
+    assert run(exposures, tmp_path / "absent", code=USAGE) == []
     assert "absent: no such file or folder" in capsys.readouterr().err
 
 
-def test_a_folder_without_films_says_so(run, tmp_path, capsys):
+def test_a_folder_without_exposures_says_so(run, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     run(tmp_path / "none", code=USAGE)
-    assert "no films" in capsys.readouterr().err
+    assert "no exposures" in capsys.readouterr().err
 
 
-def test_an_out_that_cannot_be_written_says_so(run, films, tmp_path, capsys):
-    run(films, out=tmp_path / "absent" / "x.jsonl", code=USAGE)
+def test_an_out_that_cannot_be_written_says_so(run, exposures, tmp_path, capsys):
+    run(exposures, out=tmp_path / "absent" / "x.jsonl", code=USAGE)
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_an_out_that_is_one_of_the_films_is_refused_and_the_film_stays(tiny_bundle, films, tmp_path, capsys):
-    film = next(iter(films_of([films])))
-    before = film.read_bytes()
-    (tmp_path / "link").hardlink_to(film)
-    for paths, out in [([film], film), ([films], film), ([film], tmp_path / "link")]:
+def test_an_out_that_is_one_of_the_exposures_is_refused_and_the_exposure_stays(
+    tiny_bundle, exposures, tmp_path, capsys
+):
+    exposure = next(iter(files_of([exposures])))
+    before = exposure.read_bytes()
+    (tmp_path / "link").hardlink_to(exposure)
+    for paths, out in [([exposure], exposure), ([exposures], exposure), ([exposure], tmp_path / "link")]:
         assert classify_paths(paths, out=out, **_arguments(tiny_bundle)) == USAGE
-        assert "is one of the films" in capsys.readouterr().err
-        assert film.read_bytes() == before
+        assert "is one of the exposures" in capsys.readouterr().err
+        assert exposure.read_bytes() == before
 
 
 def test_a_name_too_long_for_any_file_is_named(tiny_bundle, capsys):
@@ -134,8 +138,8 @@ def test_a_name_too_long_for_any_file_is_named(tiny_bundle, capsys):
     assert "no such file or folder" in capsys.readouterr().err
 
 
-def test_an_out_without_space_says_so(tiny_bundle, films, capsys):
-    assert classify_paths([films], out=Path("/dev/full"), **_arguments(tiny_bundle)) == FAILED
+def test_an_out_without_space_says_so(tiny_bundle, exposures, capsys):
+    assert classify_paths([exposures], out=Path("/dev/full"), **_arguments(tiny_bundle)) == FAILED
     assert capsys.readouterr().err.startswith("results cannot be written (No space left on device)")
 
 
@@ -146,18 +150,18 @@ def _arguments(tiny_bundle: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_bundle_or_key_that_cannot_be_used_stops_it(run, films, tmp_path):
+def test_a_bundle_or_key_that_cannot_be_used_stops_it(run, exposures, tmp_path):
     with pytest.raises(BundleError):
-        run(films, bundle=films / "notes.txt")
+        run(exposures, bundle=exposures / "notes.txt")
     with pytest.raises(BundleError, match="trust"):
-        run(films, trusted=[])
+        run(exposures, trusted=[])
     with pytest.raises(ContractError, match="site key"):
-        run(films, site_key=tmp_path / "absent")
+        run(exposures, site_key=tmp_path / "absent")
 
 
-def test_links_to_folders_are_not_followed_so_a_loop_ends(films):
-    (films / "b" / "loop").symlink_to(films)
-    names = [path.relative_to(films).as_posix() for path in films_of([films])]
+def test_links_to_folders_are_not_followed_so_a_loop_ends(exposures):
+    (exposures / "b" / "loop").symlink_to(exposures)
+    names = [path.relative_to(exposures).as_posix() for path in files_of([exposures])]
     assert "b/lateral.dcm" in names
     assert not [name for name in names if name.startswith("b/loop/")]
 
@@ -167,7 +171,7 @@ def test_names_that_are_not_text_are_written_as_text(tmp_path):
 
 
 @pytest.fixture
-def odd_films(shared_data) -> list[Path]:
+def odd_exposures(shared_data) -> list[Path]:
     return sorted((shared_data / "dicom").glob("*.dcm"))
 
 
@@ -178,9 +182,9 @@ EXPECTED = {
 }
 
 
-def test_odd_files_of_others_end_classified_or_with_the_right_reason(run, odd_films):
-    lines = run(*odd_films)
-    assert [line["source_path"] for line in lines] == [str(path) for path in odd_films]
+def test_odd_files_of_others_end_classified_or_with_the_right_reason(run, odd_exposures):
+    lines = run(*odd_exposures)
+    assert [line["source_path"] for line in lines] == [str(path) for path in odd_exposures]
     assert len(lines) == 102
     found: dict[str | None, list[str]] = {}
     for line in lines:
@@ -190,7 +194,7 @@ def test_odd_files_of_others_end_classified_or_with_the_right_reason(run, odd_fi
     assert found == EXPECTED
 
 
-def test_the_whole_tree_stays_below_600_mb_over_odd_files_and_bombs(tiny_bundle, odd_films, tmp_path):
+def test_the_whole_tree_stays_below_600_mb_over_odd_files_and_bombs(tiny_bundle, odd_exposures, tmp_path):
     bundle, key = tiny_bundle
     bombs = [deflate_bomb(tmp_path / "bomb1", 240), deflate_bomb(tmp_path / "bomb2", 2048)]
     bombs.append(make_dx(tmp_path / "wide", dicom.ramp(4300, 4300)))
@@ -199,7 +203,7 @@ def test_the_whole_tree_stays_below_600_mb_over_odd_files_and_bombs(tiny_bundle,
         "sys.exit(c([Path(p) for p in sys.argv[3:]], bundle=Path(sys.argv[1]), out=None, progress=False, site_key=None,"
         "trusted=[Path(sys.argv[2])], backend='cpu', threads=2))"
     )
-    command = [sys.executable, "-c", program, str(bundle), str(key.where), *map(str, odd_films + bombs)]
+    command = [sys.executable, "-c", program, str(bundle), str(key.where), *map(str, odd_exposures + bombs)]
     peaks = [0.0]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as box:
         watcher = threading.Thread(target=_watch, args=(box, peaks))
@@ -208,7 +212,7 @@ def test_the_whole_tree_stays_below_600_mb_over_odd_files_and_bombs(tiny_bundle,
         watcher.join()
     assert box.returncode == DONE
     assert "Traceback" not in err
-    assert len(out.splitlines()) == len(odd_films) + len(bombs)
+    assert len(out.splitlines()) == len(odd_exposures) + len(bombs)
     assert 50 < max(peaks) < MEMORY_BAR_MIB
 
 

@@ -163,7 +163,7 @@ def test_values_that_break_the_standard_count_as_not_said():
     assert attributes.texts(odd, "Nonsense") == []
 
 
-def test_counts_beyond_all_films_count_as_not_said():
+def test_counts_beyond_all_exposures_count_as_not_said():
     odd = made(Rows=None)
     odd.add_new("Rows", "DS", "1e300")
     assert header.exposure_of(odd, Dataset(), "1.2.840.10008.1.2").rows is None

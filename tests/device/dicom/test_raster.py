@@ -20,20 +20,20 @@ PICTURE = (Caveat.NOT_DICOM, Caveat.VIEW_MISSING, Caveat.AGE_MISSING)
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_are_accepted_with_their_caveats(tmp_path, suffix, channels):
-    film = cv2.resize(ramp(bits=8).astype(np.uint8), (224, 224))
-    picture = film if channels == 1 else np.repeat(film[..., None], 3, axis=2)
-    path = tmp_path / f"film{suffix}"
+    exposure = cv2.resize(ramp(bits=8).astype(np.uint8), (224, 224))
+    picture = exposure if channels == 1 else np.repeat(exposure[..., None], 3, axis=2)
+    path = tmp_path / f"exposure{suffix}"
     cv2.imwrite(str(path), picture)
     made = prepared(path)
     assert made.decision == Accepted(caveats=PICTURE)
     assert (made.exposure.source, made.exposure.rows) == (Source.FILE, 224)
-    assert np.abs(made.image.astype(int) - film).max() <= (0 if suffix == ".png" else 6)
+    assert np.abs(made.image.astype(int) - exposure).max() <= (0 if suffix == ".png" else 6)
 
 
 def test_alpha_and_palette_do_not_disturb(tmp_path):
-    film = cv2.resize(ramp(bits=8).astype(np.uint8), (224, 224))
-    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([film, film, film, np.full_like(film, 128)]))
-    assert (prepared(tmp_path / "alpha.png").image == film).all()
+    exposure = cv2.resize(ramp(bits=8).astype(np.uint8), (224, 224))
+    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([exposure, exposure, exposure, np.full_like(exposure, 128)]))
+    assert (prepared(tmp_path / "alpha.png").image == exposure).all()
 
 
 def test_a_16_bit_png_is_stretched_over_its_own_range(tmp_path):
@@ -44,9 +44,9 @@ def test_a_16_bit_png_is_stretched_over_its_own_range(tmp_path):
 
 
 def test_an_exif_rotation_is_undone(tmp_path):
-    film = np.zeros((300, 200), np.uint8)
-    film[:100] = 255
-    jpeg = cv2.imencode(".jpg", film)[1].tobytes()
+    exposure = np.zeros((300, 200), np.uint8)
+    exposure[:100] = 255
+    jpeg = cv2.imencode(".jpg", exposure)[1].tobytes()
     tiff = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x0112, 3, 1, 3, 0) + bytes(4)
     exif = b"Exif\0\0" + tiff
     turned = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
@@ -58,7 +58,7 @@ def test_an_exif_rotation_is_undone(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_a_picture_cut_off_is_unreadable(tmp_path, suffix):
-    path = tmp_path / f"film{suffix}"
+    path = tmp_path / f"exposure{suffix}"
     cv2.imwrite(str(path), ramp(bits=8).astype(np.uint8))
     content = path.read_bytes()
     for kept in (4, 20, 100, len(content) // 2, len(content) - 5):

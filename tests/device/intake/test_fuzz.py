@@ -1,4 +1,4 @@
-"""Thousands of damaged films: each gets its answer, none disturbs the box or the next film."""
+"""Thousands of damaged exposures: each gets its answer, none disturbs the box or the next exposure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT, LONG = 600, 20_000
 
 
 def answers(folder: Path, sources: list[bytes], count: int, seed: int) -> Counter[str]:
-    """How the damaged films were judged. The sound film in between shows that none left traces."""
+    """How the damaged exposures were classified. The sound exposure in between shows that none left traces."""
     found: Counter[str] = Counter()
     sound = make_dx(folder / "sound")
     with closing(Sandbox(GateConfig(), Ages(min_years=20), LimitsConfig(prepare_s=10))) as sandbox:
@@ -35,7 +35,7 @@ def answers(folder: Path, sources: list[bytes], count: int, seed: int) -> Counte
     return found
 
 
-def test_every_damaged_film_gets_an_answer(tmp_path):
+def test_every_damaged_exposure_gets_an_answer(tmp_path):
     found = answers(tmp_path, originals(tmp_path), SHORT, seed=1)
     assert sum(found.values()) - found["lost"] == SHORT
     # Damage that nothing notices, or that always ends the child, would make this test worthless.
@@ -46,7 +46,7 @@ def test_every_damaged_film_gets_an_answer(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_every_damaged_film_of_a_long_campaign_gets_an_answer(tmp_path, shared_data):
+def test_every_damaged_exposure_of_a_long_campaign_gets_an_answer(tmp_path, shared_data):
     sources = originals(tmp_path) + [path.read_bytes() for path in sorted((shared_data / "dicom").glob("*.dcm"))]
     found = answers(tmp_path, sources, LONG, seed=2)
     assert sum(found.values()) - found["lost"] == LONG

@@ -31,7 +31,7 @@ def reason(facts: HeaderFacts, policy: GateConfig | None = None, ages: Ages = AD
     return decision.reason if isinstance(decision, Rejected) else None
 
 
-def test_an_adult_frontal_chest_film_passes_without_caveat():
+def test_an_adult_frontal_chest_exposure_passes_without_caveat():
     assert decide_gate(GOOD, GateConfig(), ADULTS) == Accepted()
 
 
@@ -52,7 +52,7 @@ def test_a_ct_is_the_wrong_modality_whatever_else_it_lacks():
     )
 
 
-def test_a_film_whose_class_contradicts_its_modality_is_refused():
+def test_an_exposure_whose_class_contradicts_its_modality_is_refused():
     assert reason(replace(GOOD, modalities=("DX", "CT"))) is Reason.WRONG_MODALITY
     assert reason(replace(GOOD, modalities=("CR", "DX"))) is None
 
@@ -110,6 +110,6 @@ def test_modalities_are_the_sites_choice():
     assert reason(GOOD, GateConfig(modalities=("CR",))) is Reason.WRONG_MODALITY
 
 
-def test_oddities_of_an_accepted_film_are_caveats():
+def test_oddities_of_an_accepted_exposure_are_caveats():
     odd = replace(GOOD, frames=3, window_missing=True)
     assert decide_gate(odd, GateConfig(), ADULTS) == Accepted(caveats=(Caveat.WINDOW_MISSING, Caveat.MULTI_FRAME))

@@ -1,4 +1,4 @@
-"""Odd files of every kind, each to its decision. The films are made here; those of others are in test_odd_files."""
+"""Odd files of every kind, each to its decision. The exposures are made here; those of others are in test_odd_files."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ MPEG, PROGRESSIVE, JPEG_XL = "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.55"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "film"
+    return tmp_path / "exposure"
 
 
 @pytest.fixture
 def grey(tmp_path: Path) -> np.ndarray:
-    """What the plain film becomes: every other way to write the same film must become the same."""
+    """What the plain exposure becomes: every other way to write the same exposure must become the same."""
     return read_grey(make_dx(tmp_path / "plain"))
 
 
-def test_a_plain_film_is_accepted_with_its_facts(file):
-    film = prepared(make_dx(file))
-    assert film.decision == Accepted()
-    assert (film.image.shape, film.image.dtype) == ((224, 224), np.uint8)
-    assert film.thumbnail.startswith(b"\xff\xd8")
-    assert (film.exposure.modality, film.exposure.body_part, film.exposure.view) == ("DX", "CHEST", "PA")
-    assert (film.exposure.age_years, film.exposure.kvp, film.exposure.mas) == (66, 125.0, 2.5)
-    assert film.exposure.acquired_at.isoformat() == "2026-11-23T00:31:07.250000+00:00"
-    assert film.identity.patient_name == dicom.PATIENT_NAME
+def test_a_plain_exposure_is_accepted_with_its_facts(file):
+    exposure = prepared(make_dx(file))
+    assert exposure.decision == Accepted()
+    assert (exposure.image.shape, exposure.image.dtype) == ((224, 224), np.uint8)
+    assert exposure.thumbnail.startswith(b"\xff\xd8")
+    assert (exposure.exposure.modality, exposure.exposure.body_part, exposure.exposure.view) == ("DX", "CHEST", "PA")
+    assert (exposure.exposure.age_years, exposure.exposure.kvp, exposure.exposure.mas) == (66, 125.0, 2.5)
+    assert exposure.exposure.acquired_at.isoformat() == "2026-11-23T00:31:07.250000+00:00"
+    assert exposure.identity.patient_name == dicom.PATIENT_NAME
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
@@ -59,29 +59,29 @@ def test_other_plain_transfer_syntaxes_give_the_same_image(file, grey, syntax):
     assert (prepared(make_dx(file, transfer_syntax=syntax)).image == grey).all()
 
 
-def test_a_big_endian_film_gives_the_same_image(file, grey):
-    film = ramp().astype(">u2")
-    assert (prepared(make_dx(file, film, transfer_syntax=ExplicitVRBigEndian)).image == grey).all()
+def test_a_big_endian_exposure_gives_the_same_image(file, grey):
+    exposure = ramp().astype(">u2")
+    assert (prepared(make_dx(file, exposure, transfer_syntax=ExplicitVRBigEndian)).image == grey).all()
 
 
-def test_a_film_without_preamble_and_meta_group_gives_the_same_image(file, grey):
+def test_an_exposure_without_preamble_and_meta_group_gives_the_same_image(file, grey):
     assert (prepared(dicom.bare(file)).image == grey).all()
 
 
 @pytest.mark.parametrize(
     ("syntax", "encode"),
     [
-        (JPEG_LOSSLESS, lambda film: imagecodecs.ljpeg_encode(film, bitspersample=14)),
-        (JPEG_LOSSLESS, lambda film: imagecodecs.ljpeg_encode(film, bitspersample=16)),
+        (JPEG_LOSSLESS, lambda exposure: imagecodecs.ljpeg_encode(exposure, bitspersample=14)),
+        (JPEG_LOSSLESS, lambda exposure: imagecodecs.ljpeg_encode(exposure, bitspersample=16)),
         (JPEGLSLossless, imagecodecs.jpegls_encode),
-        (J2K, lambda film: imagecodecs.jpeg2k_encode(film, level=0, codecformat="j2k", bitspersample=14)),
-        (J2K, lambda film: imagecodecs.jpeg2k_encode(film, level=0, codecformat="jp2")),
-        (HTJ2K, lambda film: imagecodecs.htj2k_encode(film, reversible=True)),
+        (J2K, lambda exposure: imagecodecs.jpeg2k_encode(exposure, level=0, codecformat="j2k", bitspersample=14)),
+        (J2K, lambda exposure: imagecodecs.jpeg2k_encode(exposure, level=0, codecformat="jp2")),
+        (HTJ2K, lambda exposure: imagecodecs.htj2k_encode(exposure, reversible=True)),
     ],
 )
 def test_lossless_codecs_give_the_same_image(file, grey, syntax, encode):
-    film = ramp()
-    assert (prepared(make_compressed(file, encode(film), syntax, film)).image == grey).all()
+    exposure = ramp()
+    assert (prepared(make_compressed(file, encode(exposure), syntax, exposure)).image == grey).all()
 
 
 def test_run_lengths_give_the_same_image(file, grey):
@@ -92,9 +92,9 @@ def test_run_lengths_give_the_same_image(file, grey):
     assert (prepared(file).image == grey).all()
 
 
-def test_a_compressed_film_labelled_as_plain_is_read_by_its_own_marks(file, grey):
-    film = ramp()
-    path = make_compressed(file, imagecodecs.jpegls_encode(film), JPEGLSLossless, film)
+def test_a_compressed_exposure_labelled_as_plain_is_read_by_its_own_marks(file, grey):
+    exposure = ramp()
+    path = make_compressed(file, imagecodecs.jpegls_encode(exposure), JPEGLSLossless, exposure)
     content = path.read_bytes()
     old, new = JPEGLSLossless.encode() + b"\0\0"[: len(JPEGLSLossless) % 2], b"1.2.840.10008.1.2.1"
     path.write_bytes(content.replace(old, new.ljust(len(old), b"\0")))
@@ -103,17 +103,17 @@ def test_a_compressed_film_labelled_as_plain_is_read_by_its_own_marks(file, grey
 
 @pytest.mark.parametrize("syntax", [BASELINE, EXTENDED])
 def test_8_bit_jpeg_is_read_nearly_as_it_was(file, syntax):
-    film = ramp(bits=8).astype(np.uint8)
-    path = make_compressed(file, imagecodecs.jpeg8_encode(film, level=98), syntax, film, WindowCenter=None)
-    expected = read_grey(make_dx(file.with_name("plain"), film, WindowCenter=None))
+    exposure = ramp(bits=8).astype(np.uint8)
+    path = make_compressed(file, imagecodecs.jpeg8_encode(exposure, level=98), syntax, exposure, WindowCenter=None)
+    expected = read_grey(make_dx(file.with_name("plain"), exposure, WindowCenter=None))
     assert np.abs(prepared(path).image.astype(int) - expected).max() <= 3
     assert prepared(path).decision == Accepted(caveats=(Caveat.WINDOW_MISSING,))
 
 
 def test_12_bit_jpeg_extended_is_read(file):
-    film = ramp(bits=12)
-    frame = imagecodecs.jpeg_encode(film, level=98, bitspersample=12)
-    path = make_compressed(file, frame, EXTENDED, film, BitsStored=12, HighBit=11)
+    exposure = ramp(bits=12)
+    frame = imagecodecs.jpeg_encode(exposure, level=98, bitspersample=12)
+    path = make_compressed(file, frame, EXTENDED, exposure, BitsStored=12, HighBit=11)
     assert prepared(path).decision == Accepted()
 
 
@@ -183,7 +183,7 @@ def test_headers_get_their_reason(file, changes, expected):
         ({"NumberOfFrames": "2", "PixelData": ramp().tobytes() * 2}, Caveat.MULTI_FRAME),
     ],
 )
-def test_oddities_are_caveats_of_a_classified_film(file, changes, caveat):
+def test_oddities_are_caveats_of_a_classified_exposure(file, changes, caveat):
     assert prepared(make_dx(file, **changes)).decision == Accepted(caveats=(caveat,))
 
 
@@ -199,9 +199,9 @@ def test_a_number_of_frames_that_is_no_number_counts_as_one(file, grey):
 
 
 def test_one_byte_of_padding_is_no_caveat(file):
-    film = ramp(225, 301, bits=8).astype(np.uint8)
-    assert film.size % 2 == 1
-    assert prepared(make_dx(file, film, PixelData=film.tobytes() + b"\0")).decision == Accepted()
+    exposure = ramp(225, 301, bits=8).astype(np.uint8)
+    assert exposure.size % 2 == 1
+    assert prepared(make_dx(file, exposure, PixelData=exposure.tobytes() + b"\0")).decision == Accepted()
 
 
 def test_overlay_bits_and_a_shift_change_nothing(file, grey):
@@ -210,10 +210,10 @@ def test_overlay_bits_and_a_shift_change_nothing(file, grey):
 
 
 def test_signed_values_are_signed(file, grey):
-    film = (ramp().astype(np.int32) - 8192).astype(np.int16)
-    path = make_dx(file, film, PixelRepresentation=1, WindowCenter=0, BitsStored=16, HighBit=15)
+    exposure = (ramp().astype(np.int32) - 8192).astype(np.int16)
+    path = make_dx(file, exposure, PixelRepresentation=1, WindowCenter=0, BitsStored=16, HighBit=15)
     assert np.abs(prepared(path).image.astype(int) - grey).max() <= 1
-    fourteen = film.view(np.uint16) & np.uint16(0x3FFF)
+    fourteen = exposure.view(np.uint16) & np.uint16(0x3FFF)
     assert (
         prepared(make_dx(file, fourteen, PixelRepresentation=1, WindowCenter=0)).image == prepared(path).image
     ).all()
@@ -231,23 +231,23 @@ def test_monochrome1_and_an_inverse_shape_invert_once(file, grey):
 def test_a_voi_lut_goes_before_the_window_and_a_signed_first_entry_counts(file, grey):
     table = list(range(0, 65536, 4))
     assert np.abs(read_grey(make_dx(file, VOILUTSequence=[dicom.lut_item(0, table)])).astype(int) - grey).max() <= 1
-    film = (ramp().astype(np.int32) - 8192).astype(np.int16)
+    exposure = (ramp().astype(np.int32) - 8192).astype(np.int16)
     lut = [dicom.lut_item(-8192, table)]
-    path = make_dx(file, film, PixelRepresentation=1, BitsStored=16, HighBit=15, VOILUTSequence=lut)
+    path = make_dx(file, exposure, PixelRepresentation=1, BitsStored=16, HighBit=15, VOILUTSequence=lut)
     assert np.abs(read_grey(path).astype(int) - grey).max() <= 1
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_a_voi_lut_may_begin_below_0_where_the_rescale_does(file, grey, syntax):
     below = [dicom.lut_item(-2048, list(range(0, 65536, 4)))]
-    film = make_dx(file, transfer_syntax=syntax, RescaleIntercept="-2048", VOILUTSequence=below)
-    assert np.abs(read_grey(film).astype(int) - grey).max() <= 1
+    exposure = make_dx(file, transfer_syntax=syntax, RescaleIntercept="-2048", VOILUTSequence=below)
+    assert np.abs(read_grey(exposure).astype(int) - grey).max() <= 1
 
 
 def test_a_voi_lut_of_values_above_0_begins_above_0(file, grey):
     table = [dicom.lut_item(40000, list(range(0, 65536, 4)))]
-    film = make_dx(file, RescaleIntercept="40000", VOILUTSequence=table)
-    assert np.abs(read_grey(film).astype(int) - grey).max() <= 1
+    exposure = make_dx(file, RescaleIntercept="40000", VOILUTSequence=table)
+    assert np.abs(read_grey(exposure).astype(int) - grey).max() <= 1
 
 
 def test_an_8_bit_lut_in_words_and_a_broken_one(file, grey):
@@ -260,32 +260,34 @@ def test_an_8_bit_lut_in_words_and_a_broken_one(file, grey):
 
 def test_the_first_of_several_windows_and_its_function_count(file):
     sigmoid = read_grey(make_dx(file, WindowCenter=["8192", "1"], WindowWidth=["4000", "1"], VOILUTFunction="SIGMOID"))
-    film = read_grey(make_dx(file, WindowCenter="8192", WindowWidth="4000"))
-    assert 0 < np.abs(sigmoid.astype(int) - film).max() < 40
+    exposure = read_grey(make_dx(file, WindowCenter="8192", WindowWidth="4000"))
+    assert 0 < np.abs(sigmoid.astype(int) - exposure).max() < 40
     assert sigmoid[0, 0] < 5
     assert sigmoid[-1, -1] > 250
 
 
 def test_colour_becomes_brightness(file):
-    film = np.zeros((300, 260, 3), np.uint8)
-    film[:150] = (255, 0, 0)
-    film[150:] = (0, 255, 0)
-    film[100:200] = (0, 0, 255)
+    exposure = np.zeros((300, 260, 3), np.uint8)
+    exposure[:150] = (255, 0, 0)
+    exposure[150:] = (0, 255, 0)
+    exposure[100:200] = (0, 0, 255)
     changes = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0, "WindowCenter": None}
-    by_pixel = prepared(make_dx(file, film, **changes))
+    by_pixel = prepared(make_dx(file, exposure, **changes))
     assert by_pixel.decision == Accepted()
     assert (by_pixel.image[0, 0], by_pixel.image[-1, -1]) == (76, 150)
     changes["PlanarConfiguration"] = 1
-    by_plane = make_dx(file, film, PixelData=np.ascontiguousarray(np.moveaxis(film, -1, 0)).tobytes(), **changes)
+    by_plane = make_dx(
+        file, exposure, PixelData=np.ascontiguousarray(np.moveaxis(exposure, -1, 0)).tobytes(), **changes
+    )
     assert (prepared(by_plane).image == by_pixel.image).all()
 
 
 def test_a_palette_is_applied_before_the_average(file):
-    film = np.tile(np.array([0, 2], np.uint8), (300, 130))
+    exposure = np.tile(np.array([0, 2], np.uint8), (300, 130))
     levels = np.array([0, 65535, 0], "<u2").tobytes()
     changes = {f"{c}PaletteColorLookupTableDescriptor": [3, 0, 16] for c in ("Red", "Green", "Blue")}
     changes |= {f"{c}PaletteColorLookupTableData": levels for c in ("Red", "Green", "Blue")}
-    path = make_dx(file, film, PhotometricInterpretation="PALETTE COLOR", BitsStored=8, HighBit=7, **changes)
+    path = make_dx(file, exposure, PhotometricInterpretation="PALETTE COLOR", BitsStored=8, HighBit=7, **changes)
     # The mean of the indices 0 and 2 is 1, which would be white.
     assert (read_grey(path) == 0).all()
 
@@ -301,16 +303,16 @@ def test_a_file_cut_off_in_its_pixels_is_unreadable(file):
     content = make_dx(file).read_bytes()
     file.write_bytes(content[:-1000])
     assert reason(file) is Reason.UNREADABLE
-    film = ramp()
-    content = make_compressed(file, imagecodecs.jpegls_encode(film), JPEGLSLossless, film).read_bytes()
+    exposure = ramp()
+    content = make_compressed(file, imagecodecs.jpegls_encode(exposure), JPEGLSLossless, exposure).read_bytes()
     file.write_bytes(content[:-1000])
     assert reason(file) is Reason.UNREADABLE
 
 
-def test_a_broken_codestream_of_an_acceptable_film_is_unreadable(file):
-    film = ramp()
+def test_a_broken_codestream_of_an_acceptable_exposure_is_unreadable(file):
+    exposure = ramp()
     for frame in (b"", b"\xff\xd8\xff", b"nonsense" * 40, imagecodecs.jpegls_encode(ramp(100, 100))):
-        assert reason(make_compressed(file, frame, JPEGLSLossless, film)) is Reason.UNREADABLE
+        assert reason(make_compressed(file, frame, JPEGLSLossless, exposure)) is Reason.UNREADABLE
 
 
 @pytest.mark.parametrize("syntax", [JPEG_LOSSLESS, J2K])
@@ -338,7 +340,7 @@ def test_thousands_of_nested_sequences_are_unreadable(file):
 
 
 @pytest.mark.parametrize(
-    ("film", "changes"),
+    ("exposure", "changes"),
     [
         (np.zeros((320, 256), np.uint16), {}),
         (np.full((320, 256), 16383, np.uint16), {}),
@@ -352,15 +354,15 @@ def test_thousands_of_nested_sequences_are_unreadable(file):
         (ramp(31, 500), {}),
     ],
 )
-def test_a_film_that_shows_nothing_gets_no_flag(file, film, changes):
-    rejected = prepared(make_dx(file, film, **changes))
+def test_an_exposure_that_shows_nothing_gets_no_flag(file, exposure, changes):
+    rejected = prepared(make_dx(file, exposure, **changes))
     assert rejected.decision.reason is Reason.OUT_OF_DISTRIBUTION
     assert (rejected.image, rejected.thumbnail) == (None, None)
 
 
-@pytest.mark.parametrize(("film", "changes"), [(ramp(32, 32), {}), (ramp(), {"WindowWidth": "300000"})])
-def test_a_small_or_a_pale_film_is_a_film(file, film, changes):
-    assert isinstance(prepared(make_dx(file, film, **changes)).decision, Accepted)
+@pytest.mark.parametrize(("exposure", "changes"), [(ramp(32, 32), {}), (ramp(), {"WindowWidth": "300000"})])
+def test_a_small_or_a_pale_exposure_is_an_exposure(file, exposure, changes):
+    assert isinstance(prepared(make_dx(file, exposure, **changes)).decision, Accepted)
 
 
 def test_a_file_above_the_limit_is_not_read(file):
@@ -382,7 +384,7 @@ def test_a_file_above_the_limit_is_not_read(file):
         *(magic + bytes(500) for magic in (b"%PDF-1.7\n", b"PK\x03\x04", b"GIF89a", b"BM", b"II*\0")),
     ],
 )
-def test_what_is_no_film_is_unreadable(file, content):
+def test_what_is_no_exposure_is_unreadable(file, content):
     file.write_bytes(content)
     assert reason(file) is Reason.UNREADABLE
 
@@ -394,8 +396,8 @@ def test_what_is_no_file_is_unreadable(tmp_path):
         assert reason(path) is Reason.UNREADABLE
 
 
-def test_a_link_to_a_film_is_a_film(tmp_path, grey):
-    (tmp_path / "link").symlink_to(make_dx(tmp_path / "film"))
+def test_a_link_to_an_exposure_is_an_exposure(tmp_path, grey):
+    (tmp_path / "link").symlink_to(make_dx(tmp_path / "exposure"))
     assert (prepared(tmp_path / "link").image == grey).all()
 
 
@@ -409,6 +411,6 @@ def test_training_reads_what_the_box_reads(file):
 def test_no_attribute_of_the_patient_gets_into_the_exposure(file):
     name = dicom.PATIENT_NAME
     changes = dict.fromkeys(["Modality", "BodyPartExamined", "ViewPosition", "PatientSex", "SeriesDescription"], name)
-    film = prepared(make_dx(file, **changes))
-    assert "Helen" not in repr(film.exposure)
+    exposure = prepared(make_dx(file, **changes))
+    assert "Helen" not in repr(exposure.exposure)
     assert reason(file) is Reason.WRONG_MODALITY

@@ -1,4 +1,4 @@
-"""The sandbox's child: what it may take, what it may not, and that no film stops the next."""
+"""The sandbox's child: what it may take, what it may not, and that no exposure stops the next."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    return make_dx(tmp_path / "film.dcm")
+def exposure(tmp_path: Path) -> Path:
+    return make_dx(tmp_path / "exposure.dcm")
 
 
 def deflate_bomb(path: Path, inflated_mib: int) -> Path:
@@ -58,8 +58,8 @@ def deflate_bomb(path: Path, inflated_mib: int) -> Path:
     return path
 
 
-def test_it_answers_as_prepare_does_in_this_process(sandbox, film):
-    there, here = sandbox.prepare(film), prepared(film)
+def test_it_answers_as_prepare_does_in_this_process(sandbox, exposure):
+    there, here = sandbox.prepare(exposure), prepared(exposure)
     assert (there.image == here.image).all()
     assert (there.decision, there.exposure, there.identity) == (here.decision, here.exposure, here.identity)
     assert there.thumbnail == here.thumbnail
@@ -73,32 +73,32 @@ def test_a_rejection_and_a_path_that_is_not_text_come_through(sandbox, tmp_path)
     assert answer.exposure.source is Source.DICOM
 
 
-def test_a_bomb_of_2_gib_is_too_large_and_the_next_film_is_served(sandbox, film, tmp_path):
+def test_a_bomb_of_2_gib_is_too_large_and_the_next_exposure_is_served(sandbox, exposure, tmp_path):
     bomb = deflate_bomb(tmp_path / "bomb", 2048)
     assert bomb.stat().st_size < 3 << 20
     assert sandbox.prepare(bomb).decision == Rejected(reason=Reason.TOO_LARGE)
-    assert sandbox.prepare(film).decision == Accepted()
+    assert sandbox.prepare(exposure).decision == Accepted()
 
 
-def test_memory_above_the_limit_is_too_large_and_the_next_film_is_served(film, tmp_path):
+def test_memory_above_the_limit_is_too_large_and_the_next_exposure_is_served(exposure, tmp_path):
     with closing(open_sandbox(memory_mib=128)) as tight:
         assert tight.prepare(deflate_bomb(tmp_path / "bomb", 250)).decision == Rejected(reason=Reason.TOO_LARGE)
-        assert tight.prepare(film).decision == Accepted()
+        assert tight.prepare(exposure).decision == Accepted()
 
 
-def test_a_film_that_never_ends_is_unreadable_and_the_next_is_served(film):
+def test_an_exposure_that_never_ends_is_unreadable_and_the_next_is_served(exposure):
     with closing(open_sandbox(prepare_s=2)) as sandbox:
-        assert sandbox.prepare(film).decision == Accepted()
+        assert sandbox.prepare(exposure).decision == Accepted()
         pid = sandbox.pid
         os.kill(pid, signal.SIGSTOP)
-        assert sandbox.prepare(film).decision == Rejected(reason=Reason.UNREADABLE)
+        assert sandbox.prepare(exposure).decision == Rejected(reason=Reason.UNREADABLE)
         assert sandbox.pid != pid
-        assert sandbox.prepare(film).decision == Accepted()
+        assert sandbox.prepare(exposure).decision == Accepted()
 
 
-def test_a_child_that_dies_over_a_film_costs_only_that_film(sandbox, film, tmp_path):
+def test_a_child_that_dies_over_an_exposure_costs_only_that_exposure(sandbox, exposure, tmp_path):
     big = make_dx(tmp_path / "big.dcm")
-    sandbox.prepare(film)
+    sandbox.prepare(exposure)
     pid = sandbox.pid
     os.kill(pid, signal.SIGSTOP)
     killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
@@ -107,45 +107,45 @@ def test_a_child_that_dies_over_a_film_costs_only_that_film(sandbox, film, tmp_p
     assert sandbox.prepare(big).decision == Accepted()
 
 
-def test_a_child_that_died_idle_costs_no_film(sandbox, film):
-    sandbox.prepare(film)
+def test_a_child_that_died_idle_costs_no_exposure(sandbox, exposure):
+    sandbox.prepare(exposure)
     os.kill(sandbox.pid, signal.SIGKILL)
-    time.sleep(0.1)
-    assert sandbox.prepare(film).decision == Accepted()
+    sandbox._worker.process.wait()
+    assert sandbox.prepare(exposure).decision == Accepted()
 
 
-def test_where_no_child_starts_the_film_is_not_to_blame(film, monkeypatch):
+def test_where_no_child_starts_the_exposure_is_not_to_blame(exposure, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with closing(open_sandbox()) as sandbox, pytest.raises(SandboxBroken, match="no child process starts"):
-        sandbox.prepare(film)
+    with closing(open_sandbox()) as sandbox, pytest.raises(SandboxBroken, match="no worker process starts"):
+        sandbox.prepare(exposure)
 
 
-def test_the_child_holds_no_socket_and_no_file_of_the_box(film, tmp_path):
+def test_the_child_holds_no_socket_and_no_file_of_the_box(exposure, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server, (tmp_path / "open").open("w") as stream:
         os.set_inheritable(server.fileno(), True)
         os.set_inheritable(stream.fileno(), True)
         with closing(open_sandbox()) as sandbox:
-            sandbox.prepare(film)
+            sandbox.prepare(exposure)
             held = [str(handle.readlink()) for handle in Path(f"/proc/{sandbox.pid}/fd").iterdir()]
     assert not [name for name in held if "socket" in name or str(tmp_path) in name]
     assert len([name for name in held if name.startswith("pipe:")]) == 2
 
 
-def test_the_child_cannot_write_files_or_dump_core(sandbox, film):
-    sandbox.prepare(film)
+def test_the_child_cannot_write_files_or_dump_core(sandbox, exposure):
+    sandbox.prepare(exposure)
     limits = Path(f"/proc/{sandbox.pid}/limits").read_text(encoding="ascii")
     for name in ("Max file size", "Max core file size"):
         line = next(line for line in limits.splitlines() if line.startswith(name))
         assert line[len(name) :].split()[:2] == ["0", "0"]
 
 
-def test_the_child_ends_with_a_box_that_is_killed(film):
+def test_the_child_ends_with_a_box_that_is_killed(exposure):
     program = (
         "import time\n"
         "from tests.device.intake.test_sandbox import open_sandbox\n"
         "from pathlib import Path\n"
         "sandbox = open_sandbox()\n"
-        f"sandbox.prepare(Path({str(film)!r}))\n"
+        f"sandbox.prepare(Path({str(exposure)!r}))\n"
         "print(sandbox.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -187,19 +187,19 @@ def test_nonsense_of_a_child_that_was_taken_over_counts_as_its_loss(answer):
             _prepared(*child.receive(timeout_s=1))
 
 
-def test_what_is_logged_of_a_lost_child_names_no_patient(film, caplog):
+def test_what_is_logged_of_a_lost_child_names_no_patient(exposure, caplog):
     with closing(open_sandbox(prepare_s=2)) as sandbox:
-        sandbox.prepare(film)
+        sandbox.prepare(exposure)
         os.kill(sandbox.pid, signal.SIGSTOP)
-        sandbox.prepare(film)
+        sandbox.prepare(exposure)
     assert [record.message for record in caplog.records] == ["sandbox_lost"]
     assert PATIENT_NAME.split("^")[0] not in repr(vars(caplog.records[0]))
-    assert str(film) not in repr(vars(caplog.records[0]))
+    assert str(exposure) not in repr(vars(caplog.records[0]))
 
 
-def test_several_threads_may_ask_at_once(sandbox, film):
+def test_several_threads_may_ask_at_once(sandbox, exposure):
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(sandbox.prepare(film).decision)) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: answers.append(sandbox.prepare(exposure).decision)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

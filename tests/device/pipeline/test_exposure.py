@@ -1,4 +1,4 @@
-"""One film to its result, with a network that says what the test wants."""
+"""One exposure to its result, with a network that says what the test wants."""
 
 from __future__ import annotations
 
@@ -78,21 +78,21 @@ def classified(
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    return make_dx(tmp_path / "film")
+def exposure(tmp_path: Path) -> Path:
+    return make_dx(tmp_path / "exposure")
 
 
 @pytest.mark.parametrize(("probability", "flag"), [(0.9, Flag.PNEUMONIA), (0.5, Flag.REVIEW), (0.1, Flag.CLEAR)])
-def test_the_probability_becomes_the_flag(film, probability, flag):
-    result = classified(film, Network(probability)).result
+def test_the_probability_becomes_the_flag(exposure, probability, flag):
+    result = classified(exposure, Network(probability)).result
     assert (result.flag, result.probability, result.score, result.timing_ms.infer) == (flag, probability, 0.73, 2.0)
     assert result.gate.status is GateStatus.ACCEPTED
     assert (result.timing_ms.receive, result.timing_ms.total) == (5.0, 2000.0)
     assert result.seq == 0
 
 
-def test_identifiers_are_keyed_and_nothing_else_of_the_patient_is_said(film):
-    result = classified(film).result
+def test_identifiers_are_keyed_and_nothing_else_of_the_patient_is_said(exposure):
+    result = classified(exposure).result
     assert result.exposure_id == pseudonym(KEY, IdentifierType.EXPOSURE, dicom.SOP_UID)
     assert result.study_id == pseudonym(KEY, IdentifierType.STUDY, dicom.STUDY_UID)
     assert result.patient_id == pseudonym(KEY, IdentifierType.PATIENT, dicom.PATIENT_ID)
@@ -102,30 +102,32 @@ def test_identifiers_are_keyed_and_nothing_else_of_the_patient_is_said(film):
         assert secret not in result.to_json()
 
 
-def test_the_same_film_sent_again_has_the_same_result_id(film, tmp_path):
-    again = make_dx(tmp_path / "again", Manufacturer="other header, same film")
-    assert classified(film).result.result_id == classified(again).result.result_id
-    assert classified(film, key=None).result.result_id != classified(again, key=None).result.result_id
+def test_the_same_exposure_sent_again_has_the_same_result_id(exposure, tmp_path):
+    again = make_dx(tmp_path / "again", Manufacturer="other header, same exposure")
+    assert classified(exposure).result.result_id == classified(again).result.result_id
+    assert classified(exposure, key=None).result.result_id != classified(again, key=None).result.result_id
 
 
-def test_a_rejected_film_is_never_shown_to_the_network(tmp_path):
-    result = classified(make_dx(tmp_path / "film", ViewPosition="LL"), Network(None)).result
+def test_a_rejected_exposure_is_never_shown_to_the_network(tmp_path):
+    result = classified(make_dx(tmp_path / "exposure", ViewPosition="LL"), Network(None)).result
     assert (result.flag, result.probability, result.gate.reason) == (Flag.UNCLASSIFIED, None, Reason.LATERAL_VIEW)
     assert (result.timing_ms.preprocess, result.timing_ms.infer) == (None, None)
 
 
-def test_a_network_without_an_answer_leaves_the_film_unclassified(film):
-    whole = classified(film, Network(None))
+def test_a_network_without_an_answer_leaves_the_exposure_unclassified(exposure):
+    whole = classified(exposure, Network(None))
     assert (whole.result.flag, whole.result.gate.status) == (Flag.UNCLASSIFIED, GateStatus.ACCEPTED)
     assert whole.scores is None
     assert whole.prepared.thumbnail
 
 
-def test_a_film_unlike_those_the_network_knows_is_rejected_with_its_caveats(tmp_path):
-    film = make_dx(tmp_path / "film", ViewPosition=None, PatientAge=None, PatientBirthDate=None, SeriesDescription=None)
-    caveats = classified(film).result.gate.caveats
+def test_an_exposure_unlike_those_the_network_knows_is_rejected_with_its_caveats(tmp_path):
+    exposure = make_dx(
+        tmp_path / "exposure", ViewPosition=None, PatientAge=None, PatientBirthDate=None, SeriesDescription=None
+    )
+    caveats = classified(exposure).result.gate.caveats
     assert caveats
-    whole = classified(film, Network(known=False))
+    whole = classified(exposure, Network(known=False))
     result = whole.result
     assert (result.flag, result.probability, result.score) == (Flag.UNCLASSIFIED, None, None)
     assert (result.gate.status, result.gate.reason) == (GateStatus.REJECTED, Reason.OUT_OF_DISTRIBUTION)
@@ -135,17 +137,17 @@ def test_a_film_unlike_those_the_network_knows_is_rejected_with_its_caveats(tmp_
     assert Result.from_json(result.to_json()) == result
 
 
-def test_a_film_without_uid_is_known_by_its_content(tmp_path):
-    film = tmp_path / "text"
-    film.write_bytes(b"no film")
-    assert classified(film).result.exposure_id == content_id(KEY, content_sha256(film))
+def test_an_exposure_without_uid_is_known_by_its_content(tmp_path):
+    exposure = tmp_path / "text"
+    exposure.write_bytes(b"no exposure")
+    assert classified(exposure).result.exposure_id == content_id(KEY, content_sha256(exposure))
 
 
-def test_two_paths_that_cannot_be_read_are_two_films(tmp_path):
+def test_two_paths_that_cannot_be_read_are_two_exposures(tmp_path):
     os.mkfifo(tmp_path / "one")
     os.mkfifo(tmp_path / "two")
     assert classified(tmp_path / "one").result.result_id != classified(tmp_path / "two").result.result_id
 
 
-def test_a_clock_set_back_makes_no_negative_time(film):
-    assert classified(film, decided=NOON - timedelta(hours=1)).result.timing_ms.total == 0.0
+def test_a_clock_set_back_makes_no_negative_time(exposure):
+    assert classified(exposure, decided=NOON - timedelta(hours=1)).result.timing_ms.total == 0.0

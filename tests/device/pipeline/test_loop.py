@@ -16,16 +16,16 @@ from tests.device.results import draft, entry
 
 
 class FakeProcessor:
-    """Answers by content; dies of films that say so."""
+    """Answers by content; dies of exposures that say so."""
 
-    def process(self, film: SpooledExposure) -> ProcessedExposure:
-        body = film.path.read_bytes()
+    def process(self, exposure: SpooledExposure) -> ProcessedExposure:
+        body = exposure.path.read_bytes()
         if body == b"deadly":
             raise SystemError("the interpreter is gone")
         result = draft(hashlib.sha256(body).hexdigest())
         return ProcessedExposure(result=result, entry=entry(result))
 
-    def give_up(self, film: SpooledExposure) -> ProcessedExposure:
+    def give_up(self, exposure: SpooledExposure) -> ProcessedExposure:
         result = replace(
             draft("given up"), flag=Flag.UNCLASSIFIED, probability=None, score=None,
             gate=Gate(status=GateStatus.REJECTED, reason=Reason.UNREADABLE),
@@ -48,7 +48,7 @@ class Rooms:
         return self.spool.put(body, source=Source.DICOM, receive_ms=None)
 
 
-def test_a_film_leaves_the_spool_once_its_result_is_in_the_outbox(tmp_path: Path) -> None:
+def test_an_exposure_leaves_the_spool_once_its_result_is_in_the_outbox(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path)
     rooms.put(b"a")
     rooms.put(b"b")
@@ -57,7 +57,7 @@ def test_a_film_leaves_the_spool_once_its_result_is_in_the_outbox(tmp_path: Path
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-def test_a_film_sent_again_gives_no_second_result(tmp_path: Path) -> None:
+def test_an_exposure_sent_again_gives_no_second_result(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path)
     for _ in range(3):
         rooms.put(b"a")
@@ -65,18 +65,18 @@ def test_a_film_sent_again_gives_no_second_result(tmp_path: Path) -> None:
     assert (rooms.spool.depth, rooms.outbox.depth(), rooms.told) == (0, 1, 1)
 
 
-def test_a_film_that_was_answered_when_the_box_died_is_not_answered_twice(tmp_path: Path) -> None:
+def test_an_exposure_that_was_answered_when_the_box_died_is_not_answered_twice(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path)
-    film = rooms.put(b"a")
-    answer = FakeProcessor().process(rooms.spool.attempt(film))
-    rooms.outbox.put(answer.result, answer.entry)  # and killed before the film left the spool
+    exposure = rooms.put(b"a")
+    answer = FakeProcessor().process(rooms.spool.attempt(exposure))
+    rooms.outbox.put(answer.result, answer.entry)  # and killed before the exposure left the spool
     rooms.outbox.close()
     again = Rooms(tmp_path)
     assert again.pipeline.step()
     assert (again.spool.depth, again.outbox.depth(), again.outbox.last_seq()) == (0, 1, 1)
 
 
-def test_a_film_that_takes_the_box_down_each_time_is_answered_unreadable_and_blocks_nobody(tmp_path: Path) -> None:
+def test_an_exposure_that_takes_the_box_down_each_time_is_answered_unreadable_and_blocks_nobody(tmp_path: Path) -> None:
     Rooms(tmp_path).put(b"deadly")
     for _ in range(MAX_TRIES):
         with pytest.raises(SystemError):
@@ -91,7 +91,7 @@ def test_a_film_that_takes_the_box_down_each_time_is_answered_unreadable_and_blo
 
 def test_a_sandbox_that_does_not_start_uses_up_no_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> ProcessedExposure:
-        raise SandboxBroken("no child process starts")
+        raise SandboxBroken("no worker process starts")
 
     Rooms(tmp_path).put(b"a")
     monkeypatch.setattr(FakeProcessor, "process", refuse)
@@ -104,12 +104,12 @@ def test_a_sandbox_that_does_not_start_uses_up_no_try(tmp_path: Path, monkeypatc
     assert rooms.outbox.history(1)[0].result["flag"] == "clear", "it was opened after all"
 
 
-def test_a_film_that_is_gone_does_not_hide_that_the_sandbox_does_not_start(
+def test_an_exposure_that_is_gone_does_not_hide_that_the_sandbox_does_not_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: FakeProcessor, film: SpooledExposure) -> ProcessedExposure:
-        film.path.unlink()
-        raise SandboxBroken("no child process starts")
+    def refuse(_: FakeProcessor, exposure: SpooledExposure) -> ProcessedExposure:
+        exposure.path.unlink()
+        raise SandboxBroken("no worker process starts")
 
     rooms = Rooms(tmp_path)
     rooms.put(b"a")
@@ -118,7 +118,7 @@ def test_a_film_that_is_gone_does_not_hide_that_the_sandbox_does_not_start(
         rooms.pipeline.step()
 
 
-def test_without_room_for_the_result_the_film_stays_and_is_answered_later(
+def test_without_room_for_the_result_the_exposure_stays_and_is_answered_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rooms = Rooms(tmp_path)

@@ -83,7 +83,7 @@ def test_the_spooled_bytes_are_the_senders_behind_a_clean_preamble(spool: Spool)
     assert spool.pending()[0].receive_ms > 0
 
 
-def test_a_film_of_a_single_pdu_took_no_negative_time(spool: Spool) -> None:
+def test_an_exposure_of_a_single_pdu_took_no_negative_time(spool: Spool) -> None:
     with receiving(spool) as receiver:
         assert send(receiver.port, dicom_bytes()) == [0x0000]
     assert wait_for(spool, 1)
@@ -108,26 +108,26 @@ def test_a_hostile_instance_uid_reaches_no_path(spool: Spool, tmp_path: Path, ui
     assert uid.encode() in body
 
 
-def test_a_full_disk_is_answered_out_of_resources_and_the_next_film_is_welcome_again(tmp_path: Path) -> None:
+def test_a_full_disk_is_answered_out_of_resources_and_the_next_exposure_is_welcome_again(tmp_path: Path) -> None:
     alarms = Alarms()
     spool = Spool(tmp_path / "spool", reserve_bytes=1 << 60)
     with receiving(spool, alarms) as receiver:
         assert send(receiver.port, dicom_bytes(1), dicom_bytes(2)) == [0xA700, 0xA700]
-        assert "film_refused" in alarms.active()
+        assert "exposure_refused" in alarms.active()
         spool._reserve_bytes = 0
         assert send(receiver.port, dicom_bytes(1)) == [0x0000]
         assert alarms.active() == {}
     assert len(list((tmp_path / "spool").iterdir())) == 1
 
 
-def test_a_disk_that_fills_while_a_film_comes_in_is_answered_out_of_resources(small_disk: Path) -> None:
+def test_a_disk_that_fills_while_an_exposure_comes_in_is_answered_out_of_resources(small_disk: Path) -> None:
     spool = Spool(small_disk / "spool", reserve_bytes=0)
     with receiving(spool) as receiver:
         assert send(receiver.port, dicom_bytes(1, side=2000), dicom_bytes(2)) == [0xA700, 0x0000]
     assert [path.name for path in (small_disk / "spool").iterdir()] == [f.path.name for f in spool.pending()]
 
 
-def test_a_film_above_the_limit_is_answered_out_of_resources_and_not_kept(spool: Spool) -> None:
+def test_an_exposure_above_the_limit_is_answered_out_of_resources_and_not_kept(spool: Spool) -> None:
     with receiving(spool, max_object_bytes=100_000) as receiver:
         assert send(receiver.port, dicom_bytes(1, side=300), dicom_bytes(2)) == [0xA700, 0x0000]
     assert len(wait_for(spool, 1)) == 1
@@ -140,7 +140,7 @@ def test_only_modalities_on_the_list_may_send(spool: Spool) -> None:
             send(receiver.port, dicom_bytes(), calling="STRANGER")
 
 
-def test_storage_commitment_is_declined_while_films_are_taken(spool: Spool) -> None:
+def test_storage_commitment_is_declined_while_exposures_are_taken(spool: Spool) -> None:
     with receiving(spool) as receiver:
         ae = AE()
         ae.requested_contexts = [
@@ -275,7 +275,7 @@ def test_dcmtk_sees_its_echo_answered(spool: Spool) -> None:
 
 
 @pytest_dcmtk
-def test_dcmtk_stores_a_folder_of_films_in_one_association(spool: Spool, tmp_path: Path) -> None:
+def test_dcmtk_stores_a_folder_of_exposures_in_one_association(spool: Spool, tmp_path: Path) -> None:
     paths = [write_exposure(tmp_path, n, side=500) for n in range(5)]
     with receiving(spool) as receiver:
         done = dcmtk("storescu", "-v", "127.0.0.1", receiver.port, *paths)
@@ -297,7 +297,7 @@ COMPRESSIONS = {
 
 @pytest_dcmtk
 @pytest.mark.parametrize("name", COMPRESSIONS)
-def test_dcmtk_stores_films_in_other_transfer_syntaxes_as_they_are(spool: Spool, tmp_path: Path, name: str) -> None:
+def test_dcmtk_stores_exposures_in_other_transfer_syntaxes_as_they_are(spool: Spool, tmp_path: Path, name: str) -> None:
     (tool, *options), proposal, syntax = COMPRESSIONS[name]
     plain, packed = write_exposure(tmp_path, 1), tmp_path / "packed.dcm"
     assert dcmtk(tool, *options, plain, packed).returncode == 0

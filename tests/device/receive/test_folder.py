@@ -66,7 +66,7 @@ def test_it_deletes_where_the_site_wants_that(tmp_path: Path) -> None:
 
 def test_a_file_that_still_grows_is_left_alone(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    path = watched.inbox / "film.dcm"
+    path = watched.inbox / "exposure.dcm"
     for part in range(4):
         with path.open("ab") as file:
             file.write(b"x" * 100)
@@ -77,7 +77,7 @@ def test_a_file_that_still_grows_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_file_rewritten_with_the_same_size_waits_anew(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    path = watched.inbox / "film.dcm"
+    path = watched.inbox / "exposure.dcm"
     path.write_bytes(b"old")
     watched.look()
     path.write_bytes(b"new")
@@ -97,19 +97,21 @@ def test_an_old_date_proves_nothing(tmp_path: Path) -> None:
 
 def test_a_file_renamed_into_place_is_taken_whole(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    part = watched.inbox / "film.dcm.part"
+    part = watched.inbox / "exposure.dcm.part"
     part.write_bytes(b"whole")
     assert [watched.look(), watched.look()] == [0, 0]
-    part.rename(watched.inbox / "film.dcm")
+    part.rename(watched.inbox / "exposure.dcm")
     assert [watched.look(), watched.look()] == [0, 1]
 
 
-@pytest.mark.parametrize("name", [".hidden.dcm", "film.part", "FILM.TMP", "film.dcm.filepart", ".folder/film.dcm"])
+@pytest.mark.parametrize(
+    "name", [".hidden.dcm", "exposure.part", "FILM.TMP", "exposure.dcm.filepart", ".folder/exposure.dcm"]
+)
 def test_names_of_unfinished_and_hidden_files_are_left_alone(tmp_path: Path, name: str) -> None:
     watched = Watched(tmp_path)
     path = watched.inbox / name
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"film")
+    path.write_bytes(b"exposure")
     assert [watched.look(), watched.look()] == [0, 0]
 
 
@@ -143,18 +145,18 @@ def test_pictures_are_told_from_dicom_by_their_first_bytes(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("after", ["move", "delete"])
-def test_a_film_that_takes_the_name_while_the_one_before_is_synced_is_taken_too(
+def test_an_exposure_that_takes_the_name_while_the_one_before_is_synced_is_taken_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
     watched = Watched(tmp_path, after=after)
-    path = watched.inbox / "film.dcm"
+    path = watched.inbox / "exposure.dcm"
     path.write_bytes(b"one")
     watched.look()
     commit = SpoolWriter.commit
 
     def replaced_meanwhile(writer: SpoolWriter, *, source: Source, receive_ms: float | None) -> SpooledExposure:
-        (watched.inbox / "film.part").write_bytes(b"two")
-        (watched.inbox / "film.part").rename(path)
+        (watched.inbox / "exposure.part").write_bytes(b"two")
+        (watched.inbox / "exposure.part").rename(path)
         return commit(writer, source=source, receive_ms=receive_ms)
 
     monkeypatch.setattr(SpoolWriter, "commit", replaced_meanwhile)
@@ -169,7 +171,7 @@ def test_a_film_that_takes_the_name_while_the_one_before_is_synced_is_taken_too(
 def test_the_same_name_again_does_not_overwrite_what_was_received(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     for body in (b"one", b"two"):
-        (watched.inbox / "film.dcm").write_bytes(body)
+        (watched.inbox / "exposure.dcm").write_bytes(body)
         watched.look()
         assert watched.look() == 1
     assert sorted(path.read_bytes() for path in (watched.inbox / "received").iterdir()) == [b"one", b"two"]
@@ -181,13 +183,13 @@ def test_a_full_disk_leaves_the_file_where_it_is(tmp_path: Path) -> None:
     watched.look()
     assert watched.look() == 0
     assert path.exists()
-    assert "film_refused" in watched.alarms.active()
+    assert "exposure_refused" in watched.alarms.active()
     watched.spool._reserve_bytes = 0
     assert watched.look() == 1
     assert watched.alarms.active() == {}
 
 
-def test_of_a_huge_file_only_so_much_is_spooled_that_the_judge_can_say_too_large(tmp_path: Path) -> None:
+def test_of_a_huge_file_only_so_much_is_spooled_that_the_classify_can_say_too_large(tmp_path: Path) -> None:
     watched = Watched(tmp_path, max_file_bytes=1 << 20)
     (watched.inbox / "huge.dcm").write_bytes(b"x" * (5 << 20))
     watched.look()
@@ -220,7 +222,7 @@ def test_an_alarm_tells_no_file_name_for_it_may_be_a_patients(
 ) -> None:
     watched = Watched(tmp_path)
     for name in ("DOE^JANE.dcm", "ROE^JOHN.dcm"):
-        (watched.inbox / name).write_bytes(b"film")
+        (watched.inbox / name).write_bytes(b"exposure")
 
     def refuse(path: Path, *_: object) -> None:
         raise PermissionError(errno.EACCES, "permission denied", str(path))
