@@ -73,7 +73,7 @@ def test_the_technologist_sees_the_flag_with_broker_and_collector_away_and_after
     assert "1 result waiting for the collector" in chromium.text("footer")
     assert soon(lambda: chromium.run("document.querySelector('#top .image img').naturalWidth > 0"))
     box.kill()
-    assert soon(lambda: "lost the box" in chromium.text("#lost"), within_s=9)
+    assert soon(lambda: "Connection to the box lost" in chromium.text("#lost"), within_s=9)
     box.start()
     expose(box, 2, "ROE^RICHARD")
     assert soon(lambda: "ROE, Richard" in chromium.text("#top .name"))
