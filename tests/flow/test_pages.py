@@ -189,7 +189,7 @@ def test_flags_stand_newest_decision_first_and_the_newest_exposure_on_top(site: 
     add(site.box, "late", ago_s=4000, patient="LATE^X", classified_after_s=4000)
     assert soon(lambda: browser.text("#list .name").startswith("LATE, X"))
     assert "N5, X" in browser.text("#top .name")
-    assert "Late: judged" in browser.text("#list .row:first-child")
+    assert "Late: classified" in browser.text("#list .row:first-child")
 
 
 def test_a_waiting_exposure_removes_the_flag_from_the_top(site: Site, browser: Browser) -> None:
