@@ -30,7 +30,9 @@ def test_sixty_exposures_survive_two_kills_of_box_broker_and_collector(tmp_path:
 def test_the_same_schedule_loses_exposures_when_the_box_deletes_on_puback(tmp_path: Path) -> None:
     # A kill must meet a message that the broker has acknowledged and not yet delivered; a schedule may miss it.
     for seed in range(2, 7):
-        outcome = run_campaign(tmp_path / str(seed), exposures=60, kills_each=2, seed=seed, box_command=PUBACK_BOX)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        outcome = run_campaign(folder, exposures=60, kills_each=2, seed=seed, box_command=PUBACK_BOX)
         print(outcome)
         if outcome.lost > 0:
             break
