@@ -58,11 +58,15 @@ demo: .venv/.sim ## run a whole site on this machine: exposures, flags, comparis
 	@$(BIN)/pneumoflag-sim demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count $(COUNT)) $(ARGS)
 
 .PHONY: check
-check: .venv/.dev ## check format, lint, types and import rules
+check: .venv/.dev words ## check format, lint, types, import rules and words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+.PHONY: words
+words: .venv/.dev ## check that code and texts use the field's terms
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_words.py
 
 .PHONY: test
 test: test-all test-device test-tflite ## run every test, in the full environment and in both of the box's environments
