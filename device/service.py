@@ -115,7 +115,7 @@ class Box:
         self._stack.close()
 
     def _write_ports(self, text: str) -> None:
-        """A full disk must not keep the box from starting: it has exposures to deliver, which frees room."""
+        """A full disk must not keep the box from starting: it has exposures to deliver, which frees space."""
         path = self._folder / "ports.json"
         try:
             _write_whole(path, text)
@@ -133,7 +133,7 @@ class Box:
         return receiver
 
     def _load(self) -> Bundle:
-        """The active bundle, or the one of before when that is good and the active one is not."""
+        """The active bundle, or the previous one if only that one is valid."""
         model = self.config.model
         try:
             return load_bundle(model.bundle, trusted_keys(model.trusted_keys))

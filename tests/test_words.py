@@ -17,29 +17,12 @@ TEXT_NAMES = {"Makefile"}
 SKIPPED = ("tests/test_words.py", "locks/*", "LICENSE", "firmware_config/bundles/*")
 """This table itself, and texts that are not the project's to word: locks, the licence, signed bundles."""
 PENDING = (
-    "device/board/*",
-    "device/commands/*",
-    "device/dicom/*",
-    "device/intake/*",
-    "device/pipeline/*",
-    "device/receive/*",
-    "device/service.py",
-    "tests/device/board/*",
-    "tests/device/commands/*",
-    "tests/device/dicom/*",
-    "tests/device/intake/*",
-    "tests/device/pipeline/*",
-    "tests/device/receive/*",
-    "tests/device/test_service.py",
     "tests/flow/*",
     "export/*",
     "tests/export/*",
     "train/*",
     "tests/train/*",
-    "docs/board.md",
     "docs/dependencies.md",
-    "docs/device.md",
-    "docs/gate.md",
     "docs/train.md",
 )
 """Not renamed yet. An entry goes when its files pass; the list is empty in the end."""
@@ -125,6 +108,7 @@ ALLOWED = (
     Allowed(r"\w*[Rr]ules?(_\w+)?|\w*RULES?", "*collector/*", "a vendor's rule and the counting rules, as configured"),
     Allowed(r"\blast_film_age_s\b", "*", "a field of the health message"),
     Allowed(r"\.film\b", "*", "the suffix of spooled files, which an earlier version may have left"),
+    Allowed(r"tell", "device/dicom/part10.py", "a method that files have"),
     Allowed(r"kind", "device/bundle/manifest.py", "a key of released manifests"),
     Allowed(r"\w*[cC]ell(_\w+)?", "*collector/*", "a table's cell"),
     Allowed(r"\w*[cC]ell(_\w+)?", "*export/card/*", "a table's cell"),

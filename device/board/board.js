@@ -5,7 +5,7 @@
   const RETRY_MS = 2000;
   const SILENT_MS = 6000; // as long as the animation of .lost in board.css, which covers the page without any script
   const root = document.documentElement;
-  const say = document.getElementById("say");
+  const announcer = document.getElementById("announcer");
   let source = null;
   let version = null;
   let lastEventAt = Date.now();
@@ -50,7 +50,7 @@
       if (before.dataset.mark === after.dataset.mark) continue;
       keepSwitch(before, after);
       before.replaceWith(document.adoptNode(after));
-      if (id === "top") say.textContent = after.dataset.say;
+      if (id === "top") announcer.textContent = after.dataset.announcement;
     }
     swapList(document.getElementById("list"), fresh.getElementById("list"));
     if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
@@ -92,7 +92,7 @@
   }
 
   function cover() {
-    if (!root.classList.contains("covered")) say.textContent = "Connection to the box lost. Flags may be out of date.";
+    if (!root.classList.contains("covered")) announcer.textContent = "Connection to the box lost. Flags may be out of date.";
     root.classList.add("covered");
   }
 

@@ -50,18 +50,18 @@ def span(length: timedelta) -> str:
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
 
 
-def clock(moment: datetime, now: datetime) -> str:
+def clock(time: datetime, now: datetime) -> str:
     """The box's local time, with the date when it is not today's."""
-    local, today = _local(moment), _local(now).date()
+    local, today = _local(time), _local(now).date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"
 
 
-def _local(moment: datetime) -> datetime:
+def _local(time: datetime) -> datetime:
     try:
-        return moment.astimezone()
+        return time.astimezone()
     except OverflowError:
         # An exposure may say that it was taken in the year 1.
-        return moment
+        return time
 
 
 def percent(probability: float, thresholds: Thresholds) -> str:

@@ -1,6 +1,6 @@
 """Live: facts come in, several times a second; the newest rendered page goes out to every browser that listens.
 
-A browser is told of every change, and every two seconds that there was none. Both words come from the watcher itself:
+A browser gets every change, and every two seconds a beat that there was none. Both come from the watcher itself:
 when it stops looking, the page hears nothing and covers its flags. Each browser is sent the newest page only, when it
 is ready for it, so a slow one holds up nobody.
 """

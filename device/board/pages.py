@@ -55,7 +55,7 @@ def make_app(
         Route("/events", events),
         Route("/image/{result_id}.jpg", _pictures(thumbnail)),
         Route("/evidence/{result_id}.jpg", _pictures(evidence)),
-        *(Route(f"/{name}", _asset(name, kind)) for name, kind in ASSETS.items()),
+        *(Route(f"/{name}", _asset(name, media_type)) for name, media_type in ASSETS.items()),
     ]
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, host_names=host_names)])
 

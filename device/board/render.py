@@ -19,7 +19,7 @@ ASSETS = {"board.css": "text/css", "board.js": "text/javascript", "icon.svg": "i
 
 
 def build_id() -> str:
-    """Changes with any file of the page, so that open pages fetch themselves anew after an update."""
+    """Changes with any file of the page, so that open pages reload after an update."""
     digest = hashlib.sha256()
     for name in (*ASSETS, "board.html", "live.html"):
         digest.update((HERE / name).read_bytes())
@@ -53,8 +53,8 @@ class Renderer:
         return self._environment.get_template("board.html").render(version=version, now=now, live=Markup(html))  # noqa: S704 - rendered with escaping above
 
 
-def _age(moment: datetime, now: datetime) -> str:
-    return span(now - moment)
+def _age(time: datetime, now: datetime) -> str:
+    return span(now - time)
 
 
 def _mark(value: object) -> str:

@@ -82,7 +82,7 @@ class Reader:
         return tuple(self._decoded.values())
 
     def _open(self) -> History:
-        """The open file; another one under the same name (moved away, restored) is opened anew."""
+        """The open file; another one under the same name (moved away, restored) is opened again."""
         inode = self._outbox_path.stat().st_ino
         if self._history is None or inode != self._inode:
             self.close()

@@ -28,14 +28,14 @@ class Panel(StrEnum):
     CURRENT = "current"
     WAITING = "waiting"
     OLDER = "older"
-    QUIET = "quiet"
+    IDLE = "idle"
     EMPTY = "empty"
     BLIND = "blind"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Top:
-    """The top panel. `since` is the moment whose age the page counts, between two words; `overdue` warns."""
+    """The top panel. `since` is the time whose age the page counts, between two words; `overdue` warns."""
 
     panel: Panel
     head: str
@@ -144,15 +144,15 @@ def _top(
         default=last,
     )
     head = f"No new exposure since {clock(since.taken_at, now)}"
-    return Top(panel=Panel.QUIET, head=head, text="Earlier flags are listed below.", since=since.taken_at, after="ago")
+    return Top(panel=Panel.IDLE, head=head, text="Earlier flags are listed below.", since=since.taken_at, after="ago")
 
 
 def _one_study(one: BoardExposure, other: BoardExposure) -> bool:
     return one.result.study_id is not None and one.result.study_id == other.result.study_id
 
 
-def _is_recent(moment: datetime, now: datetime, limit: timedelta) -> bool:
-    return -CLOCK_SLACK <= now - moment <= limit
+def _is_recent(time: datetime, now: datetime, limit: timedelta) -> bool:
+    return -CLOCK_SLACK <= now - time <= limit
 
 
 def _time_label(exposure: BoardExposure) -> str:
@@ -165,16 +165,16 @@ def _not_classified(snapshot: Snapshot) -> list[datetime]:
     done = Counter(_milliseconds(at) for at in arrivals)
     left = []
     for at in snapshot.waiting:
-        known = next((ms for ms in _near(_milliseconds(at)) if done[ms] > 0), None)
-        if known is None:
+        matching_ms = next((ms for ms in _near(_milliseconds(at)) if done[ms] > 0), None)
+        if matching_ms is None:
             left.append(at)
         else:
-            done[known] -= 1
+            done[matching_ms] -= 1
     return left
 
 
-def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
+def _milliseconds(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
 
 
 def _near(ms: int) -> Iterable[int]:

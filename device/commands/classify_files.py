@@ -55,16 +55,16 @@ def classify_paths(
     """Classify every file of `paths`; one JSON line each, in input order, to `out` or standard output.
 
     `evidence`: a folder for a PNG of each exposure with a flag, named by its exposure_id, of where the score came from.
-    Returns the exit code: 0 every file has its line, 1 lines or pictures could not be written, 2 a path that is not
-    there, an `out` that cannot be opened or is an exposure, an `evidence` that cannot be had. Raises BundleError,
-    BackendUnavailable, UnknownBackend, ContractError before any exposure.
+    Returns the exit code: 0 every file has its line; 1 output could not be written; 2 a path does not exist, `out`
+    cannot be opened or is an input, or the `evidence` folder cannot be created. Raises BundleError,
+    BackendUnavailable, UnknownBackend and ContractError before the first file is read.
     """
     try:
         exposures = _exposures(paths, out)
         with ExitStack() as stack:
             lines = stack.enter_context(_opened(out))
             classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
-            _make_room(evidence, classifier, bundle)
+            _prepare_evidence_folder(evidence, classifier, bundle)
             classify = stack.enter_context(_classify(classifier, site_key))
             shown = stack.enter_context(_shown(exposures, progress=progress))
             return _write_all(shown, classify, lines, evidence)
@@ -85,7 +85,7 @@ def _exposures(paths: Sequence[Path], out: Path | None) -> list[Path]:
     return exposures
 
 
-def _make_room(evidence: Path | None, classifier: Classifier, bundle: Path) -> None:
+def _prepare_evidence_folder(evidence: Path | None, classifier: Classifier, bundle: Path) -> None:
     """The folder of the pictures. Raises Unusable."""
     if evidence is None:
         return
@@ -116,9 +116,9 @@ def files_of(paths: Sequence[Path]) -> Iterator[Path]:
     """Files as named; folders with everything in them, sorted, but what is hidden and folders behind links."""
     for path in paths:
         if path.is_dir():
-            found = (Path(folder, name) for folder, _, names in _walk(path) for name in names)
+            files = (Path(folder, name) for folder, _, names in _walk(path) for name in names)
             yield from sorted(
-                (exposure for exposure in found if not exposure.name.startswith(".")),
+                (exposure for exposure in files if not exposure.name.startswith(".")),
                 key=lambda exposure: exposure.parts,
             )
         else:

@@ -58,25 +58,25 @@ def text(header: Dataset, keyword: str) -> str:
 
 
 def _clean(value: Any) -> str:
-    words = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    clean = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     # Half a surrogate pair cannot be written as UTF-8.
-    words = words[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() else " " for c in words).strip()
+    clean = clean[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() else " " for c in clean).strip()
 
 
 def numbers(header: Dataset, keyword: str) -> list[float]:
     """The values as finite numbers; those before the first that is none."""
     value = raw(header, keyword)
     values = value if isinstance(value, (MultiValue, list, tuple)) else [value]
-    found: list[float] = []
+    finite: list[float] = []
     for one in list(values)[:MAX_ITEMS]:
         try:
-            found.append(float(one))
+            finite.append(float(one))
         except FAULTS:
             break
-        if not math.isfinite(found[-1]):
-            return found[:-1]
-    return found
+        if not math.isfinite(finite[-1]):
+            return finite[:-1]
+    return finite
 
 
 def number(header: Dataset, keyword: str) -> float | None:
@@ -95,8 +95,8 @@ def words16(header: Dataset, keyword: str, *, little_endian: bool, signed: bool 
     value = raw(header, keyword)
     if isinstance(value, bytes):
         count = len(value) // 2
-        kind = f"{'<' if little_endian else '>'}{count}{'h' if signed else 'H'}"
-        return list(struct.unpack(kind, value[: 2 * count]))
+        struct_format = f"{'<' if little_endian else '>'}{count}{'h' if signed else 'H'}"
+        return list(struct.unpack(struct_format, value[: 2 * count]))
     return [int(one) for one in numbers(header, keyword)]
 
 

@@ -148,10 +148,10 @@ def _openjpeg(frame: bytes, _: Layout) -> Samples:
 
 def _rle(frame: bytes, layout: Layout) -> Samples:
     """PS3.5 annex G: samples lie plane by plane."""
-    kind = np.dtype(f"<u{layout.bits_allocated // 8}")
-    size = layout.pixels * layout.samples * kind.itemsize
-    data = imagecodecs.dicomrle_decode(frame, dtype=kind, out=size)
-    planes = np.frombuffer(data, kind).reshape(layout.samples, layout.rows, layout.columns)
+    dtype = np.dtype(f"<u{layout.bits_allocated // 8}")
+    size = layout.pixels * layout.samples * dtype.itemsize
+    data = imagecodecs.dicomrle_decode(frame, dtype=dtype, out=size)
+    planes = np.frombuffer(data, dtype).reshape(layout.samples, layout.rows, layout.columns)
     return planes[0] if layout.samples == 1 else np.moveaxis(planes, 0, -1)
 
 
@@ -174,8 +174,8 @@ def syntax_of(frame: bytes) -> str:
     """The transfer syntax by the frame's own marks, for files that name a wrong one. Raises CodecFault."""
     if frame.startswith(b"\xff\x4f\xff\x51") or frame[4:8] == b"jP  ":
         return _J2K_SYNTAXES[0]
-    kinds = {0xC0: "50", 0xC1: "51", 0xC2: "50", 0xC3: "70", 0xF7: "80"}
-    for marker, end in kinds.items():
+    syntax_endings = {0xC0: "50", 0xC1: "51", 0xC2: "50", 0xC3: "70", 0xF7: "80"}
+    for marker, end in syntax_endings.items():
         if frame.startswith(b"\xff\xd8") and bytes((0xFF, marker)) in frame[:65536]:
             return f"1.2.840.10008.1.2.4.{end}"
     raise CodecFault

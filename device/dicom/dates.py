@@ -45,9 +45,9 @@ def _age_computed(header: Dataset) -> int | None:
 _DAYS = ("AcquisitionDate", "AcquisitionDateTime", "ContentDate", "SeriesDate", "StudyDate")
 
 
-def _age_stated(words: str) -> int | None:
+def _age_stated(text_value: str) -> int | None:
     """AS: 045Y, 006M, 003W, 010D. Many write the years alone."""
-    match = re.fullmatch(r"(\d{1,4})\s*([DWMY]?)", words.upper())
+    match = re.fullmatch(r"(\d{1,4})\s*([DWMY]?)", text_value.upper())
     if match is None:
         return None
     per_year = {"D": 365.2425, "W": 52.1775, "M": 12.0}.get(match[2], 1.0)
@@ -58,18 +58,18 @@ def _plausible(years: int) -> int | None:
     return years if 0 <= years <= OLDEST_YEARS else None
 
 
-def _day(words: str) -> date | None:
-    match = re.match(r"((?:19|20)\d{2})[-./]?(\d{2})[-./]?(\d{2})", words)
+def _day(text_value: str) -> date | None:
+    match = re.match(r"((?:19|20)\d{2})[-./]?(\d{2})[-./]?(\d{2})", text_value)
     try:
         return date(int(match[1]), int(match[2]), int(match[3])) if match else None
     except ValueError:
         return None
 
 
-def _latest_day(words: str) -> date | None:
+def _latest_day(text_value: str) -> date | None:
     """The last day of the year, of a date that is not whole or written otherwise: `2010`, `201001`, `01.05.2010`."""
     match = re.fullmatch(
-        r"(\d{4})(?:\d{2})?|(\d{4})[-./]\d{1,2}(?:[-./]\d{1,2})?|\d{1,2}[-./]\d{1,2}[-./](\d{4})", words
+        r"(\d{4})(?:\d{2})?|(\d{4})[-./]\d{1,2}(?:[-./]\d{1,2})?|\d{1,2}[-./]\d{1,2}[-./](\d{4})", text_value
     )
     year = int(next(filter(None, match.groups()))) if match else 0
     return date(year, 12, 31) if 1900 < year < 2100 else None
@@ -81,14 +81,14 @@ def acquired_at(header: Dataset) -> datetime | None:
     parts = ("Acquisition", "Content", "Series", "Study")
     pairs = [(text(header, f"{part}Date"), text(header, f"{part}Time")) for part in parts]
     for days, times in [(whole[:8], whole[8:]), *pairs]:
-        day, moment = _day(days), _time(times)
-        if day is not None and moment is not None:
-            return _in_utc(datetime.combine(day, moment), times, text(header, "TimezoneOffsetFromUTC"))
+        day, local = _day(days), _time(times)
+        if day is not None and local is not None:
+            return _in_utc(datetime.combine(day, local), times, text(header, "TimezoneOffsetFromUTC"))
     return None
 
 
-def _time(words: str) -> time | None:
-    match = re.match(r"(\d{2}):?(\d{2})(?::?(\d{2}))?(?:\.(\d{1,6}))?", words)
+def _time(text_value: str) -> time | None:
+    match = re.match(r"(\d{2}):?(\d{2})(?::?(\d{2}))?(?:\.(\d{1,6}))?", text_value)
     try:
         if match is None:
             return None
@@ -97,12 +97,12 @@ def _time(words: str) -> time | None:
         return None
 
 
-def _in_utc(moment: datetime, times: str, offset: str) -> datetime | None:
+def _in_utc(local: datetime, times: str, offset: str) -> datetime | None:
     match = re.search(r"([+-])(\d{2})(\d{2})$", times) or re.fullmatch(r"([+-])(\d{2})(\d{2})", offset)
     try:
         if match is not None:
             shift = timedelta(hours=int(match[2]), minutes=int(match[3])) * (-1 if match[1] == "-" else 1)
-            moment = moment.replace(tzinfo=timezone(shift))
-        return moment.astimezone(UTC)
+            local = local.replace(tzinfo=timezone(shift))
+        return local.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None

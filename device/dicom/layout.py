@@ -162,8 +162,8 @@ def _entries(table: Dataset, count: int, layout: Layout) -> NDArray[np.uint16] |
     value = raw(table, "LUTData")
     try:
         if isinstance(value, bytes):
-            kind = "u1" if len(value) < 2 * count else f"{'<' if layout.little_endian else '>'}u2"
-            values = np.frombuffer(value, kind)
+            dtype = "u1" if len(value) < 2 * count else f"{'<' if layout.little_endian else '>'}u2"
+            values = np.frombuffer(value, dtype)
         else:
             values = np.array(value, np.uint16, ndmin=1)
     except FAULTS:

@@ -47,10 +47,10 @@ class _Reader:
 
     def read(self, size: int = -1) -> bytes:
         """As files do."""
-        found = self._data[self._at :] if size < 0 else self._data[self._at : self._at + size]
-        self._at += len(found)
-        self.cut_off = self.cut_off or 0 < len(found) < size
-        return found
+        chunk = self._data[self._at :] if size < 0 else self._data[self._at : self._at + size]
+        self._at += len(chunk)
+        self.cut_off = self.cut_off or 0 < len(chunk) < size
+        return chunk
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """As files do, but what was cut off before does not count any more after a fresh start."""

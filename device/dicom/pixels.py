@@ -87,14 +87,14 @@ def _native(view: memoryview, layout: Layout) -> Stored:
     """Plain pixels. C.7.6.3.1.1; one byte more is padding to an even length."""
     if layout.bits_allocated not in {8, 16, 32} or layout.samples not in {1, 3}:
         raise PixelFault
-    kind = np.dtype(f"{'<' if layout.little_endian else '>'}u{layout.bits_allocated // 8}")
+    dtype = np.dtype(f"{'<' if layout.little_endian else '>'}u{layout.bits_allocated // 8}")
     if layout.photometric == "YBR_FULL_422" and layout.samples == 3:
         return _native_422(view, layout)
     count = layout.pixels * layout.samples
-    if len(view) < count * kind.itemsize:
+    if len(view) < count * dtype.itemsize:
         raise PixelFault
-    expected = layout.frames * count * kind.itemsize
-    values = np.frombuffer(view, kind, count)
+    expected = layout.frames * count * dtype.itemsize
+    values = np.frombuffer(view, dtype, count)
     odd_length = not expected <= len(view) <= expected + 1
     if layout.samples == 1:
         return Stored(values=values.reshape(layout.rows, layout.columns), layout=layout, odd_length=odd_length)

@@ -77,7 +77,7 @@ CHEST_CODES = frozenset({"816094009", "51185008", "T-D3000", "39607008", "T-2800
 """CID 4009 and CID 4: chest or thorax, lung, intra-thoracic."""
 
 _CHEST_STEMS = ("CHEST", "THORAX", "THORACIC", "THORACIQUE", "LUNG", "PULMO", "TORAX", "TORACE", "TORACI", "POUMON")
-_CHEST_WORDS = frozenset({"CXR", "THX", "BRUSTKORB", "POLMONE", "POLMONI", "LUNGE", "LUNGEN"})
+_CHEST_NAMES = frozenset({"CXR", "THX", "BRUSTKORB", "POLMONE", "POLMONI", "LUNGE", "LUNGEN"})
 _PART_STEMS = """
     ABD:ABDOMEN PELV:PELVIS SPINE:SPINE CSPINE:CSPINE TSPINE:TSPINE LSPINE:LSPINE SSPINE:SSPINE VERTEB:SPINE
     LUMBAR:LSPINE THORACOLUMB:SPINE CERVICAL:CSPINE CERVICO:CSPINE COCCYX:COCCYX SACR:SACRUM SKULL:SKULL
@@ -104,7 +104,7 @@ _POSTURE = frozenset({"HEART", "HEAD", "ARM", "HAND", "LEG", "FOOT", "HIP"})
 _UNSAID = frozenset({"", "UNKNOWN", "UNDEFINED", "UNSPECIFIED", "NONE", "NA", "N", "A", "OTHER", "ANY", "DEFAULT"})
 
 
-def words(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
     """Upper-case words without accents; `P.A.`, `p-a` and `A P` become PA and AP."""
     plain = unicodedata.normalize("NFKD", text[:MAX_TEXT].upper())
     plain = "".join(c for c in plain if not unicodedata.combining(c))
@@ -117,35 +117,35 @@ def words(text: str) -> list[str]:
 
 def view_stated(text: str) -> View | None:
     """View Position: a view as in any text, or one of the short forms that only stand there."""
-    short = [_STATED[word] for word in words(text) if word in _STATED]
+    short = [_STATED[word] for word in tokens(text) if word in _STATED]
     return View.DECUBITUS if View.DECUBITUS in short else view_in(text) or next(iter(short), None)
 
 
 def view_in(text: str) -> View | None:
     """The view that a text names; None when it names none, or frontal and lateral both."""
-    found = set(words(text))
-    if found & _DECUBITUS:
+    names = set(tokens(text))
+    if names & _DECUBITUS:
         return View.DECUBITUS
-    if found & _OBLIQUE:
+    if names & _OBLIQUE:
         return View.OBLIQUE
-    frontal, lateral = _frontal_in(text, found), _is_lateral(text, found)
+    frontal, lateral = _frontal_in(text, names), _is_lateral(text, names)
     if lateral:
         return None if frontal else View.LATERAL
-    return frontal or (View.OTHER if found & _OTHER_VIEW else None)
+    return frontal or (View.OTHER if names & _OTHER_VIEW else None)
 
 
-def _frontal_in(text: str, found: set[str]) -> View | None:
-    pa = "PA" in found or any(word.startswith("POSTEROANT") for word in found)
-    ap = "AP" in found or any(word.startswith("ANTEROPOST") for word in found)
+def _frontal_in(text: str, names: set[str]) -> View | None:
+    pa = "PA" in names or any(word.startswith("POSTEROANT") for word in names)
+    ap = "AP" in names or any(word.startswith("ANTEROPOST") for word in names)
     if pa or ap:
         return View.FRONTAL if pa and ap else View.PA if pa else View.AP
     scripted = any(sign in text for sign in _SCRIPT_FRONTAL)
-    return View.FRONTAL if scripted or found & _FRONTAL else None
+    return View.FRONTAL if scripted or names & _FRONTAL else None
 
 
-def _is_lateral(text: str, found: set[str]) -> bool:
-    named = any(word.startswith(("LATERAL", "LATEROLAT")) and word != "LATERALITY" for word in found)
-    return named or bool(found & _LATERAL) or any(sign in text for sign in _SCRIPT_LATERAL)
+def _is_lateral(text: str, names: set[str]) -> bool:
+    named = any(word.startswith(("LATERAL", "LATEROLAT")) and word != "LATERALITY" for word in names)
+    return named or bool(names & _LATERAL) or any(sign in text for sign in _SCRIPT_LATERAL)
 
 
 def view_of_code(code: str, meaning: str) -> View | None:
@@ -153,10 +153,10 @@ def view_of_code(code: str, meaning: str) -> View | None:
 
     A SNOMED code that is neither known nor explained is another view: the frontal ones are all known.
     """
-    said = view_in(meaning)
-    if said in {View.OBLIQUE, View.DECUBITUS}:
-        return said
-    return VIEW_CODES.get(code) or said or (View.OTHER if _SNOMED.fullmatch(code) else None)
+    view = view_in(meaning)
+    if view in {View.OBLIQUE, View.DECUBITUS}:
+        return view
+    return VIEW_CODES.get(code) or view or (View.OTHER if _SNOMED.fullmatch(code) else None)
 
 
 def view_of_orientation(orientation: Iterable[str]) -> View | None:
@@ -174,14 +174,14 @@ def _axis(value: str) -> str:
 
 def body_part_stated(text: str) -> str | None:
     """Body Part Examined: CHEST, another fixed term, OTHER for one unknown here; None when nothing is said."""
-    found = words(text)
+    names = tokens(text)
     named = body_part_in(text)
-    if named is None and set(found) <= _UNSAID and not _has_letters(text):
+    if named is None and set(names) <= _UNSAID and not _has_non_latin(text):
         return None
     return named or OTHER_PART
 
 
-def _has_letters(text: str) -> bool:
+def _has_non_latin(text: str) -> bool:
     return any(c.isalpha() and not c.isascii() for c in text)
 
 
@@ -200,18 +200,18 @@ def body_part_in(text: str) -> str | None:
 def _parts_in(text: str) -> list[str]:
     """Every part named, in the order of the text; those in scripts without spaces come last."""
     parts: list[str] = []
-    for word in words(text):
+    for word in tokens(text):
         chest, rest = _without_chest(word)
         other = _other_part(rest)
-        parts += [CHEST] * chest + ([other] if other else [])
+        parts += [part for part in (CHEST if chest else None, other) if part]
     scripted = [part for signs, part in _SCRIPT_PARTS.items() if signs in text]
     chest = not scripted and any(sign in text for sign in _SCRIPT_CHEST)
-    return parts + scripted + [CHEST] * chest
+    return [*parts, *scripted, CHEST] if chest else [*parts, *scripted]
 
 
 def _without_chest(word: str) -> tuple[bool, str]:
     """Whether the word begins with the chest, and what follows: CHESTABDOMEN is not a chest image."""
-    if word in _CHEST_WORDS:
+    if word in _CHEST_NAMES:
         return True, ""
     for stem in _CHEST_STEMS:
         if word.startswith(stem):

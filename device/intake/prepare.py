@@ -82,7 +82,7 @@ def prepare(path: Path, *, source_hint: Source, policy: GateConfig, ages: AgeLim
 
 
 def _prepare_pixels(file: ImageFile, decision: Accepted, started: float) -> Prepared:
-    known = Prepared(exposure=file.exposure, identity=file.identity, decision=decision)
+    header_only = Prepared(exposure=file.exposure, identity=file.identity, decision=decision)
     try:
         loaded = file.load()
         decoded = time.perf_counter()
@@ -90,10 +90,10 @@ def _prepare_pixels(file: ImageFile, decision: Accepted, started: float) -> Prep
         _check_content(loaded, rendered)
     except Refused as refusal:
         late = Rejected(reason=refusal.reason, caveats=decision.caveats)
-        return replace(known, decision=late, decode_ms=_since(started))
+        return replace(header_only, decision=late, decode_ms=_since(started))
     caveats = decision.caveats + tuple(caveat for caveat in loaded.caveats if caveat not in decision.caveats)
     return replace(
-        known,
+        header_only,
         decision=Accepted(caveats=caveats),
         image=rendered.image,
         thumbnail=rendered.thumbnail,

@@ -37,7 +37,7 @@ class WorkerProcess:
         root = str(Path(__file__).resolve().parents[2])
         # One thread in the numeric libraries: their pools would count against the memory limit.
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        quiet = {"OPENCV_LOG_LEVEL": "SILENT", "PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {"OPENCV_LOG_LEVEL": "SILENT", "PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "device.intake.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -45,7 +45,7 @@ class WorkerProcess:
             stderr=subprocess.DEVNULL,
             env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TZ": os.environ.get("TZ", "")}
             | threads
-            | quiet,
+            | environment,
             bufsize=0,
             close_fds=True,
         )

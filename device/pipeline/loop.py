@@ -65,7 +65,7 @@ class Pipeline:
         """When the last exposure was answered, on the monotonic clock."""
 
     def step(self) -> bool:
-        """Answer the oldest exposure; False when none waits or its answer finds no room now."""
+        """Answer the oldest exposure; False when none waits or the outbox is full."""
         exposure = self._spool.oldest()
         if exposure is None:
             return False

@@ -44,7 +44,7 @@ TRANSFER_SYNTAXES = [
 ]  # fmt: skip
 FIRST_PDU_S = 5.0
 """A connection that stays silent this long is closed: an idle one costs two threads."""
-SPARE_CONNECTIONS = 32
+UNIDENTIFIED_CONNECTIONS = 32
 MAX_ASSOCIATE_BYTES = 256 * 1024
 GRACE_S = 3.0
 
@@ -77,7 +77,7 @@ class DicomReceiver:
             server_class=_Server,
             request_handler=_handler(config, spool, max_object_bytes or config.max_object_bytes),
         )
-        self._server.max_connections = config.max_associations + SPARE_CONNECTIONS
+        self._server.max_connections = config.max_associations + UNIDENTIFIED_CONNECTIONS
         ae._servers.append(self._server)  # noqa: SLF001 - its shutdown takes itself off this list
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="dicom", daemon=True)
 
@@ -126,14 +126,14 @@ class DicomReceiver:
 
 
 class _Server(ThreadedAssociationServer):  # type: ignore[misc]
-    """Closes the oldest silent connection when a new one finds no room, so that idle ones keep nobody out."""
+    """Closes the oldest silent connection when the limit is reached, so that idle ones keep nobody out."""
 
     daemon_threads = True
     request_queue_size = 64
     max_connections = 64
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's signature
-        """Make room for a connection; refuse it when all others are associations at work."""
+        """Make way for a connection; refuse it when all others are associations at work."""
         living = [a for a in self.active_associations if a.is_alive()]
         if len(living) < self.max_connections:
             return True

@@ -165,10 +165,10 @@ def _look(path: Path) -> Iterator[tuple[Path, _Look]]:
     try:
         if path.is_symlink() or not path.is_file():
             return
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return  # gone between the listing and the look
-    yield path, _Look(inode=found.st_ino, size_bytes=found.st_size, modified_ns=found.st_mtime_ns)
+    yield path, _Look(inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns)
 
 
 def _source(head: bytes) -> Source:

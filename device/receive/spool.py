@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SpoolFull(Exception):
-    """No room for another exposure: the sender keeps it and tries again later."""
+    """The disk is too full for another exposure: the sender keeps it and tries again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class SpoolWriter:
 
     def write(self, data: bytes | memoryview) -> int:
         """Append. Raises SpoolFull; the writer is then to be aborted."""
-        self._spool.require_room()
+        self._spool.require_space()
         rest = memoryview(data)
         with _raising_spool_full():
             while rest:
@@ -89,7 +89,9 @@ class SpoolWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self.abort()
 
 
@@ -112,7 +114,7 @@ class Spool:
         # The order number, not the clock, says which is oldest: boards without a battery start in 1970.
         self._next_order = max(self._exposures, default=0) + 1
 
-    def require_room(self) -> None:
+    def require_space(self) -> None:
         """Raises SpoolFull when less than the reserve is free."""
         disk = os.statvfs(self.root)
         if disk.f_bavail * disk.f_frsize < self._reserve_bytes:
@@ -121,7 +123,7 @@ class Spool:
 
     def open(self) -> SpoolWriter:
         """A writer for one exposure. Raises SpoolFull."""
-        self.require_room()
+        self.require_space()
         with _raising_spool_full():
             return SpoolWriter(self)
 
@@ -170,7 +172,7 @@ class Spool:
         return self._rename(exposure, tries=exposure.tries + 1)
 
     def restore_attempt(self, exposure: SpooledExposure) -> SpooledExposure:
-        """Take the count back: the try ended for want of room, not by the exposure's fault."""
+        """Take the count back: the try ended for lack of space, not through the exposure's fault."""
         return self._rename(exposure, tries=exposure.tries)
 
     def done(self, exposure: SpooledExposure) -> None:

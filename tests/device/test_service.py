@@ -1,4 +1,4 @@
-"""The box as a process: started by its command, fed by a real sender, heard on a real broker."""
+"""The box as a process: started by its command, fed by a real sender, events on a real broker."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def test_it_says_where_it_listens_and_refuses_a_second_box_on_its_data_folder(ma
     host, port = ports["board"].removeprefix("http://").rstrip("/").split(":")
     for number in (int(port), ports["dicom"]):
         socket.create_connection((host, number), timeout=5).close()
-    said = {f"C-STORE on    127.0.0.1:{ports['dicom']} as PNEUMOFLAG", f"board   on    {ports['board']}"}
-    wait_until(lambda: said <= set(box.log.read_text(encoding="utf-8").splitlines()))
+    output = {f"C-STORE on    127.0.0.1:{ports['dicom']} as PNEUMOFLAG", f"board   on    {ports['board']}"}
+    wait_until(lambda: output <= set(box.log.read_text(encoding="utf-8").splitlines()))
     second = subprocess.run([*COMMAND, "run", "--config", box.config], check=False, capture_output=True, text=True)
     assert second.returncode == 1
     assert "in use by another box" in second.stderr
@@ -158,13 +158,13 @@ def test_systemd_hears_ready_watchdog_status_and_stopping(
         monkeypatch.setenv("NOTIFY_SOCKET", str(address))
         monkeypatch.setenv("WATCHDOG_USEC", "400000")
         box = make_box().start()
-        heard = [systemd.recv(1000).decode() for _ in range(5)]
+        events = [systemd.recv(1000).decode() for _ in range(5)]
         box.process.terminate()
-        while heard[-1] != "STOPPING=1":
-            heard.append(systemd.recv(1000).decode())
-    assert heard[0] == "READY=1"
-    assert heard.count("WATCHDOG=1") >= 2
-    assert any(line.startswith("STATUS=0 to classify") for line in heard)
+        while events[-1] != "STOPPING=1":
+            events.append(systemd.recv(1000).decode())
+    assert events[0] == "READY=1"
+    assert events.count("WATCHDOG=1") >= 2
+    assert any(line.startswith("STATUS=0 to classify") for line in events)
     assert box.process.wait(20) == 0
 
 
@@ -215,8 +215,8 @@ def test_what_keeps_it_from_starting_is_named_with_its_remedy(  # noqa: PLR0917
 ) -> None:
     box = make_box()
     spoil(box)
-    found, line = start_here(box, monkeypatch, capsys)
-    assert (found, remedy in line) == (code, True), line
+    results, line = start_here(box, monkeypatch, capsys)
+    assert (results, remedy in line) == (code, True), line
 
 
 def test_an_untrusted_bundle_does_not_start(
@@ -227,13 +227,13 @@ def test_an_untrusted_bundle_does_not_start(
     assert "tiny.bundle" in line
 
 
-def test_a_spoilt_active_model_gives_way_to_the_one_before(
+def test_a_damaged_active_model_gives_way_to_the_one_before(
     tmp_path: Path, tiny_bundle: tuple[Path, PublicKey], mosquitto: Mosquitto, make_box: Made
 ) -> None:
     model = ModelConfig(bundle=tmp_path / "models" / "active", trusted_keys=(tiny_bundle[1].where,), backend="cpu")
     install(tiny_bundle[0], model)
     install(make_bundle(tmp_path, name="new.bundle", key=tmp_path / "test.key", version=2)[0], model)
-    (tmp_path / "models" / "slot-b.bundle").write_bytes(b"spoilt by a bad card")
+    (tmp_path / "models" / "slot-b.bundle").write_bytes(b"damaged by a bad card")
     collector = Collector(mosquitto.port, receipts=False)
     make_box(mosquitto.port, model={"bundle": str(model.bundle)}).start()
     assert json.loads(collector.bodies(TOPICS.model_reported, 1)[0])["version"] == 1
@@ -242,9 +242,9 @@ def test_a_spoilt_active_model_gives_way_to_the_one_before(
     collector.close()
 
 
-def device(*words: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def device(*arguments: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, words)], check=False, capture_output=True, text=True, timeout=timeout_s, env=os.environ
+        [*COMMAND, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=timeout_s, env=os.environ
     )
 
 
@@ -269,21 +269,21 @@ def test_every_setting_is_printed_with_its_default(tmp_path: Path) -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     def undescribed(section: type[Section], where: str = "") -> list[str]:
-        found = []
+        results = []
         for name, field in section.model_fields.items():
             if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-                found += undescribed(field.annotation, f"{where}{name}.")
+                results += undescribed(field.annotation, f"{where}{name}.")
             elif not field.description:
-                found.append(where + name)
-        return found
+                results.append(where + name)
+        return results
 
     assert undescribed(DeviceConfig) == []
 
 
 def test_help_is_quick_and_names_the_exit_codes() -> None:
     started = time.monotonic()
-    said = device("--help")
-    assert said.returncode == 0
-    assert "Exit codes" in said.stdout
+    output = device("--help")
+    assert output.returncode == 0
+    assert "Exit codes" in output.stdout
     assert "run" in device("run", "--help").stdout
     assert time.monotonic() - started < 20

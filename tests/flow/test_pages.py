@@ -130,7 +130,7 @@ def test_the_page_covers_its_flags_when_the_box_stops_and_shows_the_new_ones_whe
     assert soon(lambda: browser.run(COVERED), within_s=9)
     assert 3 < time.monotonic() - stopped_s < 8.5
     assert "Connection to the box lost" in browser.text("#lost")
-    assert soon(lambda: "Connection to the box lost" in browser.run("document.getElementById('say').textContent"))
+    assert soon(lambda: "Connection to the box lost" in browser.run("document.getElementById('announcer').textContent"))
     add(site.box, "b", probability=0.1, patient="AFTER^X")
     site.start()
     assert soon(lambda: not browser.run(COVERED), within_s=8)
@@ -200,7 +200,7 @@ def test_a_waiting_exposure_removes_the_flag_from_the_top(site: Site, browser: B
     assert soon(lambda: "Exposure received" in browser.text("#top"))
     assert "Pneumonia flagged" not in browser.text("#top")
     assert "Pneumonia flagged" in browser.text("#list")
-    assert soon(lambda: browser.run("document.getElementById('say').textContent.startsWith('Exposure received')"))
+    assert soon(lambda: browser.run("document.getElementById('announcer').textContent.startsWith('Exposure received')"))
     site.spool.done(spooled)
     assert soon(lambda: "Pneumonia flagged" in browser.text("#top"))
 

@@ -52,12 +52,12 @@ class Listener:
     def wait(self, wanted: Callable[[str, dict[str, Any]], bool], timeout_s: float = 5.0) -> float:
         """The moment at which such an event came."""
 
-        def found() -> list[float]:
+        def results() -> list[float]:
             return [at for name, data, at in self.events if wanted(name, data)]
 
         with self._arrived:
-            assert self._arrived.wait_for(lambda: bool(found()), timeout_s), f"not seen in {timeout_s} s"
-            return found()[0]
+            assert self._arrived.wait_for(lambda: bool(results()), timeout_s), f"not seen in {timeout_s} s"
+            return results()[0]
 
     def wait_for_text(self, text: str, timeout_s: float = 5.0) -> float:
         return self.wait(lambda _name, data: text in data.get("html", ""), timeout_s)
@@ -259,10 +259,10 @@ def test_delivery_is_told_and_does_not_matter(site: Site) -> None:
 def test_without_news_there_is_a_sign_of_life_every_two_seconds(site: Site) -> None:
     listener = site.listen()
     assert soon(lambda: len(listener.events) == 3, within_s=8)
-    names, versions, moments = zip(*[(name, data["version"], at) for name, data, at in listener.events], strict=True)
+    names, versions, times_s = zip(*[(name, data["version"], at) for name, data, at in listener.events], strict=True)
     assert names == ("page", "beat", "beat")
     assert len(set(versions)) == 1
-    assert 1.5 < moments[2] - moments[1] < 2.5
+    assert 1.5 < times_s[2] - times_s[1] < 2.5
 
 
 def test_when_the_watcher_hangs_there_is_no_sign_of_life_and_no_flag(
@@ -276,9 +276,9 @@ def test_when_the_watcher_hangs_there_is_no_sign_of_life_and_no_flag(
     hang, read = threading.Event(), site.server._reader.read
     monkeypatch.setattr(site.server._reader, "read", lambda: hang.wait(20) and read())
     time.sleep(1.0)
-    heard = len(listener.events)
+    events = len(listener.events)
     time.sleep(1.0)
-    assert len(listener.events) == heard
+    assert len(listener.events) == events
     late_comer = site.listen()
     time.sleep(0.5)
     assert late_comer.events == []

@@ -1,4 +1,4 @@
-"""What the flag page says, without a server: the newest exposure, or in words why there is none."""
+"""What the flag page says, without a server: the newest exposure, or in label why there is none."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def view_of(*entries: BoardEntry, waiting: tuple[datetime, ...] = (), now: datet
     )
 
 
-# ---- words
+# ---- label
 
 
-def test_every_flag_reason_and_caveat_has_words() -> None:
+def test_every_flag_reason_and_caveat_has_a_label() -> None:
     assert set(FLAG_LABELS) == set(Flag)
     assert set(REASON_LABELS) == set(Reason)
     assert set(CAVEAT_LABELS) == set(Caveat)
-    assert all(words.head and words.text for words in (*FLAG_LABELS.values(), *REASON_LABELS.values()))
+    assert all(label.head and label.text for label in (*FLAG_LABELS.values(), *REASON_LABELS.values()))
 
 
-def test_no_words_speak_of_a_diagnosis() -> None:
-    texts = [words.head + words.text for words in (*FLAG_LABELS.values(), *REASON_LABELS.values())]
+def test_no_label_speaks_of_a_diagnosis() -> None:
+    texts = [label.head + label.text for label in (*FLAG_LABELS.values(), *REASON_LABELS.values())]
     assert not [text for text in texts if "diagnos" in text.lower()]
 
 
@@ -188,7 +188,7 @@ def test_after_a_while_the_newest_flag_is_only_in_the_list() -> None:
     entry = exposure("a", 590, 1)
     assert view_of(entry).top.panel is Panel.CURRENT
     view = view_of(entry, now=NOW + timedelta(seconds=20))
-    assert (view.top.panel, view.current) == (Panel.QUIET, None)
+    assert (view.top.panel, view.current) == (Panel.IDLE, None)
     assert view.top.head.startswith("No new exposure since ")
     assert len(view.rows) == 1
 

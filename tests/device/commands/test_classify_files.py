@@ -186,12 +186,12 @@ def test_odd_files_of_others_end_classified_or_with_the_right_reason(run, odd_ex
     lines = run(*odd_exposures)
     assert [line["source_path"] for line in lines] == [str(path) for path in odd_exposures]
     assert len(lines) == 102
-    found: dict[str | None, list[str]] = {}
+    results: dict[str | None, list[str]] = {}
     for line in lines:
-        found.setdefault(line["gate"]["reason"], []).append(Path(line["source_path"]).name[:3])
+        results.setdefault(line["gate"]["reason"], []).append(Path(line["source_path"]).name[:3])
     # All others say that they are something else: CT, MR, US, NM, XA, SR, RT, or a secondary capture of no modality.
-    assert found.pop("wrong_modality")
-    assert found == EXPECTED
+    assert results.pop("wrong_modality")
+    assert results == EXPECTED
 
 
 def test_the_whole_tree_stays_below_600_mb_over_odd_files_and_bombs(tiny_bundle, odd_exposures, tmp_path):
@@ -226,7 +226,7 @@ def _tree_mib(pid: int) -> float:
     """Resident memory of a process and all below it; pages that they share count for each."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        worker_pids = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     except (OSError, IndexError):
         return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20 + sum(_tree_mib(int(child)) for child in children)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20 + sum(_tree_mib(int(worker)) for worker in worker_pids)

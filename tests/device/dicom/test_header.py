@@ -74,7 +74,7 @@ def test_the_day_of_the_exposure_may_stand_elsewhere():
 
 
 @pytest.mark.parametrize(
-    ("changes", "moment"),
+    ("changes", "utc_time"),
     [
         ({}, "2026-11-23T00:31:07.250000+00:00"),
         ({"AcquisitionDateTime": "20261123120000.5-0500"}, "2026-11-23T17:00:00.500000+00:00"),
@@ -83,11 +83,11 @@ def test_the_day_of_the_exposure_may_stand_elsewhere():
         ({"AcquisitionTime": "24:99"}, "2026-11-23T00:30:00+00:00"),
     ],
 )
-def test_the_moment_of_the_exposure_is_in_utc(changes, moment):
-    assert dates.acquired_at(made(**changes)).isoformat() == moment
+def test_the_time_of_the_exposure_is_in_utc(changes, utc_time):
+    assert dates.acquired_at(made(**changes)).isoformat() == utc_time
 
 
-def test_without_any_date_there_is_no_moment():
+def test_without_any_date_there_is_no_time():
     assert dates.acquired_at(made(AcquisitionDate=None, StudyDate=None)) is None
     assert dates.acquired_at(made(AcquisitionDate="00010101", StudyDate=None)) is None
 

@@ -251,8 +251,8 @@ def test_a_voi_lut_of_values_above_0_begins_above_0(file, grey):
 
 
 def test_an_8_bit_lut_in_words_and_a_broken_one(file, grey):
-    bytes_in_words = dicom.lut_item(0, [n * 256 // 16384 for n in range(16384)], bits=8)
-    assert np.abs(read_grey(make_dx(file, VOILUTSequence=[bytes_in_words])).astype(int) - grey).max() <= 1
+    packed_bytes = dicom.lut_item(0, [n * 256 // 16384 for n in range(16384)], bits=8)
+    assert np.abs(read_grey(make_dx(file, VOILUTSequence=[packed_bytes])).astype(int) - grey).max() <= 1
     cut_off = dicom.lut_item(0, [1, 2, 3])
     cut_off.LUTDescriptor = [4000, 0, 16]
     assert (read_grey(make_dx(file, VOILUTSequence=[cut_off])) == grey).all()

@@ -1,4 +1,4 @@
-"""The sandbox's child: what it may take, what it may not, and that no exposure stops the next."""
+"""The sandbox's worker: what it may take, what it may not, and that no exposure stops the next."""
 
 from __future__ import annotations
 
@@ -151,16 +151,16 @@ def test_the_child_ends_with_a_box_that_is_killed(exposure):
     )
     root = Path(__file__).resolve().parents[3]
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root) as box:
-        child = int(box.stdout.readline())
-        os.kill(child, signal.SIGSTOP)  # It could not notice the closed pipe.
+        worker = int(box.stdout.readline())
+        os.kill(worker, signal.SIGSTOP)  # It could not notice the closed pipe.
         box.kill()
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
-        if "Z" in Path(f"/proc/{child}/stat").read_text(encoding="ascii").rsplit(")", 1)[1][:3]:
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        if "Z" in Path(f"/proc/{worker}/stat").read_text(encoding="ascii").rsplit(")", 1)[1][:3]:
             break
         time.sleep(0.05)
     else:
-        assert not Path(f"/proc/{child}").exists()
+        assert not Path(f"/proc/{worker}").exists()
 
 
 @pytest.mark.parametrize(
@@ -180,11 +180,11 @@ def test_nonsense_of_a_child_that_was_taken_over_counts_as_its_loss(answer):
     read_end, write_end = os.pipe()
     os.write(write_end, answer)
     os.close(write_end)
-    child = object.__new__(WorkerProcess)
+    worker = object.__new__(WorkerProcess)
     with os.fdopen(read_end, "rb", buffering=0) as stream:
-        child.process = SimpleNamespace(stdin=stream, stdout=stream, poll=lambda: None)
+        worker.process = SimpleNamespace(stdin=stream, stdout=stream, poll=lambda: None)
         with pytest.raises(WorkerLost):
-            _prepared(*child.receive(timeout_s=1))
+            _prepared(*worker.receive(timeout_s=1))
 
 
 def test_what_is_logged_of_a_lost_child_names_no_patient(exposure, caplog):

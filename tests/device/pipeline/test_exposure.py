@@ -53,7 +53,7 @@ class Network:
     """Says `probability`, or fails."""
 
     probability: float | None = 0.9
-    known: bool = True
+    in_distribution: bool = True
     model = Model(name="fake", version=1, digest="ab" * 32, preprocess_version=1, quantization="none")
     runtime = Runtime(interpreter="fake", version="1", backend="cpu", fell_back=False)
     thresholds = Thresholds(flag_at=0.7, clear_below=0.3)
@@ -64,7 +64,7 @@ class Network:
             raise ClassifyError("no number")
         return Scores(
             logit=1.0, score=0.73, probability=self.probability, evidence=None, infer_ms=2.0,
-            distance=50.0, in_distribution=self.known,
+            distance=50.0, in_distribution=self.in_distribution,
         )  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def test_an_exposure_unlike_those_the_network_knows_is_rejected_with_its_caveats
     )
     caveats = classified(exposure).result.gate.caveats
     assert caveats
-    whole = classified(exposure, Network(known=False))
+    whole = classified(exposure, Network(in_distribution=False))
     result = whole.result
     assert (result.flag, result.probability, result.score) == (Flag.UNCLASSIFIED, None, None)
     assert (result.gate.status, result.gate.reason) == (GateStatus.REJECTED, Reason.OUT_OF_DISTRIBUTION)

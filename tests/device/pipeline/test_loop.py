@@ -33,58 +33,58 @@ class FakeProcessor:
         return ProcessedExposure(result=result, entry=entry(result))
 
 
-class Rooms:
+class PipelineParts:
     def __init__(self, root: Path) -> None:
         self.spool = Spool(root / "spool", reserve_bytes=0)
         self.outbox = Outbox(root / "outbox.sqlite")
         self.alarms = Alarms()
-        self.told = 0
-        self.pipeline = Pipeline(self.spool, self.outbox, FakeProcessor(), self.alarms, on_put=self._tell)
+        self.wakes = 0
+        self.pipeline = Pipeline(self.spool, self.outbox, FakeProcessor(), self.alarms, on_put=self._count)
 
-    def _tell(self) -> None:
-        self.told += 1
+    def _count(self) -> None:
+        self.wakes += 1
 
     def put(self, body: bytes) -> SpooledExposure:
         return self.spool.put(body, source=Source.DICOM, receive_ms=None)
 
 
 def test_an_exposure_leaves_the_spool_once_its_result_is_in_the_outbox(tmp_path: Path) -> None:
-    rooms = Rooms(tmp_path)
-    rooms.put(b"a")
-    rooms.put(b"b")
-    assert [rooms.pipeline.step() for _ in range(3)] == [True, True, False]
-    assert (rooms.spool.depth, rooms.outbox.depth(), rooms.told) == (0, 2, 2)
+    parts = PipelineParts(tmp_path)
+    parts.put(b"a")
+    parts.put(b"b")
+    assert [parts.pipeline.step() for _ in range(3)] == [True, True, False]
+    assert (parts.spool.depth, parts.outbox.depth(), parts.wakes) == (0, 2, 2)
     assert list((tmp_path / "spool").iterdir()) == []
 
 
 def test_an_exposure_sent_again_gives_no_second_result(tmp_path: Path) -> None:
-    rooms = Rooms(tmp_path)
+    parts = PipelineParts(tmp_path)
     for _ in range(3):
-        rooms.put(b"a")
-        assert rooms.pipeline.step()
-    assert (rooms.spool.depth, rooms.outbox.depth(), rooms.told) == (0, 1, 1)
+        parts.put(b"a")
+        assert parts.pipeline.step()
+    assert (parts.spool.depth, parts.outbox.depth(), parts.wakes) == (0, 1, 1)
 
 
 def test_an_exposure_that_was_answered_when_the_box_died_is_not_answered_twice(tmp_path: Path) -> None:
-    rooms = Rooms(tmp_path)
-    exposure = rooms.put(b"a")
-    answer = FakeProcessor().process(rooms.spool.attempt(exposure))
-    rooms.outbox.put(answer.result, answer.entry)  # and killed before the exposure left the spool
-    rooms.outbox.close()
-    again = Rooms(tmp_path)
+    parts = PipelineParts(tmp_path)
+    exposure = parts.put(b"a")
+    answer = FakeProcessor().process(parts.spool.attempt(exposure))
+    parts.outbox.put(answer.result, answer.entry)  # and killed before the exposure left the spool
+    parts.outbox.close()
+    again = PipelineParts(tmp_path)
     assert again.pipeline.step()
     assert (again.spool.depth, again.outbox.depth(), again.outbox.last_seq()) == (0, 1, 1)
 
 
 def test_an_exposure_that_takes_the_box_down_each_time_is_answered_unreadable_and_blocks_nobody(tmp_path: Path) -> None:
-    Rooms(tmp_path).put(b"deadly")
+    PipelineParts(tmp_path).put(b"deadly")
     for _ in range(MAX_TRIES):
         with pytest.raises(SystemError):
-            Rooms(tmp_path).pipeline.step()
-    rooms = Rooms(tmp_path)
-    rooms.put(b"next")
-    assert [rooms.pipeline.step(), rooms.pipeline.step()] == [True, True]
-    first, second = rooms.outbox.history(2)[::-1]
+            PipelineParts(tmp_path).pipeline.step()
+    parts = PipelineParts(tmp_path)
+    parts.put(b"next")
+    assert [parts.pipeline.step(), parts.pipeline.step()] == [True, True]
+    first, second = parts.outbox.history(2)[::-1]
     assert first.result["gate"]["reason"] == "unreadable"
     assert second.result["flag"] == "clear"
 
@@ -93,15 +93,15 @@ def test_a_sandbox_that_does_not_start_uses_up_no_try(tmp_path: Path, monkeypatc
     def refuse(*_: object) -> ProcessedExposure:
         raise SandboxBroken("no worker process starts")
 
-    Rooms(tmp_path).put(b"a")
+    PipelineParts(tmp_path).put(b"a")
     monkeypatch.setattr(FakeProcessor, "process", refuse)
     for _ in range(MAX_TRIES + 1):
         with pytest.raises(SandboxBroken):
-            Rooms(tmp_path).pipeline.step()
+            PipelineParts(tmp_path).pipeline.step()
     monkeypatch.undo()
-    rooms = Rooms(tmp_path)
-    assert rooms.pipeline.step()
-    assert rooms.outbox.history(1)[0].result["flag"] == "clear", "it was opened after all"
+    parts = PipelineParts(tmp_path)
+    assert parts.pipeline.step()
+    assert parts.outbox.history(1)[0].result["flag"] == "clear", "it was opened after all"
 
 
 def test_an_exposure_that_is_gone_does_not_hide_that_the_sandbox_does_not_start(
@@ -111,26 +111,26 @@ def test_an_exposure_that_is_gone_does_not_hide_that_the_sandbox_does_not_start(
         exposure.path.unlink()
         raise SandboxBroken("no worker process starts")
 
-    rooms = Rooms(tmp_path)
-    rooms.put(b"a")
+    parts = PipelineParts(tmp_path)
+    parts.put(b"a")
     monkeypatch.setattr(FakeProcessor, "process", refuse)
     with pytest.raises(SandboxBroken):
-        rooms.pipeline.step()
+        parts.pipeline.step()
 
 
-def test_without_room_for_the_result_the_exposure_stays_and_is_answered_later(
+def test_without_space_for_the_result_the_exposure_stays_and_is_answered_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rooms = Rooms(tmp_path)
-    rooms.put(b"a")
+    parts = PipelineParts(tmp_path)
+    parts.put(b"a")
 
     def refuse(*_: object) -> None:
         raise OutboxFull("the disk is full")
 
-    monkeypatch.setattr(rooms.outbox, "put", refuse)
-    assert not any(rooms.pipeline.step() for _ in range(MAX_TRIES + 2))
-    assert "disk_full" in rooms.alarms.active()
+    monkeypatch.setattr(parts.outbox, "put", refuse)
+    assert not any(parts.pipeline.step() for _ in range(MAX_TRIES + 2))
+    assert "disk_full" in parts.alarms.active()
     monkeypatch.undo()
-    assert rooms.pipeline.step()
-    assert rooms.outbox.history(1)[0].result["flag"] == "clear", "waiting for room counts as no try"
-    assert rooms.alarms.active() == {}
+    assert parts.pipeline.step()
+    assert parts.outbox.history(1)[0].result["flag"] == "clear", "waiting for space counts as no try"
+    assert parts.alarms.active() == {}

@@ -61,7 +61,7 @@ def wait_for(spool: Spool, count: int) -> list[bytes]:
     end_s = time.monotonic() + 5
     while spool.depth < count and time.monotonic() < end_s:
         time.sleep(0.01)
-    return [found.path.read_bytes() for found in spool.pending()]
+    return [results.path.read_bytes() for results in spool.pending()]
 
 
 @pytest.mark.parametrize("sop_class", [DX_PRESENTATION, DX_PROCESSING, CR, SECONDARY_CAPTURE, CT, DOSE_REPORT])
@@ -137,7 +137,7 @@ def test_only_modalities_on_the_list_may_send(spool: Spool) -> None:
     with receiving(spool, calling_ae_titles=("GC85A", "GC85B")) as receiver:
         assert send(receiver.port, dicom_bytes(), calling="GC85B") == [0x0000]
         with pytest.raises(ConnectionError):
-            send(receiver.port, dicom_bytes(), calling="STRANGER")
+            send(receiver.port, dicom_bytes(), calling="UNLISTED")
 
 
 def test_storage_commitment_is_declined_while_exposures_are_taken(spool: Spool) -> None:
@@ -261,11 +261,11 @@ def test_a_port_in_use_is_an_error_at_once(spool: Spool) -> None:
 pytest_dcmtk = pytest.mark.dcmtk
 
 
-def dcmtk(tool: str, *words: object) -> subprocess.CompletedProcess[str]:
+def dcmtk(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     program = which(tool)
     if not program:
         pytest.skip("Debian's dcmtk is missing: apt-get install dcmtk")
-    return subprocess.run([program, *map(str, words)], check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run([program, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=60)
 
 
 @pytest_dcmtk

@@ -41,7 +41,7 @@ class Watched:
         return self.receiver.step()
 
     def bodies(self) -> list[bytes]:
-        return [found.path.read_bytes() for found in self.spool.pending()]
+        return [results.path.read_bytes() for results in self.spool.pending()]
 
 
 def test_a_finished_file_is_spooled_and_then_moved_away(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_file_that_still_grows_is_left_alone(tmp_path: Path) -> None:
     assert watched.bodies() == [b"x" * 400]
 
 
-def test_a_file_rewritten_with_the_same_size_waits_anew(tmp_path: Path) -> None:
+def test_a_file_rewritten_with_the_same_size_waits_again(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     path = watched.inbox / "exposure.dcm"
     path.write_bytes(b"old")
@@ -105,7 +105,7 @@ def test_a_file_renamed_into_place_is_taken_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".hidden.dcm", "exposure.part", "FILM.TMP", "exposure.dcm.filepart", ".folder/exposure.dcm"]
+    "name", [".hidden.dcm", "exposure.part", "IMAGE.TMP", "exposure.dcm.filepart", ".folder/exposure.dcm"]
 )
 def test_names_of_unfinished_and_hidden_files_are_left_alone(tmp_path: Path, name: str) -> None:
     watched = Watched(tmp_path)
@@ -117,14 +117,14 @@ def test_names_of_unfinished_and_hidden_files_are_left_alone(tmp_path: Path, nam
 
 def test_folders_within_are_watched_and_links_are_not_followed(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    (watched.inbox / "room 1").mkdir()
-    write_exposure(watched.inbox / "room 1", 1)
+    (watched.inbox / "ward 1").mkdir()
+    write_exposure(watched.inbox / "ward 1", 1)
     (tmp_path / "elsewhere").mkdir()
     (watched.inbox / "link.dcm").symlink_to(write_exposure(tmp_path / "elsewhere", 2))
     (watched.inbox / "link").symlink_to(tmp_path / "elsewhere")
     os.mkfifo(watched.inbox / "pipe.dcm")
     assert [watched.look(), watched.look()] == [0, 1]
-    assert (watched.inbox / "received" / "room 1" / "exposure-0001.dcm").exists()
+    assert (watched.inbox / "received" / "ward 1" / "exposure-0001.dcm").exists()
 
 
 def test_pictures_are_told_from_dicom_by_their_first_bytes(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_pictures_are_told_from_dicom_by_their_first_bytes(tmp_path: Path) -> No
         (watched.inbox / name).write_bytes(head)
     watched.look()
     assert watched.look() == 4
-    sources = {found.path.read_bytes()[:2]: found.source for found in watched.spool.pending()}
+    sources = {results.path.read_bytes()[:2]: results.source for results in watched.spool.pending()}
     assert sources == {
         b"\xff\xd8": Source.FILE, b"\x89P": Source.FILE, b"\0\0": Source.DICOM, b"": Source.DICOM
     }  # fmt: skip
@@ -252,7 +252,7 @@ def test_a_subfolder_that_cannot_be_listed_stops_none_of_its_neighbours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(tmp_path)
-    for name in ("DOE^JANE", "room 2"):
+    for name in ("DOE^JANE", "ward 2"):
         (watched.inbox / name).mkdir()
         write_exposure(watched.inbox / name)
     scandir = os.scandir

@@ -84,7 +84,7 @@ def shim(tmp_path: Path) -> Path:
     return tmp_path / "shim.so"
 
 
-def promised_and_found(folder: Path, shim: Path, synchronous: str) -> tuple[set[str], set[str]]:
+def promised_and_kept(folder: Path, shim: Path, synchronous: str) -> tuple[set[str], set[str]]:
     """What the box had promised to send when the power went, and what is there to send afterwards."""
     live, shadow = folder / "live", folder / "shadow"
     live.mkdir()
@@ -103,16 +103,16 @@ def promised_and_found(folder: Path, shim: Path, synchronous: str) -> tuple[set[
             (promised.discard if line.startswith("-") else promised.add)(line.lstrip("-"))
         process.kill()
     box = Outbox(shadow / "outbox.sqlite")
-    found = {message.result_id for message in box.waiting(limit=10_000)}
+    results = {message.result_id for message in box.waiting(limit=10_000)}
     box.close()
-    return promised, found
+    return promised, results
 
 
 def test_the_outbox_keeps_every_promise_through_a_power_cut(tmp_path: Path, shim: Path) -> None:
-    promised, found = promised_and_found(tmp_path, shim, "FULL")
-    assert promised <= found
+    promised, results = promised_and_kept(tmp_path, shim, "FULL")
+    assert promised <= results
 
 
 def test_the_same_cut_breaks_promises_without_full_synchronisation(tmp_path: Path, shim: Path) -> None:
-    promised, found = promised_and_found(tmp_path, shim, "NORMAL")
-    assert promised - found
+    promised, results = promised_and_kept(tmp_path, shim, "NORMAL")
+    assert promised - results

@@ -80,7 +80,7 @@ def test_files_of_others_in_its_folder_are_left_alone(tmp_path: Path) -> None:
     assert spool_in(tmp_path).pending() == []
 
 
-def test_less_room_than_the_reserve_refuses_the_exposure_before_it_is_written(tmp_path: Path) -> None:
+def test_less_space_than_the_reserve_refuses_the_exposure_before_it_is_written(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", reserve_bytes=1 << 60)
     with pytest.raises(SpoolFull, match="reserve_mib"):
         spool.put(b"exposure", source=Source.DICOM, receive_ms=None)
@@ -126,7 +126,7 @@ def test_file_and_folder_are_synced_before_anyone_is_told(tmp_path: Path, monkey
 
 def test_a_process_killed_at_any_moment_leaves_only_whole_exposures(tmp_path: Path) -> None:
     """The worker prints a number once the exposure is spooled; every printed one is there and complete."""
-    child = textwrap.dedent(f"""
+    worker = textwrap.dedent(f"""
         from pathlib import Path
         from device.contract import Source
         from device.receive.spool import Spool
@@ -140,15 +140,15 @@ def test_a_process_killed_at_any_moment_leaves_only_whole_exposures(tmp_path: Pa
                 spool.attempt(exposure)
             number += 1
     """)
-    told: set[int] = set()
+    printed: set[int] = set()
     for _ in range(4):
-        with subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen([sys.executable, "-c", worker], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
-            told |= {int(process.stdout.readline()) for _ in range(7)}
+            printed |= {int(process.stdout.readline()) for _ in range(7)}
             process.kill()
-            told |= {int(line) for line in process.stdout.read().split("\n")[:-1]}
+            printed |= {int(line) for line in process.stdout.read().split("\n")[:-1]}
         exposures = spool_in(tmp_path).pending()
-        assert told <= {exposure.order for exposure in exposures}
+        assert printed <= {exposure.order for exposure in exposures}
         for exposure in exposures:
             body = exposure.path.read_bytes()
             assert len(body) == 400_000
