@@ -80,7 +80,7 @@ def _play(stage: Stage, browser: Browser) -> list[np.ndarray]:
     pictures.append(stage.picture("No new exposure"))
     stage.server.stop()
     time.sleep(COVERED_S)
-    pictures.append(stage.picture("lost the box", lambda: browser.text("#lost")))
+    pictures.append(stage.picture("Connection to the box lost", lambda: browser.text("#lost")))
     return pictures
 
 
