@@ -22,7 +22,7 @@ from export.int8.held_out import REMEDY, FurtherDataset
 from export.int8.parity import MAX_FLIPPED_SHARE, Parity, checked_parity
 from export.int8.predictions import Progress, no_progress, predict_held_out
 from export.int8.quantized import ExportError, quantize
-from train.run.run_folder import RunError
+from train.run.run_folder import AVERAGED, AVERAGED_IN_MANIFEST, NetworkChoice, RunError
 from train.run.trained_run import TrainedRun, load_trained_run
 
 __all__ = ["BuildRequest", "BuildResult", "ExportError", "FurtherDataset", "build"]
@@ -57,7 +57,7 @@ class BuildResult:
     """What was written. `parity` is None where the run's images are missing."""
 
     out: Path
-    seed: int
+    seed: NetworkChoice
     digest: str
     audit: Audit
     parity: Parity | None
@@ -66,7 +66,8 @@ class BuildResult:
 
 def build(request: BuildRequest, *, on_progress: Progress = no_progress) -> BuildResult:
     """Build a bundle. Raises RunError, ExportError, BundleError; writes nothing unless every check passes."""
-    run = load_trained_run(request.run, request.seed)
+    chosen = AVERAGED if request.seed == AVERAGED_IN_MANIFEST else request.seed
+    run = load_trained_run(request.run, chosen)
     network = quantize(run)
     provisional = provisional_bundle(run, network, _release(request, run), request.key)
     parts = dict(provisional.parts)

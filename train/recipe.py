@@ -46,6 +46,9 @@ class DataSection(Section):
         description="sources whose labels teach and choose thresholds; images of others only say what must not matter "
         "and what images look like. null, or a manifest without the column source: all",
     )
+    near_duplicates: Literal["leave_out", "error"] = Field(
+        "leave_out", description="images of one exposure in two parts: left out of one of them, or an error"
+    )
 
 
 class StudyNetwork(Section):

@@ -25,6 +25,7 @@ from device.inference.tensors import level_table
 from export.bundle.writer import build_timestamp
 from export.int8.quantized import ExportError, Int8Network
 from train.networks.predictor import Predictor
+from train.run.run_folder import manifest_seed
 from train.run.trained_run import TrainedRun
 
 GOLDEN_STEPS = 4
@@ -69,7 +70,7 @@ def describe(run: TrainedRun, network: Int8Network, release: Release) -> ModelDe
         intended_use=section.intended_use,
         training=Training(
             recipe=run.recipe.name,
-            seed=run.seed,
+            seed=manifest_seed(run.seed),
             data_digest=run.environment.data_digest,
             versions=dict(run.environment.versions),
         ),

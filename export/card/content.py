@@ -12,7 +12,7 @@ from export.int8.parity import Parity
 from train.recipe import Recipe
 from train.run.records import PartCounts
 from train.run.report import RunSummary
-from train.run.run_folder import AVERAGED
+from train.run.run_folder import AVERAGED_IN_MANIFEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,4 +34,4 @@ class CardContent:
     @property
     def is_weight_average(self) -> bool:
         """Whether the network has the mean of all seeds' weights."""
-        return self.model.training.seed == AVERAGED
+        return self.model.training.seed == AVERAGED_IN_MANIFEST

@@ -10,6 +10,7 @@ from export.build import BuildRequest, FurtherDataset, build
 from export.bundle.inspect import audit_lines, parity_line
 from export.bundle.writer import read_signing_key
 from train.commands.progress_bars import progress_bars, progress_callback
+from train.run.report import network_name
 from train.run.run_folder import RunError
 
 
@@ -61,7 +62,7 @@ def build_bundle(options: BuildOptions) -> None:
         print(parity_line(result.parity))
     if not result.compiled_for_coral:
         print("not compiled for Coral: edgetpu_compiler is not on the PATH")
-    print(f"{result.out}: seed {result.seed}, network {result.digest}, signed by {key.public.key_id}")
+    print(f"{result.out}: {network_name(result.seed)}, network {result.digest}, signed by {key.public.key_id}")
 
 
 def _further_dataset(option: str) -> FurtherDataset:

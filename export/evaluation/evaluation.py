@@ -136,7 +136,7 @@ def evaluate_on_box(inputs: EvaluationInput, *, on_progress: Progress = no_progr
     Raises RunError for a baseline that does not fit.
     """
     run, test = inputs.run, inputs.predictions["test"]
-    counted = label_source_mask(run.recipe, test.dataset)
+    counted = label_source_mask(run.recipe.data, test.dataset)
     dataset, logits = select(test.dataset, counted), test.int8.logits[counted]
     decisions = Decisions(logits=logits, decided=logits >= run.operating_logit)
     maps = None if test.int8.evidence is None else test.int8.evidence[counted]
@@ -214,9 +214,9 @@ def columns(dataset: LabelledImages) -> dict[str, Sequence[str]]:
     """Return the columns that images are grouped by."""
     return {
         "source": dataset.sources,
-        "tier": dataset.tiers,
-        "view": dataset.views,
-        "sex": dataset.sexes,
+        "tier": tuple(dataset.table["tier"]),
+        "view": tuple(dataset.table["view"]),
+        "sex": tuple(dataset.table["sex"]),
         "age": age_bands(dataset.ages),
     }
 

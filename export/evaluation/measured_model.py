@@ -43,7 +43,7 @@ def int8_outliers(run: TrainedRun, outliers: Outliers | None, operating: HeldOut
 
 def int8_metrics(run: TrainedRun, model: ModelDescription, test: HeldOutPredictions) -> tuple[dict[str, Metric], str]:
     """Return the manifest's `metrics` and `measured_on`, of the test images whose labels count."""
-    counted = label_source_mask(run.recipe, test.dataset)
+    counted = label_source_mask(run.recipe.data, test.dataset)
     dataset, logits = select(test.dataset, counted), test.int8.logits[counted]
     probabilities = apply_calibration(run.operating.calibration, logits)
     decisions = {

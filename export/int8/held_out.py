@@ -77,17 +77,10 @@ def _read(folder: Path, rows: pd.DataFrame) -> list[tuple[Path, Read, str]]:
 def _labelled(
     rows: pd.DataFrame, labels: NDArray[np.int64], images: Sequence[NDArray[np.uint8]], digests: tuple[str, ...]
 ) -> LabelledImages:
-    columns = {name: tuple(rows[name]) if name in rows else ("",) * len(rows) for name in COLUMNS}
-    ages = [years(age) for age in columns["age"]]
-    return LabelledImages(
-        images=np.stack(images),
-        labels=labels,
-        files=tuple(rows["file"]),
-        patients=tuple(rows["patient_id"]),
-        digests=digests,
-        sources=columns["source"],
-        tiers=columns["tier"],
-        views=columns["view"],
-        sexes=columns["sex"],
-        ages=np.array([np.nan if age is None else age for age in ages], np.float64),
+    blank = pd.Series("", index=rows.index)
+    texts = {name: rows.get(name, blank) for name in COLUMNS}
+    ages = [years(age) for age in texts.pop("age")]
+    table = pd.DataFrame(
+        {"file": rows["file"], "label": labels, "patient": rows["patient_id"], "digest": digests, **texts, "age": ages}
     )
+    return LabelledImages(images=np.stack(images), table=table.astype({"age": np.float64}).reset_index(drop=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from device.bundle.manifest import ModelDescription
 from device.inference.classifier import Scores
@@ -44,18 +45,20 @@ def drawn_images(count: int, *, sources: tuple[str, ...] = ("",), seed: int = 0)
     labels = np.arange(count) % 2
     greys = random.normal(BRIGHT - 6 + 12 * labels, 8)
     images = np.clip(greys[:, None, None] + random.normal(0, 20, (count, 32, 32)), 0, 255).astype(np.uint8)
-    return LabelledImages(
-        images=images,
-        labels=labels,
-        files=tuple(f"images/{i}.png" for i in range(count)),
-        patients=tuple(f"p{i // 2}" for i in range(count)),
-        digests=tuple(f"{seed}-{i}" for i in range(count)),
-        sources=tuple(sources[i * len(sources) // count] for i in range(count)),
-        tiers=("A",) * count,
-        views=tuple("AP" if i % 3 else "PA" for i in range(count)),
-        sexes=("",) * count,
-        ages=np.full(count, 50.0),
+    table = pd.DataFrame(
+        {
+            "file": [f"images/{i}.png" for i in range(count)],
+            "label": labels,
+            "patient": [f"p{i // 2}" for i in range(count)],
+            "digest": [f"{seed}-{i}" for i in range(count)],
+            "source": [sources[i * len(sources) // count] for i in range(count)],
+            "tier": "A",
+            "view": ["AP" if i % 3 else "PA" for i in range(count)],
+            "sex": "",
+            "age": 50.0,
+        }
     )
+    return LabelledImages(images=images, table=table)
 
 
 def recipe(**changes: Any) -> Recipe:

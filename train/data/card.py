@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from train.data.dataset import (
     copies_left_out,
     duplicate_faults,
-    duplicates_stop,
     try_read_images,
 )
 from train.data.duplicates import Pair, find_pairs
@@ -84,7 +83,7 @@ def examine(
     seen, images = [row for row, _ in kept], np.array([image for _, image in kept], np.uint8).reshape(-1, 224, 224)
     pairs = find_pairs(images, on_step=lambda done, of: on_progress("comparing images", done, of))
     across = [pair for pair in pairs if seen[pair.first].part and seen[pair.second].part]
-    divided = duplicate_faults(seen, across) if duplicates_stop(section) else []
+    divided = duplicate_faults(seen, across) if section.near_duplicates == "error" else []
     return Card(
         manifest=manifest.name,
         rows=tuple(seen),
@@ -111,7 +110,7 @@ def duplicate_table(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
         (
             rows[pair.first].name,
             rows[pair.second].name,
-            f"{pair.likeness:.2f}{', mirrored' * pair.mirrored}",
+            f"{pair.likeness:.2f}{', mirrored' if pair.mirrored else ''}",
             f"{rows[pair.first].part or '(none)'}, {rows[pair.second].part or '(none)'}",
         )
         for pair in sorted(unknown, key=lambda pair: pair not in across)

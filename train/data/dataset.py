@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from train.data.duplicates import Pair, find_pairs
@@ -33,27 +34,57 @@ from train.recipe import DataSection
 OnImage = Callable[[int, int], None]
 
 
+COLUMNS = ("file", "label", "patient", "digest", "source", "tier", "view", "sex", "age")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledImages:
-    """LabelledImages of one part: `images` uint8 (n, 224, 224), `labels` int64 (n,), and n of each of the others.
+    """Images of one part: `images` uint8 (n, 224, 224) beside `table`, one row each with the COLUMNS.
 
-    `patients` are what parts are kept apart by: where the manifest has no patient, its cluster of duplicates.
-    `sources`, `tiers`, `views`, `sexes` are "" and `ages` (float64, years) NaN where the manifest says nothing.
+    `label` is 0 for normal and 1 for pneumonia. `patient` is what parts are kept apart by: where the manifest has no
+    patient, the cluster of duplicates. `digest` is the SHA-256 of the file, hex. `source`, `tier`, `view` and `sex`
+    are "" and `age` (years) is NaN where the manifest has nothing. Raises ValueError for a table of another length.
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    files: tuple[str, ...]
-    patients: tuple[str, ...]
-    digests: tuple[str, ...]
-    sources: tuple[str, ...]
-    tiers: tuple[str, ...]
-    views: tuple[str, ...]
-    sexes: tuple[str, ...]
-    ages: NDArray[np.float64]
+    table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.table):
+            raise ValueError(f"expected one row for each of {len(self.images)} images, got {len(self.table)}")
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.table)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(n,), 0 or 1."""
+        return self.table["label"].to_numpy(np.int64)
+
+    @property
+    def ages(self) -> NDArray[np.float64]:
+        """(n,), years or NaN."""
+        return self.table["age"].to_numpy(np.float64)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths as the manifest has them."""
+        return tuple(self.table["file"])
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """The patient of each image, or its cluster of duplicates."""
+        return tuple(self.table["patient"])
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each file, hex."""
+        return tuple(self.table["digest"])
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source of each image, or ""."""
+        return tuple(self.table["source"])
 
     @property
     def digest(self) -> str:
@@ -62,7 +93,7 @@ class LabelledImages:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def counts(self) -> dict[str, int]:
-        """LabelledImages by label, and patients."""
+        """Images by label, and patients."""
         by_label = {name: int((self.labels == value).sum()) for name, value in LABELS.items()}
         return {**by_label, "patients": len(set(self.patients))}
 
@@ -101,7 +132,7 @@ def load(
     pairs = find_pairs(np.stack([image for image, _ in read]), on_step=on_compare)
     across = [pair for pair in pairs if rows[pair.first].part != rows[pair.second].part]
     copies: set[int] = set()
-    if duplicates_stop(section):
+    if section.near_duplicates == "error":
         raise_if(manifest, duplicate_faults(rows, across))
     else:
         copies = copies_left_out(rows, across)
@@ -110,11 +141,6 @@ def load(
     parts = {part: _stack([(rows[i], read[i]) for i in kept if rows[i].part == part]) for part in PARTS}
     said = {f"younger than {section.min_years} years": young, "near-duplicate of an image in another part": len(copies)}
     return Loaded(parts=parts, left_out={reason: count for reason, count in said.items() if count})
-
-
-def read_rows(manifest: Path, section: DataSection) -> list[Row]:
-    """The rows that play a part, in the manifest's order. Raises ManifestError for missing columns."""
-    return _parted(manifest, section)[0]
 
 
 def _parted(manifest: Path, section: DataSection) -> tuple[list[Row], int]:
@@ -152,15 +178,10 @@ def duplicate_faults(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
     remedy = "move both to one part, give them one cluster_id and split again, or delete one"
     return [
         f"{rows[pair.first].name} in {rows[pair.first].part} and {rows[pair.second].name} in {rows[pair.second].part} "
-        f"show one exposure{', mirrored' * pair.mirrored} (likeness {pair.likeness:.2f}); {remedy}"
+        f"show one exposure{', mirrored' if pair.mirrored else ''} (likeness {pair.likeness:.2f}); {remedy}"
         for pair in pairs
         if rows[pair.first].part != rows[pair.second].part
     ]
-
-
-def duplicates_stop(section: DataSection) -> bool:
-    """Whether a near-duplicate in two parts is an error; else it is left out of one."""
-    return bool(getattr(section, "near_duplicates", "leave_out") == "error")
 
 
 def copies_left_out(rows: Sequence[Row], pairs: Sequence[Pair]) -> set[int]:
@@ -170,19 +191,12 @@ def copies_left_out(rows: Sequence[Row], pairs: Sequence[Pair]) -> set[int]:
 
 
 def _stack(pairs: Sequence[tuple[Row, Read]]) -> LabelledImages:
-    rows = [row for row, _ in pairs]
-    return LabelledImages(
-        images=np.stack([image for _, (image, _) in pairs]),
-        labels=np.array([LABELS[row.label] for row in rows], np.int64),
-        files=tuple(row.file for row in rows),
-        patients=tuple(row.person for row in rows),
-        digests=tuple(digest for _, (_, digest) in pairs),
-        sources=tuple(row.source for row in rows),
-        tiers=tuple(row.tier for row in rows),
-        views=tuple(row.view for row in rows),
-        sexes=tuple(row.sex for row in rows),
-        ages=np.array([np.nan if row.age is None else row.age for row in rows], np.float64),
-    )
+    lines = [
+        (row.file, LABELS[row.label], row.person, digest, row.source, row.tier, row.view, row.sex, row.age)
+        for row, (_, digest) in pairs
+    ]
+    table = pd.DataFrame(lines, columns=list(COLUMNS)).astype({"label": np.int64, "age": np.float64})
+    return LabelledImages(images=np.stack([image for _, (image, _) in pairs]), table=table)
 
 
-__all__ = ["LABELS", "PARTS", "LabelledImages", "Loaded", "ManifestError", "Row", "load", "load_dataset", "read_rows"]
+__all__ = ["COLUMNS", "LABELS", "PARTS", "LabelledImages", "Loaded", "ManifestError", "Row", "load", "load_dataset"]

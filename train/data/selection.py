@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
-
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from train.data.dataset import LabelledImages
-from train.recipe import Recipe
+from train.recipe import DataSection
 
 
 def select(dataset: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages:
-    """The images where `chosen` (n,) is true."""
-    kept = np.flatnonzero(chosen)
-    return _make({field.name: _picked(getattr(dataset, field.name), kept) for field in fields(dataset)})
+    """Return the images where `chosen` (n,) is true."""
+    return LabelledImages(images=dataset.images[chosen], table=dataset.table[chosen].reset_index(drop=True))
 
 
 def concatenate(first: LabelledImages, second: LabelledImages) -> LabelledImages:
-    """All images of both, in this order."""
-    pairs = {field.name: (getattr(first, field.name), getattr(second, field.name)) for field in fields(first)}
-    return _make(
-        {name: np.concatenate(p) if isinstance(p[0], np.ndarray) else (*p[0], *p[1]) for name, p in pairs.items()}
+    """Return all images of both, in this order."""
+    return LabelledImages(
+        images=np.concatenate([first.images, second.images]),
+        table=pd.concat([first.table, second.table], ignore_index=True),
     )
 
 
-def _make(columns: Mapping[str, Any]) -> LabelledImages:
-    return LabelledImages(**columns)
-
-
-def _picked(values: Any, kept: NDArray[np.int64]) -> Any:
-    return values[kept] if isinstance(values, np.ndarray) else tuple(values[index] for index in kept)
-
-
-def label_source_mask(recipe: Recipe, dataset: LabelledImages) -> NDArray[np.bool_]:
-    """Which images' labels teach, (n,). A manifest without sources: all of them."""
-    named = recipe.data.label_sources
-    if named is None or not any(dataset.sources):
+def label_source_mask(section: DataSection, dataset: LabelledImages) -> NDArray[np.bool_]:
+    """Return which images have labels that are used, (n,): those of the label sources, or all without sources."""
+    sources = image_sources(dataset)
+    if section.label_sources is None or not sources.astype(bool).any():
         return np.ones(len(dataset), bool)
-    return np.isin(np.array(dataset.sources), named)
+    return np.isin(sources, section.label_sources)
 
 
-def from_label_sources(recipe: Recipe, dataset: LabelledImages) -> LabelledImages:
-    """The images whose labels teach."""
-    return select(dataset, label_source_mask(recipe, dataset))
+def from_label_sources(section: DataSection, dataset: LabelledImages) -> LabelledImages:
+    """Return the images whose labels are used."""
+    return select(dataset, label_source_mask(section, dataset))
 
 
 def image_sources(dataset: LabelledImages) -> NDArray[np.str_]:
-    """Of each image, its source; "" without one."""
-    return np.array([source or "" for source in dataset.sources], dtype=np.str_)
+    """Return the source of each image (n,), "" without one."""
+    return np.array(dataset.sources, dtype=np.str_)

@@ -72,7 +72,7 @@ def train_edge(
     checkpoints: Path | None = None,
 ) -> Edge:
     """Train on images["train"], and on images["operating"] what needs images that did not train."""
-    training_set = from_label_sources(recipe, parts["train"])
+    training_set = from_label_sources(recipe.data, parts["train"])
     if len(training_set) >= recipe.fine_tune.min_images:
         return _tuned(recipe, parts, training_set, seed, on_step, checkpoints)
     return _ruled(recipe, parts, seed)
@@ -93,13 +93,13 @@ def _tuned(  # noqa: PLR0917 - what train_edge was given
 
 def average_edge(recipe: Recipe, parts: Mapping[str, LabelledImages], networks: Sequence[Predictor]) -> Edge:
     """The mean of fine-tuned networks of several seeds, with rules of its own. See `train.fitting.weight_averaging`."""
-    return _settled(recipe, parts, mean_of(recipe, networks, from_label_sources(recipe, parts["train"])), [])
+    return _settled(recipe, parts, mean_of(recipe, networks, from_label_sources(recipe.data, parts["train"])), [])
 
 
 def _settled(recipe: Recipe, parts: Mapping[str, LabelledImages], found: Mean, history: list[Step]) -> Edge:
     means_of = partial(block_means, found.body, recipe=recipe)
     predictor = _assembled(recipe, found.body, {BLOCKS: found.weight}, found.bias, parts["train"], means_of)
-    operating = from_label_sources(recipe, parts["operating"])
+    operating = from_label_sources(recipe.data, parts["operating"])
     worse, whose = corrupted_copies(operating.images, recipe.operating_point.corrupted_copies)
     logits = predict(predictor, np.concatenate([operating.images, worse])).logits
     clean = len(operating)
@@ -128,7 +128,7 @@ def _ruled(recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int) -> Ed
     means = features.means(blocks, both.images)
     training_set = _lessons(recipe, both, _wide(means), features.noise(blocks, both.images))
     training_set = replace(
-        training_set, changes=_changes(recipe, features, from_label_sources(recipe, both), training_set.means)
+        training_set, changes=_changes(recipe, features, from_label_sources(recipe.data, both), training_set.means)
     )
     rule = fit_linear_probe(training_set, recipe.rule)
     ends = np.cumsum([0, *(means[block].shape[1] for block in blocks)])
@@ -137,7 +137,7 @@ def _ruled(recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int) -> Ed
     predictor = replace(predictor, fake_quantized=features.fake_quantized)
     return Edge(
         predictor=predictor,
-        operating=select(both, label_source_mask(recipe, both)),
+        operating=select(both, label_source_mask(recipe.data, both)),
         operating_logits=held_out_logits(training_set, recipe.rule, seed),
         corrupted=NO_HELD_OUT_LOGITS,
         outlier_threshold=_threshold(recipe, predictor, parts["operating"]),
@@ -160,7 +160,7 @@ def _changes(recipe: Recipe, features: Untrained, dataset: LabelledImages, means
 
 
 def _lessons(recipe: Recipe, dataset: LabelledImages, means: Floats, noise: Means | None) -> ProbeTrainingSet:
-    teach, source = label_source_mask(recipe, dataset), image_sources(dataset)
+    teach, source = label_source_mask(recipe.data, dataset), image_sources(dataset)
     others = [
         (label, means[~teach & (source == name) & (dataset.labels == label)])
         for name in np.unique(source[~teach])

@@ -221,8 +221,8 @@ def _keep(folder: Path, network: keras.Model, average: _Average, epochs: int) ->
     """Whole or not at all: a checkpoint cut off in the middle is never read."""
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / f"partial-{CHECKPOINT}")
-    values = {f"value{index:04d}": value for index, value in enumerate(average.values)}
-    values |= {f"drops{index:04d}": state.numpy() for index, state in enumerate(_drops(network))}
+    values = {f"average/{weight.path}": value for weight, value in zip(network.weights, average.values, strict=False)}
+    values |= {f"dropout/{name}": state.numpy() for name, state in _dropout_states(network).items()}
     np.savez(folder / f"partial-{AVERAGE}", epochs=epochs, steps=average.steps, taken=_taken(network), **values)  # type: ignore[arg-type]  # numpy's stubs take the names for options
     for name in (CHECKPOINT, AVERAGE):
         (folder / f"partial-{name}").replace(folder / name)
@@ -238,20 +238,21 @@ def _resumed(folder: Path, network: keras.Model, average: _Average) -> int:
         network.load_weights(folder / CHECKPOINT)
     with np.load(folder / AVERAGE) as kept:
         average.steps, epochs, step = int(kept["steps"]), int(kept["epochs"]), int(kept.get("taken", kept["steps"]))
-        average.values = [kept[name] for name in sorted(kept.files) if name.startswith("value")]
-        drops = [kept[name] for name in sorted(kept.files) if name.startswith("drops")]
-    for state, value in zip(_drops(network), drops, strict=False):
-        state.assign(value)
-    # Steps that the optimizer took tell whether both files are of one epoch.
+        if average.steps >= average.every:
+            average.values = [kept[f"average/{weight.path}"] for weight in network.weights]
+        for name, state in _dropout_states(network).items():
+            state.assign(kept[f"dropout/{name}"])
+    # The optimizer's step says whether both files are of one epoch.
     if _taken(network) != step:
         words = f"checkpoint of step {_taken(network)} beside an average of step {step}; delete it"
         raise RuntimeError(f"{folder}: {words}")
     return epochs
 
 
-def _drops(network: keras.Model) -> list[keras.Variable]:
-    """What tells each dropout layer which outputs to leave out next; Keras saves it with no layer."""
-    return [state for state in network.non_trainable_variables if state.name == "seed_generator_state"]
+def _dropout_states(network: keras.Model) -> dict[str, keras.Variable]:
+    """By layer, what decides which outputs dropout leaves out next; Keras saves it with no layer."""
+    layers = [*network.layers, *network.get_layer("body").layers]
+    return {layer.name: layer.seed_generator.state for layer in layers if isinstance(layer, keras.layers.Dropout)}
 
 
 def _taken(network: keras.Model) -> int:

@@ -80,9 +80,9 @@ def _with_point(recipe: Recipe, edge: Edge) -> TrainedNetwork:
 def _study(
     recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int, on_step: Callable[[Step], None]
 ) -> TrainedNetwork:
-    found = fit(recipe, from_label_sources(recipe, parts["train"]), seed, on_step=on_step)
+    found = fit(recipe, from_label_sources(recipe.data, parts["train"]), seed, on_step=on_step)
     predictor = Predictor(network=found.network, mean=found.mean, tone=recipe.tone)
-    operating = from_label_sources(recipe, parts["operating"])
+    operating = from_label_sources(recipe.data, parts["operating"])
     logits = predict(predictor, operating.images).logits
     point = operating_point(recipe.operating_point, logits, operating.labels)
     return TrainedNetwork(
@@ -92,7 +92,7 @@ def _study(
 
 def count_steps(recipe: Recipe, parts: Mapping[str, LabelledImages]) -> int:
     """Batches of one seed's training; 0 where only a rule is fitted."""
-    count = len(from_label_sources(recipe, parts["train"]))
+    count = len(from_label_sources(recipe.data, parts["train"]))
     if isinstance(recipe.network, StudyNetwork):
         return recipe.epochs * steps_per_epoch(recipe, count)
     section = recipe.fine_tune

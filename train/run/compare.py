@@ -16,7 +16,7 @@ from metrics.estimates import Bools, Difference, Floats
 from metrics.paired import McNemar, mcnemar, paired_bootstrap
 from metrics.roc import roc_auc_difference
 from train.run.report import RunSummary, released_network, summarise
-from train.run.run_folder import RunError, seed_folder
+from train.run.run_folder import NetworkChoice, RunError, seed_folder
 from train.run.score_files import DECISIONS, SCORES, counted_scores
 
 COUNTED = ("normal", "pneumonia", "patients")
@@ -45,7 +45,7 @@ class RunFigures:
     images: Mapping[str, Mapping[str, int]]
     counted: Mapping[str, int]
     seeds: tuple[int, ...]
-    compared: int
+    compared: NetworkChoice
     measures: Mapping[str, Mean]
 
 
@@ -107,7 +107,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(run) for run in runs]
 
 
-def _figures(name: str, summary: RunSummary, counted: pd.DataFrame, compared: int) -> RunFigures:
+def _figures(name: str, summary: RunSummary, counted: pd.DataFrame, compared: NetworkChoice) -> RunFigures:
     images = {part: {name: getattr(counts, name) for name in COUNTED} for part, counts in summary.data.items()}
     return RunFigures(
         name=name,
@@ -123,7 +123,7 @@ def _figures(name: str, summary: RunSummary, counted: pd.DataFrame, compared: in
     )
 
 
-def _scores(run: Path, seed: int) -> pd.DataFrame:
+def _scores(run: Path, seed: NetworkChoice) -> pd.DataFrame:
     """The test images: sha256, copy, patient_id, label, logit, counted, and decided where counted."""
     folder = seed_folder(run, seed)
     try:

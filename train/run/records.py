@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from metrics.evaluation import Evaluation
 from train.calibration.methods import Calibration
@@ -76,7 +77,7 @@ class MetricsRecord:
 class EnvironmentRecord:
     """environment.json: what it takes to make the same weights again."""
 
-    seed: int
+    seed: int | Literal["averaged"]
     recipe: str
     recipe_digest: str
     data_digest: str

@@ -16,6 +16,7 @@ from train.run.plots import draw_confusion, draw_roc, draw_training
 from train.run.records import MetricsRecord, PartCounts
 from train.run.run_folder import (
     AVERAGED,
+    NetworkChoice,
     is_finished,
     read_history,
     read_metrics,
@@ -143,12 +144,12 @@ def _weight_average(run: Path) -> AverageSummary | None:
     )
 
 
-def released_network(run: Path, summary: RunSummary) -> int:
+def released_network(run: Path, summary: RunSummary) -> NetworkChoice:
     """The run's network that is released and compared: the mean of all seeds' weights, or the representative seed."""
     return AVERAGED if is_finished(run, AVERAGED) else summary.representative_seed
 
 
-def network_name(seed: int) -> str:
+def network_name(seed: NetworkChoice) -> str:
     """For people."""
     return MEAN if seed == AVERAGED else f"seed {seed}"
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,11 @@ from train.run.score_files import (
 Record = TypeVar("Record")
 WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoints"
 IMAGE_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
-AVERAGED = 0
-"""Stands for a seed where the mean of all seeds' weights is meant. See `train.fitting.weight_averaging`."""
+AVERAGED: Final = "averaged"
+NetworkChoice = int | Literal["averaged"]
+"""A network of a run: that of a seed, or AVERAGED, the mean of all seeds' weights."""
+AVERAGED_IN_MANIFEST = 0
+"""A bundle's manifest has a whole number for the seed; this one stands for AVERAGED."""
 
 
 class RunError(UsageError):
@@ -62,7 +65,7 @@ class SeedRun:
 
     folder: Path
     recipe: Recipe
-    seed: int
+    seed: NetworkChoice
     predictor: Predictor
     operating: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -110,7 +113,7 @@ def train_seed(
 
 
 def write_seed(
-    out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int, trained: TrainedNetwork
+    out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], seed: NetworkChoice, trained: TrainedNetwork
 ) -> Path:
     """A trained network with its rules, and what it says of the test images; the folder."""
     folder = seed_folder(out, seed)
@@ -148,7 +151,7 @@ def operating_facts(trained: TrainedNetwork) -> dict[str, Any]:
 def write_measures(folder: Path, recipe: Recipe, dataset: LabelledImages, trained: TrainedNetwork) -> None:
     """scores.csv of all test images; metrics.json and decisions.csv of those whose labels count."""
     found, point = predict(trained.predictor, dataset.images), trained.point
-    counted = label_source_mask(recipe, dataset)
+    counted = label_source_mask(recipe.data, dataset)
     write_scores(folder / SCORES, dataset, found, counted)
     test, logits = select(dataset, counted), found.logits[counted]
     probabilities = apply_calibration(point.calibration, logits)
@@ -179,7 +182,7 @@ def flag_counts(
     return {flag: {n: int((mask & (labels == v)).sum()) for n, v in names.items()} for flag, mask in masks.items()}
 
 
-def environment(recipe: Recipe, dataset: LabelledImages, seed: int) -> dict[str, Any]:
+def environment(recipe: Recipe, dataset: LabelledImages, seed: NetworkChoice) -> dict[str, Any]:
     """What it takes to make the same weights again."""
     packages = ("tensorflow", "keras", "numpy", "opencv-python-headless", "scikit-learn")
     present = [name for name in packages if name != "tensorflow"]
@@ -202,9 +205,14 @@ def _tensorflow_version() -> str:
     return str(tf.__version__)
 
 
-def seed_folder(run: Path, seed: int) -> Path:
+def seed_folder(run: Path, network: NetworkChoice) -> Path:
     """Where one seed's files stand; those of SOUP, the mean of all seeds, beside them."""
-    return run / ("averaged" if seed == AVERAGED else f"seed-{seed}")
+    return run / (AVERAGED if network == AVERAGED else f"seed-{network}")
+
+
+def manifest_seed(network: NetworkChoice) -> int:
+    """The number that a bundle's manifest has for a network."""
+    return AVERAGED_IN_MANIFEST if network == AVERAGED else network
 
 
 def seeds_of(run: Path) -> list[int]:
@@ -218,12 +226,12 @@ def _finished(run: Path) -> list[int]:
     return [int(path.parent.name.removeprefix("seed-")) for path in run.glob("seed-*/metrics.json")]
 
 
-def is_finished(run: Path, seed: int) -> bool:
+def is_finished(run: Path, seed: NetworkChoice) -> bool:
     """Whether all of it is written: the measures come last."""
     return (seed_folder(run, seed) / "metrics.json").is_file()
 
 
-def load_seed(run: Path, seed: int) -> SeedRun:
+def load_seed(run: Path, seed: NetworkChoice) -> SeedRun:
     """One trained network with all that was written beside it. Raises RunError, RecipeError."""
     folder, recipe = seed_folder(run, seed), load_recipe(run / "recipe.yaml")
     if not is_finished(run, seed):
@@ -260,23 +268,12 @@ def _trained(folder: Path, recipe: Recipe, operating: Mapping[str, Any]) -> Pred
     )
 
 
-def _image_rows(parts: Mapping[str, LabelledImages]) -> list[tuple[Any, ...]]:
+def _image_rows(parts: Mapping[str, LabelledImages]) -> list[tuple[object, ...]]:
+    columns = ["file", "label", "patient", "digest", "source", "tier", "view", "sex"]
     return [
-        (
-            part,
-            f.files[i],
-            int(f.labels[i]),
-            f.patients[i],
-            f.digests[i],
-            f.sources[i],
-            f.tiers[i],
-            f.views[i],
-            f.sexes[i],
-            "" if np.isnan(f.ages[i]) else f"{f.ages[i]:g}",
-        )
+        (part, *line, "" if np.isnan(age) else f"{age:g}")
         for part in PARTS
-        for f in [parts[part]]
-        for i in range(len(f))
+        for line, age in zip(parts[part].table[columns].itertuples(index=False), parts[part].ages, strict=True)
     ]
 
 
@@ -285,22 +282,22 @@ def read_parts(run: Path) -> DataRecord:
     return _read_record(run / "data.json", DataRecord)
 
 
-def read_operating(run: Path, seed: int) -> OperatingRecord:
+def read_operating(run: Path, seed: NetworkChoice) -> OperatingRecord:
     """How one network is read, and its operating point. Raises RunError."""
     return _read_record(seed_folder(run, seed) / "operating.json", OperatingRecord)
 
 
-def read_metrics(run: Path, seed: int) -> MetricsRecord:
+def read_metrics(run: Path, seed: NetworkChoice) -> MetricsRecord:
     """What one network reached in Keras. Raises RunError."""
     return _read_record(seed_folder(run, seed) / "metrics.json", MetricsRecord)
 
 
-def read_environment(run: Path, seed: int) -> EnvironmentRecord:
+def read_environment(run: Path, seed: NetworkChoice) -> EnvironmentRecord:
     """With which data and packages one network was trained. Raises RunError."""
     return _read_record(seed_folder(run, seed) / "environment.json", EnvironmentRecord)
 
 
-def read_history(run: Path, seed: int) -> tuple[Step, ...]:
+def read_history(run: Path, seed: NetworkChoice) -> tuple[Step, ...]:
     """The batches of one network's training, empty where there were none. Raises RunError."""
     return _read_record(seed_folder(run, seed) / "history.json", tuple[Step, ...])
 

@@ -18,6 +18,7 @@ from train.recipe import Recipe
 from train.run.records import EnvironmentRecord, MetricsRecord, OperatingRecord, PartCounts
 from train.run.report import RunSummary, released_network, summarise
 from train.run.run_folder import (
+    NetworkChoice,
     RunError,
     load_seed,
     read_environment,
@@ -51,7 +52,7 @@ class TrainedRun:
 
     folder: Path
     recipe: Recipe
-    seed: int
+    seed: NetworkChoice
     seeds: tuple[int, ...]
     predictor: Predictor
     operating: OperatingRecord
@@ -113,7 +114,7 @@ class TrainedRun:
         return scores.drop_duplicates("sha256").set_index("sha256")
 
 
-def load_trained_run(run: Path, seed: int | None = None) -> TrainedRun:
+def load_trained_run(run: Path, seed: NetworkChoice | None = None) -> TrainedRun:
     """The network of `seed`; None: the one the run releases. Raises RunError, RecipeError."""
     chosen = released_network(run, summarise(run)) if seed is None else seed
     network, data = load_seed(run, chosen), read_parts(run)

@@ -27,7 +27,7 @@ from metrics.intervals import proportion
 from metrics.paired import McNemar
 from tests.export.evaluated import card_content, drawn_images, evaluate_on_box, evaluation_input
 from train.run.report import MEAN, AverageSummary
-from train.run.run_folder import AVERAGED
+from train.run.run_folder import AVERAGED_IN_MANIFEST
 
 LARGEST = 1_500_000
 """Bytes of a page that a hospital's mail still takes."""
@@ -200,7 +200,7 @@ def test_without_a_baseline_the_network_stands_alone_beside_the_published_figure
 
 
 def test_a_network_that_is_the_mean_of_all_seeds_is_called_so(inputs: EvaluationInput) -> None:
-    training = inputs.model.training.model_copy(update={"seed": AVERAGED})
+    training = inputs.model.training.model_copy(update={"seed": AVERAGED_IN_MANIFEST})
     card = rendered(card_content(inputs, model={"training": training}))[CARD]
     assert "the mean of the weights of seeds [1, 2]" in card
 

@@ -23,6 +23,7 @@ from metrics.intervals import proportion
 from metrics.paired import mcnemar
 from metrics.roc import roc_auc_difference
 from tests.export.evaluated import THRESHOLDS, drawn_images, evaluate_on_box, evaluation_input
+from train.data.selection import select
 from train.networks.predictor import ModelOutputs
 from train.run.report import STUDY, summarise
 from train.run.run_folder import RunError
@@ -195,10 +196,7 @@ def test_a_baseline_is_paired_image_by_image_whatever_its_manifest_calls_them(to
     images = drawn_images(60)
     model, baseline_decisions = _decisions(images, 1, 1.5), _decisions(images, 2, 0.3)
     there = np.arange(60) >= 10
-    kept = replace(images, **{
-        name: tuple(v for v, k in zip(getattr(images, name), there, strict=True) if k)
-        for name in ("files", "digests")
-    }, labels=images.labels[there])  # fmt: skip
+    kept = select(images, there)
     baseline = _baseline(toy_run, tmp_path / "base", kept, baseline_decisions.logits[there])
     found = compare_with_baseline("own", images, model, load_trained_run(toy_run), baseline)
     assert (found.images, found.normal, found.pneumonia, found.left_out) == (50, 25, 25, 10)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import numpy as np
@@ -157,15 +156,16 @@ def with_more(folder: Path, changes: dict[int, dict[str, str]] | None = None) ->
 def test_what_the_manifest_says_of_an_image_is_carried_along(toy: Path, tmp_path: Path) -> None:
     changes = {0: {"source": "B", "tier": "A", "view": "PA", "sex": "M", "age": "018M"}, 1: {"age": "", "sex": ""}}
     dataset = load_dataset(with_more(tmp_path, changes), toy, SECTION)["train"]
-    assert (dataset.sources[:2], dataset.tiers[:2], dataset.views[:2]) == (("B", "A"), ("A", "B"), ("PA", "AP"))
-    assert dataset.sexes[:3] == ("M", "", "F")
+    table = dataset.table
+    assert table[["source", "tier", "view"]].iloc[:2].to_numpy().tolist() == [["B", "A", "PA"], ["A", "B", "AP"]]
+    assert table["sex"].tolist()[:3] == ["M", "", "F"]
     assert dataset.ages[0] == 1.5
     assert np.isnan(dataset.ages[1])
 
 
 def test_a_manifest_that_says_nothing_more_leaves_blanks(toy: Path) -> None:
     dataset = load_dataset(toy / "manifest.csv", toy, SECTION)["test"]
-    assert set(dataset.sources) == set(dataset.tiers) == set(dataset.views) == set(dataset.sexes) == {""}
+    assert set(dataset.table[["source", "tier", "view", "sex"]].to_numpy().ravel()) == {""}
     assert np.isnan(dataset.ages).all()
 
 
@@ -236,7 +236,7 @@ def test_a_near_duplicate_of_a_test_image_is_left_out_of_training_and_counted(
 def test_a_near_duplicate_in_two_parts_is_an_error_where_the_recipe_says_so(
     toy: Path, tmp_path: Path, leaky: list[Line]
 ) -> None:
-    strict = cast("Any", SimpleNamespace(**dict(SECTION), near_duplicates="error"))
+    strict = SECTION.model_copy(update={"near_duplicates": "error"})
     with pytest.raises(ManifestError) as caught:
         load(write_manifest(tmp_path, leaky), toy, strict)
     assert (
