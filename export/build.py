@@ -66,7 +66,7 @@ class BuildResult:
 
 def build(request: BuildRequest, *, on_progress: Progress = no_progress) -> BuildResult:
     """Build a bundle. Raises RunError, ExportError, BundleError; writes nothing unless every check passes."""
-    chosen = AVERAGED if request.seed == AVERAGED_IN_MANIFEST else request.seed
+    chosen: NetworkChoice | None = AVERAGED if request.seed == AVERAGED_IN_MANIFEST else request.seed
     run = load_trained_run(request.run, chosen)
     network = quantize(run)
     provisional = provisional_bundle(run, network, _release(request, run), request.key)

@@ -143,6 +143,11 @@ def load(
     return Loaded(parts=parts, left_out={reason: count for reason, count in said.items() if count})
 
 
+def read_rows(manifest: Path, section: DataSection) -> list[Row]:
+    """Return the rows that play a part, in the manifest's order. Raises ManifestError for missing columns."""
+    return _parted(manifest, section)[0]
+
+
 def _parted(manifest: Path, section: DataSection) -> tuple[list[Row], int]:
     """The rows that play a part, and how many do not for their age."""
     table = read_table(manifest, needed_columns(section))
@@ -199,4 +204,15 @@ def _stack(pairs: Sequence[tuple[Row, Read]]) -> LabelledImages:
     return LabelledImages(images=np.stack([image for _, (image, _) in pairs]), table=table)
 
 
-__all__ = ["COLUMNS", "LABELS", "PARTS", "LabelledImages", "Loaded", "ManifestError", "Row", "load", "load_dataset"]
+__all__ = [
+    "COLUMNS",
+    "LABELS",
+    "PARTS",
+    "LabelledImages",
+    "Loaded",
+    "ManifestError",
+    "Row",
+    "load",
+    "load_dataset",
+    "read_rows",
+]

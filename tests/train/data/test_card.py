@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -110,7 +108,7 @@ def test_an_image_in_two_parts_is_shown_and_stops_training_if_the_recipe_says_so
     assert card.faults == ()
     assert card.duplicates.lines == (("line 2 (0.png)", "line 82 (0.png)", "1.00", "train, test"),)
     assert "1 images are left out" in card.duplicates.title
-    strict = cast("Any", SimpleNamespace(**dict(DataSection()), near_duplicates="error"))
+    strict = DataSection(near_duplicates="error")
     (fault,) = examine(manifest, images, strict).faults
     assert "line 2 (0.png) in train and line 82 (0.png) in test show one exposure" in fault
 
