@@ -37,6 +37,10 @@ def test_the_same_schedule_loses_exposures_when_the_box_deletes_on_puback(tmp_pa
         if outcome.lost > 0:
             break
     assert outcome.lost > 0
+    # The schedule that the control lost under is the one to survive.
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    assert_nothing_lost(run_campaign(kept, exposures=60, kills_each=2, seed=seed), exposures=60, kills_each=2)
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ class _Guess:
 
 
 def find_pairs(images: Images, *, on_step: Callable[[int, int], None] = lambda *_: None) -> tuple[Pair, ...]:
-    """Pairs of near-duplicates among images uint8 (n, side, side), ordered. `on_step(done, of)` is told of progress."""
+    """Pairs of near-duplicates among images uint8 (n, side, side), ordered. `on_step(done, of)` reports progress."""
     if len(images) < 2:
         return ()
     guesses: dict[tuple[int, int], _Guess] = {}

@@ -56,7 +56,7 @@ def split_manifest(
     seed: int,
     on_progress: Progress = lambda *_: None,
 ) -> dict[str, int]:
-    """Write the manifest anew with its `split`; returns images by part. Raises ManifestError, SplitError.
+    """Write a new manifest with its `split`; returns images by part. Raises ManifestError, SplitError.
 
     Near-duplicates without a cluster_id are given one, so that it stays known that they belong together.
     """

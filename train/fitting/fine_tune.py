@@ -232,7 +232,7 @@ def _resumed(folder: Path, network: keras.Model, average: _Average) -> int:
     """Bring the network to where it was after its last whole epoch; how many epochs that were."""
     if not (folder / AVERAGE).is_file() or not (folder / CHECKPOINT).is_file():
         return 0
-    # Into the network as it was built anew: a whole model read back forgets which weights must not decay.
+    # Into the rebuilt network: a whole model read back forgets which weights must not decay.
     with strategy().scope():
         network.optimizer.build(network.trainable_variables)
         network.load_weights(folder / CHECKPOINT)

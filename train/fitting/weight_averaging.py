@@ -36,7 +36,7 @@ class Mean:
 
 
 def mean_of(recipe: Recipe, networks: Sequence[Predictor], dataset: LabelledImages) -> Mean:
-    """Of at least two fine-tuned networks of one recipe. `images` are those that taught them."""
+    """Of at least two fine-tuned networks of one recipe. `images` are those they were trained on."""
     if len(networks) < 2:
         raise ValueError(f"{len(networks)} network: a mean of at least two expected")
     body = backbone(size=edge_network(recipe).side)

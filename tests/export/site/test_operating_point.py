@@ -108,7 +108,7 @@ def test_the_number_of_images_that_an_aim_needs_is_the_smallest(share: float) ->
     assert wilson_bounds(count, count)[0] >= share > (wilson_bounds(count - 1, count - 1)[0] if count > 1 else 0)
 
 
-# Probabilities fitted anew.
+# Refitted probabilities.
 
 
 def test_recalibration_keeps_every_flag_that_nothing_was_asked_of() -> None:

@@ -14,7 +14,7 @@ from train.augmentation.corruptions import (
 )
 
 SIDE = 224
-FILMS = arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(64, 96), st.integers(64, 96)))
+IMAGES = arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(64, 96), st.integers(64, 96)))
 ALIKE = {"rotation": 0.3, "scale": 0.3, "collimation": 0.7, "marker": 0.03}
 """Least likeness of what strengths 2 and 3 of one fault change; text of another size hardly covers itself."""
 
@@ -43,7 +43,7 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @settings(max_examples=8, deadline=None)
-@given(images=FILMS, strength=st.sampled_from(STRENGTHS), seed=st.integers(0, 5))
+@given(images=IMAGES, strength=st.sampled_from(STRENGTHS), seed=st.integers(0, 5))
 def test_shape_and_type_stay_and_the_given_images_are_not_touched(
     name: str, images: np.ndarray, strength: int, seed: int
 ) -> None:

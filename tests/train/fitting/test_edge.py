@@ -36,7 +36,7 @@ def trained_run(folder: Path, **changes: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def ruled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A rule that is told of int8 and of other exposures."""
+    """A linear probe with penalties on int8 noise and image corruptions."""
     penalties = {"noise_penalty": 10.0, "change_penalty": 0.5}
     return trained_run(tmp_path_factory.mktemp("ruled"), rule={**EDGE["rule"], **penalties})
 

@@ -81,8 +81,8 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(toy: Path
     again = fit(recipe, parts["train"], 1)
     np.testing.assert_array_equal(again.network.get_weights()[0], first.predictor.network.get_weights()[0])
     test = parts["test"].images
-    anew = Predictor(network=again.network, mean=again.mean)
-    np.testing.assert_array_equal(predict(anew, test).logits, predict(first.predictor, test).logits)
+    rebuilt = Predictor(network=again.network, mean=again.mean)
+    np.testing.assert_array_equal(predict(rebuilt, test).logits, predict(first.predictor, test).logits)
     assert not np.array_equal(
         load_seed(toy_run, 2).predictor.network.get_weights()[0], first.predictor.network.get_weights()[0]
     )
