@@ -10,13 +10,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from console.errors import UsageError
-from device.preprocess.intensity import IntensityNormalization
 
 SHIPPED = Path(__file__).parent / "recipes"
 
 
 class RecipeError(UsageError):
-    """The recipe cannot be used; the words name the file, the field and what was expected."""
+    """The recipe cannot be used; the message names the file, the field and what was expected."""
 
 
 class Section(BaseModel):
@@ -40,12 +39,6 @@ class DataSection(Section):
     test: tuple[str, ...] = Field(("test",), min_length=1, description="values of it that are only ever measured")
     operating: OperatingRows = Field(OperatingRows(), description="rows that choose calibration and thresholds")
     min_years: int | None = Field(None, ge=0, description="rows of younger patients are left out; null: all ages")
-    label_sources: tuple[str, ...] | None = Field(
-        None,
-        min_length=1,
-        description="sources whose labels teach and choose thresholds; images of others only say what must not matter "
-        "and what images look like. null, or a manifest without the column source: all",
-    )
     near_duplicates: Literal["leave_out", "error"] = Field(
         "leave_out", description="images of one exposure in two parts: left out of one of them, or an error"
     )
@@ -64,65 +57,57 @@ class StudyNetwork(Section):
 class EdgeNetwork(Section):
     """EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation, ReLU6) with ImageNet weights."""
 
-    kind: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with a linear probe and an evidence map")
+    kind: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with an evidence map")
     side: int = Field(160, ge=64, le=224, multiple_of=32, description="images are resized to this inside the network")
     outlier_blocks: tuple[int, ...] = Field(
-        (4, 10), min_length=1, description="blocks whose channel means tell images that the network does not know"
+        (4, 10), min_length=1, description="blocks whose channel means tell images out of distribution"
     )
 
 
 NetworkSection = Annotated[StudyNetwork | EdgeNetwork, Field(discriminator="kind")]
 
 
-class FineTuneSection(Section):
-    """Training of the whole network, where images suffice for it; else the ImageNet features stay as they are."""
+class SamplingSection(Section):
+    """How often images of each source, class and tier are drawn. Both classes are drawn equally often."""
 
-    min_images: int = Field(2000, ge=1, description="fewer training images than this leave the features alone")
-    epochs: int = Field(6, ge=1, description="times that as many images are drawn as there are")
-    learning_rate: float = Field(4e-4, gt=0, description="highest; warms up over a tenth, then falls as a cosine")
-    weight_decay: float = Field(1e-4, ge=0, description="AdamW's, on kernels only")
+    shares: dict[str, tuple[float, float]] = Field(
+        {}, description="source: its shares of the normal and of the pneumonia images drawn, relative to other sources"
+    )
+    other_share: float = Field(0.2, gt=0, description="both shares of a source that is not listed")
+    tiers: dict[str, float] = Field(
+        {"C": 0.3}, description="tier of the label: how often such an image is drawn, relative to others of its source"
+    )
+    other_style: float = Field(
+        0.6, ge=0, le=1, description="share of images that are given the acquisition style of one of the other class"
+    )
+
+
+class FineTuneSection(Section):
+    """lite0: training of the whole network from its ImageNet weights."""
+
+    passes: int = Field(14_000, ge=1, description="images drawn in all")
+    learning_rate: float = Field(1.5e-4, gt=0, description="highest; warms up linearly, then falls as a cosine")
+    warm_up: float = Field(0.08, ge=0, lt=1, description="share of the steps")
+    weight_decay: float = Field(0.02, ge=0, description="AdamW's, on kernels only")
     clip_norm: float = Field(1.0, gt=0, description="gradients are cut to this norm")
     frozen_blocks: int = Field(3, ge=0, le=16, description="the stem and so many blocks keep their ImageNet weights")
-    drop_path: float = Field(0.1, ge=0, lt=1, description="share of the last block's outputs that are left out")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features left out")
     smoothing: float = Field(0.05, ge=0, lt=0.5, description="labels are that far from 0 and 1")
-    mixup: float = Field(0.2, ge=0, description="Beta(a, a) shares of a second image (Zhang et al. 2018); 0: none")
-    style_power: float = Field(0.5, ge=0, le=1, description="how much images count whose style hides their label")
-    average_seeds: bool = Field(
-        True, description="the mean of all seeds' weights is a network of its own, and is released"
-    )
-    average: float = Field(0.95, ge=0, lt=1, description="weights are averaged over steps with this memory")
-    average_every: int = Field(4, ge=1, description="steps between two additions to the average")
-
-
-class RuleSection(Section):
-    """The linear probe over channel means, where the features are not trained: logistic regression."""
-
-    blocks: tuple[int, ...] = Field((4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14), min_length=1, description="blocks it reads")
-    c: float = Field(0.01, gt=0, description="inverse strength of the ridge penalty, on standardised means")
-    source_penalty: float = Field(
-        0.0, ge=0, description="how much a difference between sources of one label costs; 0: nothing"
-    )
-    noise_penalty: float = Field(
-        0.0,
-        ge=0,
-        description="how much what int8 does to the means costs; 0: the rule is fitted without a look at int8",
-    )
-    change_penalty: float = Field(
-        0.0,
-        ge=0,
-        description="how much it costs that a changed copy of an image (`augment`) scores otherwise; 0: nothing",
-    )
-    copies: int = Field(2, ge=1, description="changed copies of each image that teaches, where `change_penalty` asks")
-    folds: int = Field(5, ge=2, description="parts by patient for the logits that choose calibration and thresholds")
+    averaging: float = Field(0.99, gt=0, lt=1, description="momentum of the moving average of the weights")
 
 
 class OutliersSection(Section):
-    """When an image is refused as one that the network does not know."""
+    """lite0: when an image is rejected as out of distribution."""
 
-    false_alarms: float = Field(0.005, gt=0, lt=0.5, description="share of known images refused, where chosen")
-    margin: float = Field(1.0, ge=1, description="the threshold is that many times what the images chose")
-    copies: int = Field(1, ge=0, description="changed copies of each known image that count as known too")
+    false_alarms: float = Field(0.01, gt=0, lt=0.5, description="share of any source's images that may be rejected")
+    margin: float = Field(1.0, ge=1, description="the threshold is that many times the distance so chosen")
+    copies: int = Field(1, ge=0, description="changed copies of each training image that are in distribution too")
+
+
+class ShiftSection(Section):
+    """lite0: groups of sources that are left out of a training of their own, and measured by its network."""
+
+    leave_out: tuple[tuple[str, ...], ...] = Field((), description="groups of sources; empty: none")
 
 
 class OptimizerSection(Section):
@@ -137,10 +122,12 @@ class OperatingPointSection(Section):
     """How calibration and thresholds are chosen from the operating images."""
 
     calibration: Literal["none", "platt", "temperature", "isotonic", "pinned"] = Field(
-        "platt", description="fitted on the logits; pinned: the operating logit becomes one half, the slope is fitted"
+        "platt", description="fitted on the logits; pinned: the operating logit is one half, the slope is fitted"
     )
-    operating_sensitivity: float = Field(
-        0.97, gt=0, lt=1, description="for pinned: probability one half has this sensitivity on the operating images"
+    decide: Literal["even", "worst_source"] = Field(
+        "even",
+        description="for pinned: the operating logit. even: 0, as classes are drawn equally often; worst_source: where "
+        "the lowest sensitivity or specificity of any source is highest",
     )
     review_share: float = Field(
         0.135, ge=0, lt=1, description="for pinned: at most this share of images, classes weighed alike, is review"
@@ -172,12 +159,13 @@ class ReleaseSection(Section):
 
 
 class PopulationSection(ReleaseSection):
-    """What a bundle for one population says, and the operating point that its images suffice for."""
+    """One population: what its bundle says, and the settings that its images need. null: as in the recipe."""
 
-    operating_sensitivity: float | None = Field(
-        None, gt=0, lt=1, description="instead of the operating point's; null: as there"
-    )
-    outlier_margin: float | None = Field(None, ge=1, description="instead of the outliers' margin; null: as there")
+    sampling: SamplingSection | None = Field(None, description="instead of the recipe's")
+    fine_tune: FineTuneSection | None = Field(None, description="instead of the recipe's")
+    outliers: OutliersSection | None = Field(None, description="instead of the recipe's")
+    operating_point: OperatingPointSection | None = Field(None, description="instead of the recipe's")
+    shift: ShiftSection | None = Field(None, description="instead of the recipe's")
 
 
 class Recipe(Section):
@@ -186,11 +174,11 @@ class Recipe(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="names the bundle too")
     description: str = Field(description="one line for tables and the model card")
     data: DataSection = Field(DataSection(), description="which rows of the manifest play which part")
-    tone: IntensityNormalization = Field("none", description="tone that images are brought to before the network")
     network: NetworkSection = Field(description="the layers")
-    fine_tune: FineTuneSection = Field(FineTuneSection(), description="lite0: training of the whole network")
-    rule: RuleSection = Field(RuleSection(), description="lite0: the rule over untrained features")
-    outliers: OutliersSection = Field(OutliersSection(), description="lite0: images that the network does not know")
+    sampling: SamplingSection = Field(SamplingSection(), description="lite0: how often each image is drawn")
+    fine_tune: FineTuneSection = Field(FineTuneSection(), description="lite0: how the network is trained")
+    outliers: OutliersSection = Field(OutliersSection(), description="lite0: when an image is rejected")
+    shift: ShiftSection = Field(ShiftSection(), description="lite0: sources left out in turn")
     optimizer: OptimizerSection = Field(OptimizerSection(), description="how weights move")
     batch_size: int = Field(32, ge=1, description="images of one step")
     epochs: int = Field(5, ge=1, description="times that every training image is seen")
@@ -198,6 +186,7 @@ class Recipe(Section):
     shuffle: Literal["never", "once", "every-epoch"] = Field("once", description="MATLAB default: once")
     drop_remainder: bool = Field(True, description="images that do not fill a batch are left out, as in MATLAB")
     augment: Literal["none", "exposure"] = Field("none", description="changes made to training images")
+    average_seeds: bool = Field(True, description="lite0: the mean of all seeds' weights is the network released")
     mixed_precision: bool = Field(False, description="float16 on GPUs that gain by it; float32 sums and logits")
     operating_point: OperatingPointSection = Field(OperatingPointSection(), description="calibration and thresholds")
     release: ReleaseSection = Field(description="what a bundle says of itself")
@@ -212,19 +201,16 @@ class Recipe(Section):
     def of_population(self, population: str) -> Recipe:
         """The same recipe, named and described for one of its populations. Raises RecipeError."""
         if population not in self.populations:
-            known = ", ".join(sorted(self.populations)) or "none"
-            raise RecipeError(f"{self.name}: no population {population!r}; it has {known}")
-        said = self.populations[population].model_dump()
-        operating_logit, point = said.pop("operating_sensitivity"), self.operating_point
-        margin, outliers = said.pop("outlier_margin"), self.outliers
+            present = ", ".join(sorted(self.populations)) or "none"
+            raise RecipeError(f"{self.name}: no population {population!r}; it has {present}")
+        own = self.populations[population]
+        release = {name: getattr(own, name) for name in ReleaseSection.model_fields}
+        changed = {name: getattr(own, name) for name in PopulationSection.model_fields if name not in release}
         changes = {
+            **{name: section for name, section in changed.items() if section is not None},
             "name": f"{self.name}-{population}",
-            "release": ReleaseSection(**said),
+            "release": ReleaseSection(**release),
             "populations": {},
-            "operating_point": point
-            if operating_logit is None
-            else point.model_copy(update={"operating_sensitivity": operating_logit}),
-            "outliers": outliers if margin is None else outliers.model_copy(update={"margin": margin}),
         }
         return self.model_copy(update=changes)
 
@@ -237,7 +223,7 @@ class Recipe(Section):
 def edge_network(recipe: Recipe) -> EdgeNetwork:
     """The recipe's network section. Raises TypeError for another kind of network."""
     if not isinstance(recipe.network, EdgeNetwork):
-        raise TypeError(f"{recipe.network.kind}: lite0 expected")
+        raise TypeError(f"expected a lite0 network, got {recipe.network.kind}")
     return recipe.network
 
 

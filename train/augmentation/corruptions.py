@@ -29,6 +29,21 @@ def corrupt(images: Image, name: str, strength: int, *, seed: int = 0) -> Image:
     return np.stack([_grey(fault(image, strength - 1, _random(image, name, seed))) for image in images])
 
 
+def corrupted_copies(images: Image, copies: int) -> tuple[Image, NDArray[np.int64]]:
+    """Return `copies` corrupted copies of each of `images` uint8 (n, rows, columns), and the index of each one's image.
+
+    For choices that must hold on worse exposures: what is chosen on images of the training's own making is too
+    confident elsewhere. Which corruptions an image gets is drawn once, so that every network is measured on the same.
+    The strongest are left out: those are faults for which a technologist repeats the exposure.
+    """
+    random = np.random.default_rng(0)
+    names = sorted(CORRUPTIONS)
+    rows = np.repeat(np.arange(len(images)), copies)
+    faults = [(names[random.integers(len(names))], STRENGTHS[random.integers(len(STRENGTHS) - 1)]) for _ in rows]
+    corrupted = [corrupt(images[index][None], *fault)[0] for index, fault in zip(rows, faults, strict=True)]
+    return np.array(corrupted, np.uint8).reshape(-1, *images.shape[1:]), rows
+
+
 def _random(image: Image, name: str, seed: int) -> np.random.Generator:
     """The strength is not in it: a stronger fault of an image is the same fault, stronger."""
     return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(image.tobytes())])

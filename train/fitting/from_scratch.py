@@ -14,8 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from device.preprocess.intensity import normalize_intensity
-from train.augmentation.training import changed
+from train.augmentation.training import augmented
 from train.data.dataset import LabelledImages
 from train.fitting.devices import make_deterministic, precision, strategy
 from train.fitting.history import Step, StepRecorder
@@ -57,7 +56,7 @@ def fit(
 def study_network(recipe: Recipe) -> StudyNetwork:
     """The recipe's network section. Raises TypeError for another kind of network."""
     if not isinstance(recipe.network, StudyNetwork):
-        raise TypeError(f"{recipe.network.kind}: study_cnn expected")
+        raise TypeError(f"expected a study_cnn network, got {recipe.network.kind}")
     return recipe.network
 
 
@@ -85,14 +84,8 @@ def training_batches(recipe: Recipe, dataset: LabelledImages, seed: int, mean: f
 
 
 def _prepared(recipe: Recipe, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Changed once, and brought to the recipe's tone."""
-    if recipe.augment == "none" and recipe.tone == "none":
+    """Return the images, augmented once if the recipe says so."""
+    if recipe.augment == "none":
         return images
     random = np.random.default_rng((seed, 3))
-    others = random.permutation(len(images))
-    return np.stack(
-        [
-            normalize_intensity(changed(recipe.augment, image, images[other], random), recipe.tone)
-            for image, other in zip(images, others, strict=True)
-        ]
-    )
+    return np.stack([augmented(image, None, random, side=image.shape[0]) for image in images])

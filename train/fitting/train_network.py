@@ -1,31 +1,41 @@
-"""Train one network of a recipe and choose its operating point."""
+"""Train one network of a recipe: a fitted network comes in; its operating point and rejection threshold are added.
+
+The study's network is trained from scratch, EfficientNet-Lite0 is fine-tuned. The logit of the latter is linear in means
+over positions, so each position's share of it is exact.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from train.calibration.operating_point import OperatingPoint, operating_point
+from train.augmentation.corruptions import corrupted_copies
+from train.augmentation.training import augmented
+from train.calibration.ood_threshold import fit_ood_rule, outlier_threshold
+from train.calibration.operating_point import HeldOutLogits, OperatingPoint, operating_point
 from train.data.dataset import LabelledImages
-from train.data.selection import from_label_sources
+from train.data.selection import image_sources
 from train.fitting.devices import make_deterministic
-from train.fitting.edge import Edge, average_edge, train_edge
-from train.fitting.fine_tune import steps_per_epoch as tuning_steps
+from train.fitting.fine_tune import MEAN, Classifier, fine_tune, mean_of, step_count
 from train.fitting.from_scratch import fit, steps_per_epoch
 from train.fitting.history import Step
-from train.networks.predictor import Predictor, predict
-from train.recipe import Recipe, StudyNetwork
+from train.networks.efficientnet_lite0 import backbone, block_output
+from train.networks.evidence_head import SIDE, Standard, at_224, edge_predictor_network, evidence_weight
+from train.networks.predictor import BATCH, Predictor, network_input, predict
+from train.recipe import Recipe, StudyNetwork, edge_network
+
+LEAST_SPREAD = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedNetwork:
     """A network that can be released. `operating_logits` (n,) are of the images `operating`, which chose `point`.
 
-    `evidence_blocks` the map adds up; `outlier_threshold` None: it answers any picture.
+    `outlier_threshold` is None where no image is rejected.
     """
 
     predictor: Predictor
@@ -33,11 +43,10 @@ class TrainedNetwork:
     operating: LabelledImages
     operating_logits: NDArray[np.float64]
     outlier_threshold: float | None = None
-    evidence_blocks: tuple[int, ...] = ()
     history: list[Step] = field(default_factory=list)
 
     def decided(self, logits: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """What the network calls pneumonia, (n,): above its anchor, or where it thinks pneumonia likelier."""
+        """Return which images (n,) the network calls pneumonia: those at or above its operating logit."""
         return logits > 0 if self.point.operating_logit is None else logits >= self.point.operating_logit
 
 
@@ -46,54 +55,133 @@ def train_network(
     parts: Mapping[str, LabelledImages],
     seed: int,
     *,
+    start: Classifier | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
-    checkpoints: Path | None = None,
 ) -> TrainedNetwork:
-    """Train on images["train"]; the test images are not looked at. Same recipe, seed and images, same network."""
+    """Train on parts["train"], from `start` or else from ImageNet; parts["test"] is not looked at.
+
+    The same recipe, seed and images give the same network on the same machine.
+    """
     make_deterministic(seed)
     if isinstance(recipe.network, StudyNetwork):
         return _study(recipe, parts, seed, on_step)
-    return _with_point(recipe, train_edge(recipe, parts, seed, on_step=on_step, checkpoints=checkpoints))
+    return settled(recipe, parts, fine_tune(recipe, parts["train"], seed, start=start, on_step=on_step))
 
 
 def average_networks(
     recipe: Recipe, parts: Mapping[str, LabelledImages], networks: Sequence[Predictor]
 ) -> TrainedNetwork:
-    """The mean of the networks of several seeds, with an operating point of its own."""
+    """Return the mean of the networks of several seeds, with an operating point of its own."""
     make_deterministic(0)
-    return _with_point(recipe, average_edge(recipe, parts, networks))
+    side = edge_network(recipe).side
+    return settled(recipe, parts, mean_of([classifier_of(network) for network in networks], side))
 
 
-def _with_point(recipe: Recipe, edge: Edge) -> TrainedNetwork:
-    point = operating_point(recipe.operating_point, edge.operating_logits, edge.operating.labels, edge.corrupted)
-    return TrainedNetwork(
-        predictor=edge.predictor,
-        point=point,
-        operating=edge.operating,
-        operating_logits=edge.operating_logits,
-        outlier_threshold=edge.outlier_threshold,
-        evidence_blocks=edge.evidence_blocks,
-        history=edge.history,
+def classifier_of(predictor: Predictor) -> Classifier:
+    """Return what `fine_tune` gave, from an assembled network."""
+    inside = predictor.network.get_layer("edge_small")
+    body = backbone(size=inside.input.shape[1])
+    for layer in body.layers:
+        layer.set_weights(inside.get_layer(layer.name).get_weights())
+    return Classifier(body=body, weight=evidence_weight(inside), bias=predictor.bias)
+
+
+def settled(recipe: Recipe, parts: Mapping[str, LabelledImages], classifier: Classifier) -> TrainedNetwork:
+    """Assemble the network that boxes run, and choose its operating point and rejection threshold."""
+    predictor = _predictor(recipe, parts["train"], classifier)
+    operating, copies = parts["operating"], recipe.operating_point.corrupted_copies
+    corrupted, rows = corrupted_copies(operating.images, copies)
+    outputs = predict(predictor, np.concatenate([operating.images, corrupted]))
+    clean, sources = len(operating), image_sources(operating)
+    point = operating_point(
+        recipe.operating_point,
+        HeldOutLogits(logits=outputs.logits[:clean], labels=operating.labels, sources=sources),
+        HeldOutLogits(logits=outputs.logits[clean:], labels=operating.labels[rows], sources=sources[rows]),
     )
+    if outputs.distances is None:
+        raise TypeError("the network has no features")
+    section = recipe.outliers
+    return TrainedNetwork(
+        predictor=predictor,
+        point=point,
+        operating=operating,
+        operating_logits=outputs.logits[:clean],
+        outlier_threshold=outlier_threshold(
+            outputs.distances[:clean], sources, section.false_alarms, section.margin
+        ),
+        history=classifier.history,
+    )
+
+
+def _predictor(recipe: Recipe, dataset: LabelledImages, classifier: Classifier) -> Predictor:
+    """Put body, evidence map and features into one network, and fit the rule that rejects images."""
+    images, sources = in_distribution_images(recipe, dataset)
+    means = block_means(classifier.body, edge_network(recipe).outlier_blocks, images)
+    standards = {block: Standard(mean=x.mean(axis=0), spread=x.std(axis=0) + LEAST_SPREAD) for block, x in means.items()}
+    features = [(means[block] - standard.mean) / standard.spread for block, standard in standards.items()]
+    return Predictor(
+        network=edge_predictor_network(classifier.body, classifier.weight, standards),
+        mean=MEAN,
+        bias=classifier.bias,
+        outliers=fit_ood_rule(np.concatenate(features, axis=1), sources),
+    )
+
+
+def block_means(
+    body: keras.Model, blocks: Sequence[int], images: NDArray[np.uint8]
+) -> dict[int, NDArray[np.float32]]:
+    """Return by block the channel means, float32 (n, channels), of `images` uint8 (n, 224, 224)."""
+    pooled = [keras.layers.GlobalAveragePooling2D()(block_output(body, block)) for block in blocks]
+    network = at_224(keras.Model(body.input, pooled))
+    parts = []
+    for first in range(0, len(images), BATCH):
+        found = network.predict_on_batch(network_input(images[first : first + BATCH], mean=MEAN))
+        parts.append(found if isinstance(found, list) else [found])
+    return {block: np.concatenate(arrays) for block, arrays in zip(blocks, zip(*parts, strict=True), strict=True)}
+
+
+def in_distribution_images(
+    recipe: Recipe, dataset: LabelledImages
+) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
+    """Return the images and changed copies of them, uint8 (m, 224, 224), and the source of each (m,)."""
+    random, sources = np.random.default_rng(7), image_sources(dataset)
+    copies = [
+        augmented(image, None, random, side=SIDE) for _ in range(recipe.outliers.copies) for image in dataset.images
+    ]
+    images = np.concatenate([dataset.images, np.array(copies, np.uint8).reshape(-1, SIDE, SIDE)])
+    return images, np.tile(sources, 1 + recipe.outliers.copies)
+
+
+def empty_edge_network(recipe: Recipe) -> keras.Model:
+    """Return the assembled network without its weights, for `load_weights`."""
+    section = edge_network(recipe)
+    body = backbone(size=section.side)
+    standards = {}
+    for block in section.outlier_blocks:
+        channels = block_output(body, block).shape[-1]
+        standards[block] = Standard(mean=np.zeros(channels, np.float32), spread=np.ones(channels, np.float32))
+    return edge_predictor_network(body, np.zeros(body.output.shape[-1], np.float32), standards)
 
 
 def _study(
     recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int, on_step: Callable[[Step], None]
 ) -> TrainedNetwork:
-    found = fit(recipe, from_label_sources(recipe.data, parts["train"]), seed, on_step=on_step)
-    predictor = Predictor(network=found.network, mean=found.mean, tone=recipe.tone)
-    operating = from_label_sources(recipe.data, parts["operating"])
+    fitted = fit(recipe, parts["train"], seed, on_step=on_step)
+    predictor = Predictor(network=fitted.network, mean=fitted.mean)
+    operating = parts["operating"]
     logits = predict(predictor, operating.images).logits
-    point = operating_point(recipe.operating_point, logits, operating.labels)
+    held_out = HeldOutLogits(logits=logits, labels=operating.labels, sources=image_sources(operating))
     return TrainedNetwork(
-        predictor=predictor, point=point, operating=operating, operating_logits=logits, history=found.history
+        predictor=predictor,
+        point=operating_point(recipe.operating_point, held_out),
+        operating=operating,
+        operating_logits=logits,
+        history=fitted.history,
     )
 
 
 def count_steps(recipe: Recipe, parts: Mapping[str, LabelledImages]) -> int:
-    """Batches of one seed's training; 0 where only a rule is fitted."""
-    count = len(from_label_sources(recipe.data, parts["train"]))
+    """Return the batches of one seed's training."""
     if isinstance(recipe.network, StudyNetwork):
-        return recipe.epochs * steps_per_epoch(recipe, count)
-    section = recipe.fine_tune
-    return section.epochs * tuning_steps(recipe, count) if count >= section.min_images else 0
+        return recipe.epochs * steps_per_epoch(recipe, len(parts["train"]))
+    return step_count(recipe)

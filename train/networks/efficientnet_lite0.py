@@ -27,19 +27,14 @@ IMAGENET = Path(__file__).parents[1] / "weights" / "lite0-imagenet.npz"
 """Made by `pneumoflag-train convert-weights`; see the README beside it."""
 
 
-def backbone(*, size: int, drop_path: float = 0.0) -> keras.Model:
-    """The network up to its last feature map, (n, size / 32, size / 32, 1280).
-
-    `drop_path` is the share of the last block's outputs that training leaves out (Huang et al. 2016); blocks before it
-    less, in proportion to their depth.
-    """
+def backbone(*, size: int) -> keras.Model:
+    """Return the network up to its last feature map, (n, size / 32, size / 32, 1280)."""
     inputs = keras.Input((size, size, 1), name="small_image")
     x = _conv_bn(inputs, STEM_FILTERS, kernel=3, stride=2, conv="stem_conv", bn="stem_bn")
     index = 0
     for repeats, kernel, stride, expand, filters in STAGES:
         for repeat in range(repeats):
-            drop = drop_path * index / BLOCKS
-            x = _block(x, index, kernel, stride if repeat == 0 else 1, expand=expand, filters=filters, drop=drop)
+            x = _block(x, index, kernel, stride if repeat == 0 else 1, expand=expand, filters=filters)
             index += 1
     x = _conv_bn(x, HEAD_FILTERS, kernel=1, stride=1, conv="head_conv", bn="head_bn")
     return keras.Model(inputs, x, name="efficientnet_lite0")
@@ -54,7 +49,7 @@ def _conv_bn(
 
 
 def _block(
-    x: keras.KerasTensor, index: int, kernel: int, stride: int, *, expand: int, filters: int, drop: float
+    x: keras.KerasTensor, index: int, kernel: int, stride: int, *, expand: int, filters: int
 ) -> keras.KerasTensor:
     """An inverted residual (Sandler et al. 2018): widen, convolve each channel, narrow; add the input if it fits."""
     name, inputs, width = f"block{index}", x, x.shape[-1]
@@ -67,8 +62,6 @@ def _block(
     x = keras.layers.ReLU(6.0, name=f"{name}_bn1_relu")(x)
     x = _conv_bn(x, filters, kernel=1, stride=1, conv=f"{name}_project_conv", bn=f"{name}_bn2", relu=False)
     if stride == 1 and width == filters:
-        if drop:
-            x = keras.layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(x)
         x = keras.layers.Add(name=f"{name}_add")([x, inputs])
     return x
 

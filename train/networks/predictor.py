@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.bundle.ood_rule import OutlierRule
-from device.preprocess.intensity import IntensityNormalization, normalize_intensity
 
 GREY_MAX = 255.0
 BATCH = 64
@@ -22,18 +21,15 @@ BATCH = 64
 class Predictor:
     """A network and how to read it.
 
-    `network` takes float32 (n, 224, 224, 1), `(grey - mean) / 255` of images in `tone`. It gives either logits (n, 2),
+    `network` takes float32 (n, 224, 224, 1), `(grey - mean) / 255`. It gives either logits (n, 2),
     normal and pneumonia, or a list: evidence (n, side, side, 1), whose sum plus `bias` is the logit, and then
     features (n, 1, 1, channels), which `outliers` takes one after another.
-    `on_grid`: its kernels have int8's steps already, see `train.fitting.int8_features`.
     """
 
     network: keras.Model
     mean: float
-    tone: IntensityNormalization = "none"
     bias: float = 0.0
     outliers: OutlierRule | None = None
-    fake_quantized: bool = False
 
     @property
     def maps_evidence(self) -> bool:
@@ -54,32 +50,29 @@ class ModelOutputs:
     distances: NDArray[np.float64] | None = None
 
 
-def network_input(images: NDArray[np.uint8], *, mean: float, tone: IntensityNormalization) -> NDArray[np.float32]:
-    """uint8 (n, rows, columns) as preprocessed to float32 (n, rows, columns, 1), `(grey - mean) / 255` in `tone`."""
-    normalized_images = images if tone == "none" else np.stack([normalize_intensity(image, tone) for image in images])
-    scaled: NDArray[np.float32] = (normalized_images.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(
-        GREY_MAX
-    )
+def network_input(images: NDArray[np.uint8], *, mean: float) -> NDArray[np.float32]:
+    """uint8 (n, rows, columns) as preprocessed to float32 (n, rows, columns, 1), `(grey - mean) / 255`."""
+    scaled: NDArray[np.float32] = (images.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
     return scaled
 
 
 def predict(predictor: Predictor, images: NDArray[np.uint8]) -> ModelOutputs:
-    """What the network says of `images` uint8 (n, 224, 224), n at least 1."""
+    """Return the model outputs of `images` uint8 (n, 224, 224), n at least 1."""
     outputs = [_outputs(predictor, images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     parts = [np.concatenate(part) for part in zip(*outputs, strict=True)]
     if not predictor.maps_evidence:
         return ModelOutputs(logits=parts[0][:, 1].astype(np.float64) - parts[0][:, 0])
     evidence = parts[0][..., 0]
     features = np.concatenate([part.reshape(len(images), -1) for part in parts[1:]], axis=1) if parts[1:] else None
-    known = features is not None and predictor.outliers is not None
+    outliers = predictor.outliers
     return ModelOutputs(
         logits=evidence.sum(axis=(1, 2), dtype=np.float64) + predictor.bias,
         evidence=evidence,
         features=features,
-        distances=predictor.outliers.distances(features) if known else None,  # type: ignore[union-attr, arg-type]
+        distances=None if features is None or outliers is None else outliers.distances(features),
     )
 
 
 def _outputs(predictor: Predictor, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    found = predictor.network.predict_on_batch(network_input(images, mean=predictor.mean, tone=predictor.tone))
-    return [np.asarray(part) for part in (found if isinstance(found, list | tuple) else [found])]
+    output = predictor.network.predict_on_batch(network_input(images, mean=predictor.mean))
+    return [np.asarray(part) for part in (output if isinstance(output, list | tuple) else [output])]

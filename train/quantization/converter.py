@@ -63,9 +63,9 @@ def _save(network: keras.Model, shape: tuple[int, ...], folder: Path) -> None:
 def _calibration(images: NDArray[np.uint8], mean: float) -> Iterator[list[NDArray[np.float32]]]:
     """Each image, and before them black and white, so that the input's scale is one grey value exactly."""
     for grey in (0, 255):
-        yield [network_input(np.full((1, *images.shape[1:]), grey, np.uint8), mean=mean, tone="none")]
+        yield [network_input(np.full((1, *images.shape[1:]), grey, np.uint8), mean=mean)]
     for image in images:
-        yield [network_input(image[None], mean=mean, tone="none")]
+        yield [network_input(image[None], mean=mean)]
 
 
 def output_order(tflite: bytes) -> tuple[int, ...]:
