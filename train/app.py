@@ -32,6 +32,9 @@ def fit(
     recipe: Annotated[str, typer.Option(help="A YAML file, or the name of a shipped recipe.")] = "study",
     population: Annotated[str, typer.Option(help="One of the recipe's populations, such as adult or paediatric.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds to train, such as 1,2,3; default: those of the recipe.")] = "",
+    without_source: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Leave out all images of this source; may be repeated.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run; finished seeds and epochs are kept.")
     ] = False,
@@ -55,6 +58,7 @@ def fit(
         out=out,
         population=population,
         seeds=_numbers(seeds),
+        without_sources=tuple(without_source or ()),
         resume=resume,
         tensorboard=tensorboard,
     )

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from device.board.guard import Guard
 from device.board.live import Hub
-from device.board.render import ASSETS, HERE, Renderer
+from device.board.render import STATIC, STATIC_FILES, Renderer
 
 _RESULT_ID = re.compile(r"[0-9a-f]{32}")
 Picture = Callable[[str], bytes | None]
@@ -55,7 +55,7 @@ def make_app(
         Route("/events", events),
         Route("/image/{result_id}.jpg", _pictures(thumbnail)),
         Route("/evidence/{result_id}.jpg", _pictures(evidence)),
-        *(Route(f"/{name}", _asset(name, media_type)) for name, media_type in ASSETS.items()),
+        *(Route(f"/{name}", _asset(name, media_type)) for name, media_type in STATIC_FILES.items()),
     ]
     return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, host_names=host_names)])
 
@@ -71,7 +71,7 @@ def _pictures(picture: Picture) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _asset(name: str, media_type: str) -> Callable[[Request], Response]:
-    body = (HERE / name).read_bytes()
+    body = (STATIC / name).read_bytes()
 
     def asset(_request: Request) -> Response:
         return Response(body, media_type=media_type, headers=IMMUTABLE)

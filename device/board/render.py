@@ -14,15 +14,15 @@ from device.board.labels import EVIDENCE
 from device.board.live import Page
 from device.board.view import BLIND, View
 
-HERE = Path(__file__).parent
-ASSETS = {"board.css": "text/css", "board.js": "text/javascript", "icon.svg": "image/svg+xml"}
+STATIC, TEMPLATES = Path(__file__).with_name("static"), Path(__file__).with_name("templates")
+STATIC_FILES = {"board.css": "text/css", "board.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 def build_id() -> str:
     """Changes with any file of the page, so that open pages reload after an update."""
     digest = hashlib.sha256()
-    for name in (*ASSETS, "board.html", "live.html"):
-        digest.update((HERE / name).read_bytes())
+    for path in sorted([*STATIC.iterdir(), *TEMPLATES.iterdir()]):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -32,7 +32,7 @@ class Renderer:
     def __init__(self, *, title: str, model_note: str) -> None:
         self.build = build_id()
         self._environment = Environment(
-            loader=FileSystemLoader(HERE),
+            loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -40,7 +40,11 @@ class Renderer:
         )
         self._environment.filters["mark"] = _mark
         self._environment.globals.update(
-            title=title, model_note=model_note, build=self.build, age=_age, evidence=EVIDENCE
+            title=title,
+            model_note=model_note,
+            build=self.build,
+            age=lambda time, now: span(now - time),
+            evidence=EVIDENCE,
         )
 
     def live(self, view: View, now: datetime) -> str:
@@ -51,10 +55,6 @@ class Renderer:
         """The whole page; without a page it says that flags cannot be read."""
         version, html = (page.version, self.live(page.view, now)) if page else ("", self.live(View(top=BLIND), now))
         return self._environment.get_template("board.html").render(version=version, now=now, live=Markup(html))  # noqa: S704 - rendered with escaping above
-
-
-def _age(time: datetime, now: datetime) -> str:
-    return span(now - time)
 
 
 def _mark(value: object) -> str:

@@ -51,9 +51,15 @@ class BoardServer:
             host_names=self._config.host_names,
         )
         settings = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="on",
-            limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=1,
-        )  # fmt: skip
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="on",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="board", daemon=True)
         self._thread.start()

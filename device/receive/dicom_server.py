@@ -32,16 +32,30 @@ from device.receive.spool import Spool
 
 log = logging.getLogger(__name__)
 
-TRANSFER_SYNTAXES = [
-    f"1.2.840.10008.1.2{leaf}"
-    for leaf in (
-        # Where a peer offers several, the first of these is taken: what decodes fastest.
-        ".1", "", ".2", ".1.99", ".5", ".4.70", ".4.57", ".4.80", ".4.201", ".4.202", ".4.90",
-        ".4.203", ".4.81", ".4.91", ".4.50", ".4.51", ".4.92", ".4.93",
-        # Exposures in these are answered with `unsupported_transfer_syntax`.
-        ".4.100", ".4.101", ".4.102", ".4.103", ".4.104", ".4.105", ".4.106", ".4.107", ".4.108",
-    )
-]  # fmt: skip
+_DECODED = (
+    ".1",  # explicit VR, little endian
+    "",  # implicit VR
+    ".2",  # big endian
+    ".1.99",  # deflated
+    ".5",  # RLE
+    ".4.70",  # JPEG lossless, first-order prediction
+    ".4.57",  # JPEG lossless
+    ".4.80",  # JPEG-LS lossless
+    ".4.201",  # HTJ2K lossless
+    ".4.202",  # HTJ2K lossless, RPCL
+    ".4.90",  # JPEG 2000 lossless
+    ".4.203",  # HTJ2K
+    ".4.81",  # JPEG-LS near lossless
+    ".4.91",  # JPEG 2000
+    ".4.50",  # JPEG baseline
+    ".4.51",  # JPEG extended
+    ".4.92",  # JPEG 2000 multi-component lossless
+    ".4.93",  # JPEG 2000 multi-component
+)
+"""Where a peer offers several, the first of these is taken: what decodes fastest."""
+_VIDEO = tuple(f".4.{number}" for number in range(100, 109))
+"""MPEG and HEVC: accepted, and answered with `unsupported_transfer_syntax`."""
+TRANSFER_SYNTAXES = [f"1.2.840.10008.1.2{leaf}" for leaf in _DECODED + _VIDEO]
 FIRST_PDU_S = 5.0
 """A connection that stays silent this long is closed: an idle one costs two threads."""
 UNIDENTIFIED_CONNECTIONS = 32

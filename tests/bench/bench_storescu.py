@@ -21,9 +21,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.device.exposures import write_exposure
 from tests.support.box import BoxProcess
 from tests.support.bundle_factory import make_bundle
+from tests.support.exposures import write_exposure
 from tests.support.mosquitto import Mosquitto
 
 

@@ -28,10 +28,10 @@ from device.bundle.slots import install
 from device.config import DeviceConfig, ModelConfig
 from device.contract import Topics
 from tests.device.delivery.test_publisher import Collector
-from tests.device.exposures import dicom_bytes, sop_uid, write_exposure
 from tests.device.receive.test_dicom_server import send
 from tests.support.box import COMMAND, BoxProcess
 from tests.support.bundle_factory import make_bundle
+from tests.support.exposures import dicom_bytes, sop_uid, write_exposure
 from tests.support.mosquitto import Mosquitto, free_port
 
 pytestmark = pytest.mark.mosquitto

@@ -17,8 +17,8 @@ from device.delivery.outbox import Outbox
 from device.delivery.publisher import Publisher
 from device.host.alarms import Alarms
 from tests.device.delivery.test_publisher import QUICK, until
-from tests.device.results import draft, entry
 from tests.support.mosquitto import Mosquitto
+from tests.support.results import draft, entry
 
 PROFILES = ("coral-dev-board", "coral-usb", "generic-x86", "jetson-orin-nano")
 

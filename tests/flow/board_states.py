@@ -16,8 +16,8 @@ from device.contract import Reason, Source
 from device.delivery.outbox import Outbox
 from device.receive.spool import Spool
 from sim.phantom import Finding, View, draw_spec, render
-from tests.device.board.board_entries import add
 from tests.flow.browser import Browser
+from tests.support.board_entries import add
 
 SIZE = (1280, 432)
 COLUMNS = 2

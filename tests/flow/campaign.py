@@ -19,9 +19,9 @@ import yaml
 
 from device.bundle.loader import load_bundle
 from device.contract import IdentifierType, load_site_key, pseudonym, result_id
-from tests.device.exposures import sop_uid, write_exposure
 from tests.support.box import BoxProcess
 from tests.support.bundle_factory import make_bundle
+from tests.support.exposures import sop_uid, write_exposure
 from tests.support.mosquitto import Mosquitto
 
 EXPOSURES_PER_ASSOCIATION = 5

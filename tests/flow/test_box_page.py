@@ -15,8 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from device.bundle.loader import PublicKey
-from tests.device.exposures import dicom_bytes
 from tests.support.box import BoxProcess
+from tests.support.exposures import dicom_bytes
 from tests.support.mosquitto import free_port
 
 if TYPE_CHECKING:

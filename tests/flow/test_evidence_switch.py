@@ -18,13 +18,13 @@ from device.config import BoardConfig
 from device.contract import Reason
 from device.delivery.outbox import Outbox
 from device.receive.spool import Spool
-from tests.device.board.board_entries import (
+from tests.flow.test_pages import soon
+from tests.support.board_entries import (
     Shown,
     entry_of,
     grey_jpeg,
     result_of,
 )
-from tests.flow.test_pages import soon
 
 if TYPE_CHECKING:
     from tests.flow.browser import Browser

@@ -16,7 +16,7 @@ from device.config import BoardConfig
 from device.contract import Reason, Source
 from device.delivery.outbox import Outbox
 from device.receive.spool import Spool
-from tests.device.board.board_entries import add, grey_jpeg
+from tests.support.board_entries import add, grey_jpeg
 
 if TYPE_CHECKING:
     from tests.flow.browser import Browser

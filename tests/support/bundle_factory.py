@@ -3,10 +3,10 @@
     bundle, public_key = make_bundle(tmp_path)                    # signed with a fresh key
     classifier = Classifier(load_bundle(bundle, [public_key]), backend="cpu", threads=1)
 
-Its network (tests/device/tiny.tflite, by `make_tiny_network`) classifies an image with a bright middle as pneumonia.
+Its network (tests/support/tiny.tflite, by `make_tiny_network`) classifies an image with a bright middle as pneumonia.
 `tiny_image(brightness)` makes such images; logits run from -4 (dark) to 1.8 (bright).
 
-`make_evidence_bundle(tmp_path)` has a network (tests/device/tiny_evidence.tflite) whose logit is the sum of a map,
+`make_evidence_bundle(tmp_path)` has a network (tests/support/tiny_evidence.tflite) whose logit is the sum of a map,
 (7, 7), from -4.9 (dark) to 1.9 (bright disc). Its five features put `bright_image()` beyond the threshold of the
 out-of-distribution rule.
 """
@@ -43,7 +43,7 @@ from export.bundle.writer import (
     write_bundle,
 )
 
-TINY = Path(__file__).parents[1] / "device" / "tiny.tflite"
+TINY = Path(__file__).with_name("tiny.tflite")
 TINY_EVIDENCE = TINY.with_name("tiny_evidence.tflite")
 EVIDENCE_OUTPUTS = {"kind": "evidence", "logit": None, "evidence": 1, "bias": 0.0, "features": [0, 2]}
 """The converter has put the map between the two features."""

@@ -1,4 +1,4 @@
-"""Make the small networks in tests/device, for tests where TensorFlow is not installed.
+"""Make the small networks in this folder, for tests where TensorFlow is not installed.
 
 `tiny.tflite`, 102 numbers: mean over 32 x 32 tiles, then a dense layer to two logits; the brighter the middle of the
 image, the more "pneumonia". `tiny_evidence.tflite`: the same tiles, each with its own share of the logit (`0.4 * grey -
@@ -14,7 +14,7 @@ import numpy as np
 
 from train.quantization.converter import to_int8
 
-FOLDER = Path(__file__).parents[1] / "device"
+FOLDER = Path(__file__).parent
 
 
 def tiny() -> keras.Model:

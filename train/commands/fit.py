@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from train.data.dataset import LabelledImages, load_dataset
+from train.data.dataset import LabelledImages, Loaded, load
 from train.fitting.history import Step
 from train.fitting.tensorboard import event_log
 from train.fitting.train_network import count_steps
-from train.recipe import Recipe, find_recipe, load_recipe
+from train.recipe import DataSection, Recipe, find_recipe, load_recipe
 from train.run.blend import has_average, write_average
 from train.run.report import report, table
 from train.run.run_folder import seed_folder, start_run, train_seed
@@ -25,7 +25,8 @@ STEPS_BETWEEN_LINES = 56
 class Task:
     """What `fit` was asked for. `population` "" where the recipe is for any; no `seeds`: the recipe's.
 
-    `tensorboard` is a folder for event files, in TENSORBOARD/RUN/seed-N, so that runs can share it.
+    Images of `without_sources` are in no part. `tensorboard` is a folder for event files, in TENSORBOARD/RUN/seed-N,
+    so that runs can share it.
     """
 
     recipe: str
@@ -34,6 +35,7 @@ class Task:
     out: Path
     population: str = ""
     seeds: tuple[int, ...] = ()
+    without_sources: tuple[str, ...] = ()
     resume: bool = False
     tensorboard: Path | None = None
 
@@ -49,10 +51,18 @@ def fit_all(task: Task) -> None:
     """Train every seed of a recipe and report. Raises RecipeError, ManifestError, RunError before any training."""
     console, settings = Console(stderr=True), task.settings
     with _progress(console) as progress:
-        parts = _load(progress, settings, task.manifest, task.images)
-        finished = start_run(task.out, settings, parts, image_folder=task.images, resume=task.resume)
-        _train_all(progress, settings, parts, task, finished)
-        _average(progress, settings, parts, task.out)
+        loaded = _load(progress, settings.data, task)
+        finished = start_run(
+            task.out,
+            settings,
+            loaded.parts,
+            image_folder=task.images,
+            without_sources=task.without_sources,
+            left_out=loaded.left_out,
+            resume=task.resume,
+        )
+        _train_all(progress, settings, loaded.parts, task, finished)
+        _average(progress, settings, loaded.parts, task.out)
     report_run(task.out)
 
 
@@ -63,23 +73,28 @@ def report_run(run: Path) -> None:
     print(f"mean and standard deviation of {len(summary.seeds)} seed(s); figures in {run / 'figures'}")
 
 
-def _load(progress: Progress, recipe: Recipe, manifest: Path, image_folder: Path) -> Mapping[str, LabelledImages]:
-    task = progress.add_task("reading images", total=None, words="")
-    parts = load_dataset(
-        manifest, image_folder, recipe.data, on_image=lambda done, of: progress.update(task, completed=done, total=of)
+def _load(progress: Progress, section: DataSection, task: Task) -> Loaded:
+    bar = progress.add_task("reading images", total=None, text="")
+    loaded = load(
+        task.manifest,
+        task.images,
+        section,
+        without_sources=task.without_sources,
+        on_image=lambda done, of: progress.update(bar, completed=done, total=of),
     )
-    words = ", ".join(f"{part} {len(found)}" for part, found in parts.items())
-    progress.update(task, words=words)
-    return parts
+    progress.update(bar, text=", ".join(f"{part} {len(images)}" for part, images in loaded.parts.items()))
+    for reason, count in loaded.left_out.items():
+        progress.console.print(f"left out, {reason}: {count} images", markup=False)
+    return loaded
 
 
 def _train_all(
     progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], task: Task, finished: tuple[int, ...]
 ) -> None:
     steps, left = count_steps(recipe, parts), [seed for seed in recipe.seeds if seed not in finished]
-    bar = progress.add_task("training", total=steps * len(left), words="")
+    bar = progress.add_task("training", total=steps * len(left), text="")
     for index, seed in enumerate(left):
-        show, events = _shower(progress, bar, seed, index * steps), task.tensorboard
+        show, events = _step_display(progress, bar, seed, index * steps), task.tensorboard
         with event_log(None if events is None else seed_folder(events / task.out.resolve().name, seed)) as log:
             train_seed(task.out, recipe, parts, seed, on_step=_both(show, log))
         if not progress.console.is_terminal:
@@ -88,24 +103,24 @@ def _train_all(
 
 def _average(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], out: Path) -> None:
     if has_average(recipe, parts):
-        progress.add_task("mean of all seeds", total=None, words="")
+        progress.add_task("mean of all seeds", total=None, text="")
         write_average(out, recipe, parts)
 
 
 def _both(first: Callable[[Step], None], second: Callable[[Step], None]) -> Callable[[Step], None]:
-    def tell(step: Step) -> None:
+    def both(step: Step) -> None:
         first(step)
         second(step)
 
-    return tell
+    return both
 
 
-def _shower(progress: Progress, task: object, seed: int, before: int) -> Callable[[Step], None]:
+def _step_display(progress: Progress, task: object, seed: int, before: int) -> Callable[[Step], None]:
     def show(step: Step) -> None:
-        words = f"seed {seed} epoch {step.epoch} loss {step.loss:.3f} accuracy {step.accuracy:.1%}"
-        progress.update(task, completed=before + step.done, words=words)  # type: ignore[arg-type]
+        text = f"seed {seed} epoch {step.epoch} loss {step.loss:.3f} accuracy {step.accuracy:.1%}"
+        progress.update(task, completed=before + step.done, text=text)  # type: ignore[arg-type]
         if not progress.console.is_terminal and step.done % STEPS_BETWEEN_LINES == 0:
-            progress.console.print(f"{words} ({step.done}/{step.steps})")
+            progress.console.print(f"{text} ({step.done}/{step.steps})")
 
     return show
 
@@ -118,7 +133,7 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[text]}"),
         console=console,
         disable=not console.is_terminal,
     )

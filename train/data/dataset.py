@@ -6,6 +6,7 @@ Every fault of the manifest is found before training starts and named with its r
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from train.data.manifest import (
     Row,
     age_faults,
     manifest_faults,
+    need_sources,
     needed_columns,
     raise_if,
     read_table,
@@ -87,6 +89,16 @@ class LabelledImages:
         return tuple(self.table["source"])
 
     @property
+    def tiers(self) -> tuple[str, ...]:
+        """How the label of each image was made, as the manifest grades it, or ""."""
+        return tuple(self.table["tier"])
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The view position of each image, such as PA or AP, or ""."""
+        return tuple(self.table["view"])
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the images' own digests and labels, in order, hex."""
         lines = [f"{digest} {label}\n" for digest, label in zip(self.digests, self.labels, strict=True)]
@@ -107,10 +119,15 @@ class Loaded:
 
 
 def load_dataset(
-    manifest: Path, image_folder: Path, section: DataSection, *, on_image: OnImage = lambda *_: None
+    manifest: Path,
+    image_folder: Path,
+    section: DataSection,
+    *,
+    without_sources: Sequence[str] = (),
+    on_image: OnImage = lambda *_: None,
 ) -> dict[str, LabelledImages]:
-    """Return the images of each part; `on_image(done, of)` reports progress. Raises ManifestError with every fault."""
-    return dict(load(manifest, image_folder, section, on_image=on_image).parts)
+    """Return the images of each part. Parameters and errors are those of `load`."""
+    return dict(load(manifest, image_folder, section, without_sources=without_sources, on_image=on_image).parts)
 
 
 def load(
@@ -118,15 +135,18 @@ def load(
     image_folder: Path,
     section: DataSection,
     *,
+    without_sources: Sequence[str] = (),
     on_image: OnImage = lambda *_: None,
     on_compare: OnImage = lambda *_: None,
 ) -> Loaded:
-    """The images of each part, and what was left out. `on_compare(done, of)` reports the search for duplicates.
+    """Return the images of each part, and how many images were left out.
 
-    A near-duplicate in two parts is an error, or is left out of the part that learns, as the recipe says. Raises
-    ManifestError with every fault found.
+    Images of `without_sources` are left out of every part. A near-duplicate in two parts is an error, or is left out
+    of training first and of the operating images next, as the recipe says. `on_image(done, of)` reports progress, and
+    `on_compare(done, of)` that of the search for duplicates. Raises ManifestError with every fault, and for a source
+    that the manifest does not have.
     """
-    rows, young = _parted(manifest, section)
+    rows, left_out = _rows_of_parts(manifest, section, without_sources)
     raise_if(manifest, manifest_faults(rows, image_folder))
     read = _read(manifest, image_folder, rows, on_image)
     pairs = find_pairs(np.stack([image for image, _ in read]), on_step=on_compare)
@@ -139,22 +159,28 @@ def load(
     kept = [place for place in range(len(rows)) if place not in copies]
     raise_if(manifest, manifest_faults([rows[place] for place in kept], image_folder))
     parts = {part: _stack([(rows[i], read[i]) for i in kept if rows[i].part == part]) for part in PARTS}
-    said = {f"younger than {section.min_years} years": young, "near-duplicate of an image in another part": len(copies)}
-    return Loaded(parts=parts, left_out={reason: count for reason, count in said.items() if count})
+    left_out = {**left_out, "near-duplicate of an image in another part": len(copies)}
+    return Loaded(parts=parts, left_out={reason: count for reason, count in left_out.items() if count})
 
 
 def read_rows(manifest: Path, section: DataSection) -> list[Row]:
     """Return the rows that play a part, in the manifest's order. Raises ManifestError for missing columns."""
-    return _parted(manifest, section)[0]
+    return _rows_of_parts(manifest, section, ())[0]
 
 
-def _parted(manifest: Path, section: DataSection) -> tuple[list[Row], int]:
-    """The rows that play a part, and how many do not for their age."""
+def _rows_of_parts(
+    manifest: Path, section: DataSection, without_sources: Sequence[str]
+) -> tuple[list[Row], dict[str, int]]:
+    """Return the rows that play a part, and how many others were left out, by reason."""
     table = read_table(manifest, needed_columns(section))
+    need_sources(manifest, table, without_sources)
     raise_if(manifest, age_faults(table))
-    parted = [row for row in table_rows(table, section) if row.part]
-    rows = [row for row in parted if not too_young(row, section)]
-    return rows, len(parted) - len(rows)
+    every = [row for row in table_rows(table, section) if row.part]
+    of_age = [row for row in every if not too_young(row, section)]
+    removed = Counter(row.source for row in of_age if row.source in without_sources)
+    rows = [row for row in of_age if row.source not in without_sources]
+    left_out = {f"younger than {section.min_years} years": len(every) - len(of_age)}
+    return rows, left_out | {f"source {name}": removed[name] for name in sorted(removed)}
 
 
 def _read(manifest: Path, image_folder: Path, rows: Sequence[Row], on_image: OnImage) -> list[Read]:

@@ -78,6 +78,14 @@ def needed_columns(section: DataSection) -> list[str]:
     return ["file", "label", "patient_id", section.split_column, section.operating.column]
 
 
+def need_sources(manifest: Path, table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise ManifestError unless the table has rows of each of the sources `names`."""
+    sources = sorted(set(table.get("source", pd.Series(dtype=str))) - {""})
+    if unknown := [name for name in dict.fromkeys(names) if name not in sources]:
+        available = f"name one of {', '.join(sources)}" if sources else "its rows name no source"
+        raise ManifestError(f"{manifest}: no image of source {', '.join(unknown)}; {available}")
+
+
 def table_rows(table: pd.DataFrame, section: DataSection) -> Iterator[Row]:
     """Every row of the table; columns that it lacks are as if blank."""
     for number, record in enumerate(table.to_dict("records"), start=2):

@@ -29,10 +29,15 @@ class PartCounts(Counts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRecord:
-    """data.json: the folder the images were read from, and what each part (train, operating, test) holds."""
+    """data.json: the folder the images were read from, and what each part (train, operating, test) holds.
+
+    Images of `without_sources` were left out on request; `left_out` counts all images left out, by reason.
+    """
 
     images: str
     parts: Mapping[str, PartCounts]
+    without_sources: tuple[str, ...]
+    left_out: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
@@ -48,6 +49,7 @@ from train.run.score_files import (
 Record = TypeVar("Record")
 WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoints"
 IMAGE_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
+NOTHING_LEFT_OUT: Mapping[str, int] = MappingProxyType({})
 AVERAGED: Final = "averaged"
 NetworkChoice = int | Literal["averaged"]
 """A network of a run: that of a seed, or AVERAGED, the mean of all seeds' weights."""
@@ -73,9 +75,16 @@ class SeedRun:
 
 
 def start_run(
-    out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], *, image_folder: Path, resume: bool = False
+    out: Path,
+    recipe: Recipe,
+    parts: Mapping[str, LabelledImages],
+    *,
+    image_folder: Path,
+    without_sources: Sequence[str] = (),
+    left_out: Mapping[str, int] = NOTHING_LEFT_OUT,
+    resume: bool = False,
 ) -> tuple[int, ...]:
-    """Write what all seeds share; the seeds that are finished already. Raises RunError when the folder is in use."""
+    """Write what all seeds share; return the seeds that are finished already. Raises RunError for a folder in use."""
     facts = {part: {"digest": parts[part].digest, **parts[part].counts()} for part in PARTS}
     if resume and (out / "recipe.yaml").is_file():
         _same_run(out, recipe, facts)
@@ -84,7 +93,9 @@ def start_run(
         raise RunError(f"{out}: is there already; go on with --resume, name another folder with --out, or delete it")
     out.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, out / "recipe.yaml")
-    write_json(out / "data.json", {"images": str(image_folder.resolve()), "parts": facts})
+    record = {"images": str(image_folder.resolve()), "parts": facts}
+    record |= {"without_sources": sorted(set(without_sources)), "left_out": dict(left_out)}
+    write_json(out / "data.json", record)
     write_csv(out / "images.csv", IMAGE_COLUMNS, _image_rows(parts))
     inputs, digests = calibration_images(parts["train"])
     np.savez_compressed(out / "calibration.npz", images=inputs, sha256=np.array(digests))

@@ -24,7 +24,7 @@ from device.config import BoardConfig
 from device.contract import Reason, Source
 from device.delivery.outbox import Outbox
 from device.receive.spool import Spool
-from tests.device.board.board_entries import add, grey_jpeg
+from tests.support.board_entries import add, grey_jpeg
 
 
 class Listener:
@@ -216,9 +216,17 @@ def test_an_exposure_without_picture_says_so(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("localhost", 200), ("127.0.0.1:8080", 200), ("[::1]:8080", 200), ("10.1.2.3", 200), ("flags.hospital", 200),
-     ("evil.example", 421), ("127.0.0.1.evil.example:80", 421), ("", 421)],
-)  # fmt: skip
+    [
+        ("localhost", 200),
+        ("127.0.0.1:8080", 200),
+        ("[::1]:8080", 200),
+        ("10.1.2.3", 200),
+        ("flags.hospital", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:80", 421),
+        ("", 421),
+    ],
+)
 def test_a_foreign_host_name_is_refused(open_site: Callable[..., Site], host: str, status: int) -> None:
     site = open_site(host_names=("flags.hospital",))
     assert site.get(host=host).status_code == status

@@ -25,7 +25,7 @@ from device.board.view import Panel, View, make_view
 from device.config import BoardConfig
 from device.contract import Caveat, Flag, Reason, Thresholds
 from device.delivery.flag_history import BoardEntry
-from tests.device.board.board_entries import Shown, entry_of
+from tests.support.board_entries import Shown, entry_of
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 CONFIG = BoardConfig(late_after_s=60, stale_after_s=600)

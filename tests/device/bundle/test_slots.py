@@ -9,7 +9,7 @@ from device.bundle.loader import BundleError
 from device.bundle.slots import UpdateError, install, roll_back
 from device.config import ModelConfig
 from export.bundle.writer import golden_file
-from tests.support.bundle_factory import make_bundle, tiny_golden
+from tests.support.bundle_factory import TINY, make_bundle, tiny_golden
 
 GOLDEN, CARD = "golden.npz", {"model_card.md": b"# Tiny\n"}
 
@@ -76,8 +76,7 @@ def test_a_bundle_of_an_unknown_signer_changes_nothing(shelf: Shelf, tmp_path: P
 def test_a_network_that_fails_its_self_test_changes_nothing(shelf: Shelf) -> None:
     install(shelf.bundle(1), shelf.model)
     images, logits = tiny_golden()
-    tflite = (Path(__file__).parents[1] / "tiny.tflite").read_bytes()
-    wrong = {"model.tflite": tflite, GOLDEN: golden_file(images, logits + 3), **CARD}
+    wrong = {"model.tflite": TINY.read_bytes(), GOLDEN: golden_file(images, logits + 3), **CARD}
     with pytest.raises(UpdateError, match="previous model stays"):
         install(shelf.bundle(2, parts=wrong), shelf.model)
     assert (shelf.active(), shelf.slots()) == ("slot-a.bundle", {"active", "slot-a.bundle"})

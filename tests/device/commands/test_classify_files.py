@@ -39,9 +39,14 @@ def run(tiny_bundle, tmp_path):
     def run(*paths: Path, code: int = DONE, **changes: Any) -> list[dict[str, Any]]:
         out = changes.pop("out", tmp_path / "results.jsonl")
         arguments = {
-            "bundle": bundle, "out": out, "progress": False, "site_key": None, "trusted": [key.where],
-            "backend": "cpu", "threads": 1,
-        }  # fmt: skip
+            "bundle": bundle,
+            "out": out,
+            "progress": False,
+            "site_key": None,
+            "trusted": [key.where],
+            "backend": "cpu",
+            "threads": 1,
+        }
         assert classify_paths(paths, **{**arguments, **changes}) == code
         return [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
 
@@ -146,8 +151,13 @@ def test_an_out_without_space_says_so(tiny_bundle, exposures, capsys):
 def _arguments(tiny_bundle: Any) -> dict[str, Any]:
     bundle, key = tiny_bundle
     return {
-        "bundle": bundle, "progress": False, "site_key": None, "trusted": [key.where], "backend": "cpu", "threads": 1,
-    }  # fmt: skip
+        "bundle": bundle,
+        "progress": False,
+        "site_key": None,
+        "trusted": [key.where],
+        "backend": "cpu",
+        "threads": 1,
+    }
 
 
 def test_a_bundle_or_key_that_cannot_be_used_stops_it(run, exposures, tmp_path):

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from device import contract
 from device.contract import ContractError, Flag, GateStatus, Receipt, Result
-from tests.device.results import draft
+from tests.support.results import draft
 
 SCHEMA: dict[str, Any] = json.loads(
     Path(contract.__file__).with_name("contract.schema.json").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ import pytest
 from device.contract import Result
 from device.delivery.flag_history import History
 from device.delivery.outbox import Outbox, OutboxBroken, OutboxFull
-from tests.device.results import NOW, draft, entry
+from tests.support.results import NOW, draft, entry
 
 
 def put(box: Outbox, name: str) -> Result | None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from device.delivery.outbox import Outbox
-from tests.device.results import draft, entry
+from tests.support.results import draft, entry
 
 NAMES = st.integers(0, 12).map(lambda n: f"exposure {n}")
 TRIES = 3

@@ -17,8 +17,8 @@ from device.contract import Receipt, Result, Topics
 from device.delivery.outbox import Outbox
 from device.delivery.publisher import Publisher
 from device.host.alarms import Alarms
-from tests.device.results import MODEL, draft, entry
 from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.results import MODEL, draft, entry
 
 pytestmark = pytest.mark.mosquitto
 TOPICS = Topics(site="site", device="box")

@@ -11,8 +11,8 @@ import pytest
 
 from device.contract import Caveat, Reason, Source
 from device.intake.gate import Accepted
-from tests.device.exposures import prepared, reason
 from tests.support.dicom_files import ramp
+from tests.support.exposures import prepared, reason
 
 PICTURE = (Caveat.NOT_DICOM, Caveat.VIEW_MISSING, Caveat.AGE_MISSING)
 

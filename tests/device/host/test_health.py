@@ -19,18 +19,22 @@ from device.host.health import (
     temperature_c,
 )
 from device.host.systemd import watchdog_s
-from tests.device.results import MODEL
+from tests.support.results import MODEL
 
-COUNTERS = Counters(
-    spool_depth=1, outbox_depth=2, dead_letters=0, last_seq=7, last_film_age_s=3.5, broker_online=False
-)  # fmt: skip
+COUNTERS = Counters(spool_depth=1, outbox_depth=2, dead_letters=0, last_seq=7, last_film_age_s=3.5, broker_online=False)
 
 
 def health(folder: Path, *, beats: Heartbeats, alarms: Alarms, published: list[str]) -> Health:
     return Health(
-        counters=lambda: COUNTERS, publish=published.append, housekeeping=lambda: None, heartbeats=beats, alarms=alarms,
-        model=MODEL, folder=folder, period_s=60,
-    )  # fmt: skip
+        counters=lambda: COUNTERS,
+        publish=published.append,
+        housekeeping=lambda: None,
+        heartbeats=beats,
+        alarms=alarms,
+        model=MODEL,
+        folder=folder,
+        period_s=60,
+    )
 
 
 @pytest.fixture

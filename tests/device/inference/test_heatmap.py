@@ -30,16 +30,15 @@ from device.inference import heatmap
 from device.pipeline.exposure import SiteIdentity, classify_exposure
 from device.pipeline.processor import ExposureProcessor
 from device.receive.spool import Spool, SpooledExposure
-from tests.device.board.board_entries import (
+from tests.device.inference.test_heatmap_network import opened
+from tests.device.pipeline.test_exposure import Here
+from tests.support.board_entries import (
     Shown,
     add,
     entry_of,
     grey_jpeg,
     result_of,
 )
-from tests.device.inference.test_heatmap_network import opened
-from tests.device.pipeline.test_exposure import Here
-from tests.device.results import draft, entry
 from tests.support.bundle_factory import (
     bright_image,
     make_bundle,
@@ -47,6 +46,7 @@ from tests.support.bundle_factory import (
     tiny_image,
 )
 from tests.support.dicom_files import make_dx
+from tests.support.results import draft, entry
 
 BLUE, RED = 0, 2
 

@@ -23,9 +23,9 @@ from pydicom.uid import (
 from device.contract import Caveat, Reason
 from device.dicom.reader import Refused, read_grey
 from device.intake.gate import Accepted
-from tests.device.exposures import prepared, reason
 from tests.support import dicom_files as dicom
 from tests.support.dicom_files import make_compressed, make_dx, ramp
+from tests.support.exposures import prepared, reason
 
 JPEG_LOSSLESS, J2K, HTJ2K = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201"
 BASELINE, EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"

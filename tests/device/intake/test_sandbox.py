@@ -25,8 +25,8 @@ from device.contract import Reason, Source
 from device.intake.gate import Accepted, Ages, Rejected
 from device.intake.sandbox import Sandbox, SandboxBroken, _prepared
 from device.intake.worker_process import HEAD, WorkerLost, WorkerProcess
-from tests.device.exposures import prepared
 from tests.support.dicom_files import PATIENT_NAME, make_dx
+from tests.support.exposures import prepared
 
 ADULTS = Ages(min_years=20)
 

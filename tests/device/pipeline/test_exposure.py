@@ -33,9 +33,9 @@ from device.pipeline.exposure import (
     classify_exposure,
     content_sha256,
 )
-from tests.device.exposures import prepared
 from tests.support import dicom_files as dicom
 from tests.support.dicom_files import make_dx
+from tests.support.exposures import prepared
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KEY = bytes(range(32))
@@ -63,9 +63,14 @@ class Network:
         if self.probability is None:
             raise ClassifyError("no number")
         return Scores(
-            logit=1.0, score=0.73, probability=self.probability, evidence=None, infer_ms=2.0,
-            distance=50.0, in_distribution=self.in_distribution,
-        )  # fmt: skip
+            logit=1.0,
+            score=0.73,
+            probability=self.probability,
+            evidence=None,
+            infer_ms=2.0,
+            distance=50.0,
+            in_distribution=self.in_distribution,
+        )
 
 
 def classified(

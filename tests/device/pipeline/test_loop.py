@@ -12,7 +12,7 @@ from device.host.alarms import Alarms
 from device.intake.sandbox import SandboxBroken
 from device.pipeline.loop import MAX_TRIES, Pipeline, ProcessedExposure
 from device.receive.spool import Spool, SpooledExposure
-from tests.device.results import draft, entry
+from tests.support.results import draft, entry
 
 
 class FakeProcessor:
@@ -27,9 +27,12 @@ class FakeProcessor:
 
     def give_up(self, exposure: SpooledExposure) -> ProcessedExposure:
         result = replace(
-            draft("given up"), flag=Flag.UNCLASSIFIED, probability=None, score=None,
+            draft("given up"),
+            flag=Flag.UNCLASSIFIED,
+            probability=None,
+            score=None,
             gate=Gate(status=GateStatus.REJECTED, reason=Reason.UNREADABLE),
-        )  # fmt: skip
+        )
         return ProcessedExposure(result=result, entry=entry(result))
 
 

@@ -20,7 +20,7 @@ from device.host.alarms import Alarms
 from device.receive.dicom_server import TRANSFER_SYNTAXES, DicomReceiver
 from device.receive.dimse import file_head
 from device.receive.spool import Spool
-from tests.device.exposures import DX_PRESENTATION, dicom_bytes, write_exposure
+from tests.support.exposures import DX_PRESENTATION, dicom_bytes, write_exposure
 
 CR, DX_PROCESSING = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1"
 SECONDARY_CAPTURE, CT, DOSE_REPORT = (f"1.2.840.10008.5.1.4.1.1.{leaf}" for leaf in ("7", "2", "88.67"))
@@ -169,9 +169,13 @@ def test_an_association_that_breaks_off_leaves_nothing(spool: Spool) -> None:
         body = dicom_bytes(side=600)
         # The command and the first part of the data set, then silence and the end.
         command = (
-            _element(0x0002, DX_PRESENTATION.encode() + b"\0") + _element(0x0100, b"\1\0") + _element(0x0110, b"\1\0")
-            + _element(0x0700, b"\0\0") + _element(0x0800, b"\1\0") + _element(0x1000, b"1.2.3\0")
-        )  # fmt: skip
+            _element(0x0002, DX_PRESENTATION.encode() + b"\0")
+            + _element(0x0100, b"\1\0")
+            + _element(0x0110, b"\1\0")
+            + _element(0x0700, b"\0\0")
+            + _element(0x0800, b"\1\0")
+            + _element(0x1000, b"1.2.3\0")
+        )
         command = _element(0x0000, struct.pack("<I", len(command))) + command
         raw = association.dul.socket.socket
         raw.sendall(_p_data(3, command) + _p_data(0, body[400:3000]))

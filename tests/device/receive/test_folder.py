@@ -11,7 +11,7 @@ from device.contract import Source
 from device.host.alarms import Alarms
 from device.receive.folder import FolderReceiver
 from device.receive.spool import Spool, SpooledExposure, SpoolWriter
-from tests.device.exposures import write_exposure
+from tests.support.exposures import write_exposure
 
 SETTLE_S = 2.0
 
@@ -139,9 +139,7 @@ def test_pictures_are_told_from_dicom_by_their_first_bytes(tmp_path: Path) -> No
     watched.look()
     assert watched.look() == 4
     sources = {results.path.read_bytes()[:2]: results.source for results in watched.spool.pending()}
-    assert sources == {
-        b"\xff\xd8": Source.FILE, b"\x89P": Source.FILE, b"\0\0": Source.DICOM, b"": Source.DICOM
-    }  # fmt: skip
+    assert sources == {b"\xff\xd8": Source.FILE, b"\x89P": Source.FILE, b"\0\0": Source.DICOM, b"": Source.DICOM}
 
 
 @pytest.mark.parametrize("after", ["move", "delete"])

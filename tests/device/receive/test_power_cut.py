@@ -64,7 +64,7 @@ BOX = textwrap.dedent("""
     import sys
     from pathlib import Path
     from device.delivery.outbox import Outbox
-    from tests.device.results import draft, entry
+    from tests.support.results import draft, entry
     box = Outbox(Path(sys.argv[1]), synchronous=sys.argv[2])
     for number in range(1_000_000):
         result = box.put(draft(str(number)), entry(draft(str(number))))

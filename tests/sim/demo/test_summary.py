@@ -13,8 +13,8 @@ from sim.demo.summary import (
     summarize,
 )
 from sim.site.site import Stored
-from tests.device.results import draft
 from tests.sim.site.test_vendors import sent_exposure
+from tests.support.results import draft
 
 
 def stored(number, *, after_s=0.5, **changes):

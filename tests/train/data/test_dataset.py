@@ -158,6 +158,7 @@ def test_what_the_manifest_says_of_an_image_is_carried_along(toy: Path, tmp_path
     dataset = load_dataset(with_more(tmp_path, changes), toy, SECTION)["train"]
     table = dataset.table
     assert table[["source", "tier", "view"]].iloc[:2].to_numpy().tolist() == [["B", "A", "PA"], ["A", "B", "AP"]]
+    assert (dataset.sources[:2], dataset.tiers[:2], dataset.views[:2]) == (("B", "A"), ("A", "B"), ("PA", "AP"))
     assert table["sex"].tolist()[:3] == ["M", "", "F"]
     assert dataset.ages[0] == 1.5
     assert np.isnan(dataset.ages[1])
@@ -262,3 +263,26 @@ def test_a_byte_order_mark_and_blanks_are_no_part_of_names(toy: Path, tmp_path: 
     text = (toy / "manifest.csv").read_text().replace(",train-0,", ", train-0 ,")
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8-sig")
     assert load_dataset(tmp_path / "manifest.csv", toy, SECTION)["train"].patients[0] == "train-0"
+
+
+def test_images_of_a_source_are_left_out_of_every_part_on_request_and_counted(toy: Path, tmp_path: Path) -> None:
+    manifest = with_more(tmp_path, {index: {"source": "B"} for index in (0, 1, 16, 17, 18, 30)})
+    loaded = load(manifest, toy, SECTION, without_sources=("B",))
+    assert {part: len(dataset) for part, dataset in loaded.parts.items()} == {"train": 14, "operating": 11, "test": 9}
+    assert loaded.left_out == {"source B": 6}
+    assert {source for dataset in loaded.parts.values() for source in dataset.sources} == {"A"}
+    assert load(manifest, toy, SECTION).left_out == {}
+
+
+def test_a_source_that_the_manifest_does_not_have_is_named_with_those_it_has(toy: Path, tmp_path: Path) -> None:
+    manifest = with_more(tmp_path, {0: {"source": "B"}, 1: {"source": ""}})
+    with pytest.raises(ManifestError, match=r"manifest\.csv: no image of source b, C; name one of A, B$"):
+        load(manifest, toy, SECTION, without_sources=("b", "A", "C"))
+    with pytest.raises(ManifestError, match="no image of source A; its rows name no source"):
+        load(toy / "manifest.csv", toy, SECTION, without_sources=("A",))
+
+
+def test_a_class_that_a_source_left_out_leaves_empty_is_named(toy: Path, tmp_path: Path) -> None:
+    manifest = with_more(tmp_path, {index: {"source": "B"} for index in range(0, 16, 2)})
+    with pytest.raises(ManifestError, match="train: no normal image"):
+        load(manifest, toy, SECTION, without_sources=("B",))

@@ -22,6 +22,7 @@ from train.run.run_folder import (
     RunError,
     calibration_images,
     load_seed,
+    read_parts,
     seeds_of,
     start_run,
 )
@@ -183,6 +184,26 @@ def test_an_interrupted_run_goes_on_and_leaves_finished_seeds_alone(toy: Path, t
     assert start_run(toy_run, recipe, parts, image_folder=toy, resume=True) == (1, 2)
     more = Recipe.model_validate({**recipe.model_dump(), "seeds": (1, 2, 3)})
     assert start_run(toy_run, more, parts, image_folder=toy, resume=True) == (1, 2)
+
+
+def test_a_run_records_the_sources_it_was_trained_without(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = ["source", *("B" if index in {0, 20} else "A" for index in range(sum(COUNTS.values())))]
+    lines = (toy / "manifest.csv").read_text().splitlines()
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("".join(f"{line},{source}\n" for line, source in zip(lines, sources, strict=True)))
+    options = {"recipe": toy / "toy.yaml", "manifest": manifest, "images": toy, "out": tmp_path / "run", "seeds": 1}
+    arguments = ["pneumoflag-train", "fit", "--without-source", "B"]
+    arguments += [str(text) for name, value in options.items() for text in (f"--{name}", value)]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    data = read_parts(tmp_path / "run")
+    assert (data.without_sources, data.left_out) == (("B",), {"source B": 2})
+    assert (data.parts["train"].normal, data.parts["test"].normal) == (7, 5)
+    assert "left out, source B: 2 images" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_only_with_its_own_recipe_and_images(toy: Path, toy_run: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from device.contract import Caveat, Flag, Gate, GateStatus, Reason, Result, Thresholds
 from device.delivery.flag_history import BoardEntry
 from device.delivery.outbox import Outbox
-from tests.device.results import draft, entry
+from tests.support.results import draft, entry
 
 LIMITS = Thresholds(flag_at=0.55, clear_below=0.2)
 
