@@ -39,6 +39,9 @@ class DataSection(Section):
     test: tuple[str, ...] = Field(("test",), min_length=1, description="values of it that are only ever measured")
     operating: OperatingRows = Field(OperatingRows(), description="rows that choose calibration and thresholds")
     min_years: int | None = Field(None, ge=0, description="rows of younger patients are left out; null: all ages")
+    uncertain_tiers: tuple[str, ...] = Field(
+        ("C",), description="tiers of labels that train, yet neither choose thresholds nor are measured"
+    )
     near_duplicates: Literal["leave_out", "error"] = Field(
         "leave_out", description="images of one exposure in two parts: left out of one of them, or an error"
     )

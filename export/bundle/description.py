@@ -100,7 +100,6 @@ def _input(tensor: TensorSpec, predictor: Predictor) -> InputSpec:
             "scale": tensor.scale,
             "zero_point": tensor.zero_point,
             "mean": predictor.mean,
-            "tone": predictor.tone,
         }
     )
     levels = level_table(spec).astype(np.int64)

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 
 from export.int8.quantized import float_network
-from train.fitting.int8_features import normalized_images
 from train.networks.predictor import network_input
 from train.quantization.converter import int8_converter
 from train.run.trained_run import TrainedRun
@@ -87,12 +86,11 @@ def worst_layers(run: TrainedRun, held_out: Images, table: Path) -> str:
 
     `held_out` uint8 (n, 224, 224), as preprocessed, are run; the run's calibration images set the ranges.
     """
-    tone, mean = run.predictor.tone, run.predictor.mean
     report = layer_report(
         float_network(run),
-        normalized_images(run.calibration_images.images, tone),
-        mean=mean,
-        held_out=normalized_images(held_out, tone),
+        run.calibration_images.images,
+        mean=run.predictor.mean,
+        held_out=held_out,
     )
     worst = "; ".join(str(layer) for layer in report.worst(NAMED))
     try:
@@ -148,7 +146,7 @@ def _instrumented(converter: Any) -> bytes:
 def _run(instrumented: bytes, images: Images, mean: float) -> list[dict[str, str]]:
     debugger = tf.lite.experimental.QuantizationDebugger(
         quant_debug_model_content=instrumented,
-        debug_dataset=lambda: ([network_input(image[None], mean=mean, tone="none")] for image in images),
+        debug_dataset=lambda: ([network_input(image[None], mean=mean)] for image in images),
         debug_options=tf.lite.experimental.QuantizationDebugOptions(layer_direct_compare_metrics={"noise": noise}),
     )
     debugger.run()

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from console.errors import ExpectedError
 from device.bundle.manifest import OutputSpec
 from device.inference.backends.engine import build_engine
 from export.int8.audit import Audit, audit, compile_for_coral
-from train.fitting.edge import empty_edge_network
-from train.fitting.int8_features import as_int8, normalized_images
+from train.fitting.train_network import empty_edge_network
 from train.networks.predictor import network_input, predict
 from train.networks.study_cnn import folded
 from train.quantization.converter import output_order, to_int8
@@ -56,15 +54,16 @@ def _converted(run: TrainedRun) -> tuple[bytes, OutputSpec]:
 
     The bias of an evidence network is corrected by the mean difference of the logits on those images.
     """
-    predictor, images = run.predictor, normalized_images(run.calibration_images.images, run.predictor.tone)
+    predictor, images = run.predictor, run.calibration_images.images
     tflite = to_int8(float_network(run), images, mean=predictor.mean)
     if isinstance(run.recipe.network, StudyNetwork):
         return tflite, OutputSpec(kind="logits2", logit=0)
     # The network's outputs are the evidence map and then the features; the converter may have changed their order.
     evidence, *features = output_order(tflite)
     engine = build_engine(tflite, threads=1, backend="cpu")
-    sums = np.array([engine.run(image[None])[evidence].sum(dtype=np.float64) for image in as_int8(images)])
-    float_sums = predict(predictor, run.calibration_images.images).logits - predictor.bias
+    levels = (images.astype(np.int16) - 128).astype(np.int8)[..., None]
+    sums = np.array([engine.run(image[None])[evidence].sum(dtype=np.float64) for image in levels])
+    float_sums = predict(predictor, images).logits - predictor.bias
     bias = predictor.bias + float((float_sums - sums).mean())
     return tflite, OutputSpec(kind="evidence", logit=None, evidence=evidence, bias=bias, features=tuple(features))
 
@@ -73,13 +72,9 @@ def float_network(run: TrainedRun) -> keras.Model:
     """Return the trained network in the form that is quantized, with equalized layers where int8 needs them."""
     if isinstance(run.recipe.network, StudyNetwork):
         return folded(run.predictor.network, run.recipe.network, run.recipe.optimizer)
-    network = empty_edge_network(run.recipe, run.operating.evidence_blocks)
+    network = empty_edge_network(run.recipe)
     network.set_weights(run.predictor.network.get_weights())
-    if run.predictor.fake_quantized:
-        return network
-    scaled: NDArray[np.float32] = network_input(
-        run.calibration_images.images, mean=run.predictor.mean, tone=run.predictor.tone
-    )
+    scaled = network_input(run.calibration_images.images, mean=run.predictor.mean)
     resized = np.asarray(network.get_layer("resize")(scaled), np.float32)
     equalize_for_int8(network.get_layer("edge_small"), resized)
     return network

@@ -71,16 +71,14 @@ def test_a_recipe_written_and_read_is_the_same(tmp_path: Path) -> None:
     assert load_recipe(tmp_path / "r.yaml").digest == recipe.digest
 
 
-def test_a_population_names_the_run_and_sets_what_its_images_suffice_for() -> None:
+def test_a_population_names_the_run_and_has_settings_of_its_own() -> None:
     edge = load_recipe(find_recipe("edge"))
     adult, paediatric = (edge.of_population(name) for name in ("adult", "paediatric"))
     assert (adult.name, paediatric.name) == ("edge-adult", "edge-paediatric")
-    assert (adult.operating_point.operating_sensitivity, paediatric.operating_point.operating_sensitivity) == (
-        0.955,
-        0.965,
-    )
-    assert (adult.outliers.margin, paediatric.outliers.margin) == (1.0, 1.3)
+    assert (adult.operating_point.decide, paediatric.operating_point.decide) == ("worst_source", "even")
+    assert adult.fine_tune.passes > paediatric.fine_tune.passes
+    assert adult.fine_tune.learning_rate == paediatric.fine_tune.learning_rate == edge.fine_tune.learning_rate
     assert (adult.release.min_years, paediatric.release.max_years) == (20, 5)
-    assert adult.rule == paediatric.rule == edge.rule
+    assert adult.outliers == paediatric.outliers == edge.outliers
     with pytest.raises(RecipeError, match="no population 'veterinary'; it has adult, paediatric"):
         edge.of_population("veterinary")

@@ -13,9 +13,9 @@ MIN_IMAGES = 30
 
 
 def fit_ood_rule(features: NDArray[np.float32], image_sources: NDArray[np.str_]) -> OutlierRule:
-    """One centre for each kind of image and one covariance around them.
+    """Return one centre for each source of images and one covariance around them.
 
-    `features` (n, k), `kinds` (n,) names. Covariance after Ledoit and Wolf (2004), which few images suffice for.
+    `features` (n, k), `image_sources` (n,). Covariance after Ledoit and Wolf (2004), which few images suffice for.
     """
     names, counts = np.unique(image_sources, return_counts=True)
     named = np.where(np.isin(image_sources, names[counts >= MIN_IMAGES]), image_sources, "rare")
@@ -32,10 +32,10 @@ def fit_ood_rule(features: NDArray[np.float32], image_sources: NDArray[np.str_])
 def outlier_threshold(
     distances: NDArray[np.float64], image_sources: NDArray[np.str_], false_alarms: float, margin: float
 ) -> float:
-    """The distance that `false_alarms` of the worst kind's images exceed, times `margin`.
+    """Return the distance that `false_alarms` of the worst source's images exceed, times `margin`.
 
-    Each kind on its own, so that many images of one source do not hide that another's are refused.
+    Each source on its own, so that many images of one source do not hide that another's are refused.
     """
     names, counts = np.unique(image_sources, return_counts=True)
     large = [distances[image_sources == name] for name in names[counts >= MIN_IMAGES]] or [distances]
-    return margin * max(float(np.quantile(theirs, 1 - false_alarms)) for theirs in large)
+    return margin * max(float(np.quantile(own, 1 - false_alarms)) for own in large)

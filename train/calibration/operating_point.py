@@ -2,8 +2,8 @@
 
 A pinned calibration is sigmoid(slope * (logit - operating logit)): one half is where an image is called pneumonia. On
 images of the training's own making both classes part too well to say where that is, so it is not where their
-sensitivity is high: it is logit 0, as both classes are drawn equally often, or the logit at which the worst source fares
-best.
+sensitivity is high: it is logit 0, as both classes are drawn equally often, or the logit at which the worst source
+fares best.
 """
 
 from __future__ import annotations
@@ -40,20 +40,26 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutLogits:
-    """Logits (n,), labels (n,) and sources (n,) of images that no weight was fitted on."""
+    """Logits (n,) and labels (n,) of images that no weight was fitted on."""
 
     logits: Floats
     labels: NDArray[np.int64]
-    sources: NDArray[np.str_]
 
 
-NO_HELD_OUT_LOGITS = HeldOutLogits(logits=np.zeros(0), labels=np.zeros(0, np.int64), sources=np.zeros(0, np.str_))
+NO_HELD_OUT_LOGITS = HeldOutLogits(logits=np.zeros(0), labels=np.zeros(0, np.int64))
 
 
 def operating_point(
-    section: OperatingPointSection, held_out: HeldOutLogits, corrupted: HeldOutLogits = NO_HELD_OUT_LOGITS
+    section: OperatingPointSection,
+    held_out: HeldOutLogits,
+    sources: NDArray[np.str_],
+    corrupted: HeldOutLogits = NO_HELD_OUT_LOGITS,
 ) -> OperatingPoint:
-    """Choose calibration and thresholds. A pinned point takes slope and review band from corrupted copies too."""
+    """Choose calibration and thresholds on held-out images and their `sources` (n,).
+
+    A pinned point takes slope and review band from corrupted copies of the images too, so that both still hold on
+    worse exposures.
+    """
     if section.calibration != "pinned":
         logits, labels = held_out.logits, held_out.labels
         calibration = fit_calibration(section.calibration, logits, labels, section.prevalence)
@@ -61,7 +67,7 @@ def operating_point(
             calibration=calibration, thresholds=choose(apply_calibration(calibration, logits), labels, section)
         )
     even = section.decide == "even"
-    operating_logit = 0.0 if even else worst_source_logit(held_out)
+    operating_logit = 0.0 if even else worst_source_logit(held_out, sources)
     logits = np.concatenate([held_out.logits, corrupted.logits]) - operating_logit
     labels = np.concatenate([held_out.labels, corrupted.labels])
     temperature = fit_calibration("temperature", logits, labels, section.prevalence)["t"]
@@ -80,16 +86,16 @@ def operating_point(
     )
 
 
-def worst_source_logit(held_out: HeldOutLogits) -> float:
+def worst_source_logit(held_out: HeldOutLogits, sources: NDArray[np.str_]) -> float:
     """Return the logit at which the lowest sensitivity or specificity of any source is highest.
 
     Halfway between the ends where a range of logits is equally good. 0 where no source has MIN_IMAGES of a class.
     """
     candidates = np.unique(held_out.logits)
     rates = []
-    for source in np.unique(held_out.sources):
+    for source in np.unique(sources):
         for label in (0, 1):
-            own = np.sort(held_out.logits[(held_out.sources == source) & (held_out.labels == label)])
+            own = np.sort(held_out.logits[(sources == source) & (held_out.labels == label)])
             if len(own) >= MIN_IMAGES:
                 below = np.searchsorted(own, candidates, side="left") / len(own)
                 rates.append(1 - below if label else below)

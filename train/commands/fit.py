@@ -102,7 +102,7 @@ def _train_all(
 
 
 def _average(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], out: Path) -> None:
-    if has_average(recipe, parts):
+    if has_average(recipe):
         progress.add_task("mean of all seeds", total=None, text="")
         write_average(out, recipe, parts)
 

@@ -1,7 +1,7 @@
-"""Acquisition style: numbers of how an image was made, and sampling weights that balance it.
+"""Acquisition style: numbers of how an image was made, and how well they alone predict its label.
 
 Sharpness, exposure and borders say much of a label where the classes were made differently; a network learns that
-first. Images whose style betrays their label count less, images whose style speaks against it count more.
+first. Images whose style speaks against their label show what it learnt beside that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
 BANDS = (0.7, 1.4, 2.8, 5.6, 11.2)
 """Sigmas in pixels between which the image's energy is measured."""
 NEARLY_BLACK = 12
-LEAST_CHANCE = 0.02
 
 
 def style_numbers(images: NDArray[np.uint8]) -> Floats:
@@ -47,14 +46,3 @@ def style_chances(images: NDArray[np.uint8], labels: NDArray[np.int64], patients
     )
     own: Floats = found[np.arange(len(labels)), labels]
     return own
-
-
-def sampling_weights(labels: NDArray[np.int64], chances: Floats | None, power: float) -> Floats:
-    """Chance (n,) of each image to be drawn; both classes have the same share in all, and so have the styles in part.
-
-    `power` 0 balances the classes alone, 1 weighs by the full inverse of `chances`.
-    """
-    weights = np.ones(len(labels)) if chances is None else np.maximum(chances, LEAST_CHANCE) ** -power
-    for label in (0, 1):
-        weights[labels == label] /= weights[labels == label].sum()
-    return weights / weights.sum()

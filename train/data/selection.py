@@ -1,9 +1,8 @@
-"""Select images of a data set, by mask or by the source of their labels."""
+"""Select images of a data set, by mask or by how certain their labels are."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from train.data.dataset import LabelledImages
@@ -15,25 +14,14 @@ def select(dataset: LabelledImages, chosen: NDArray[np.bool_]) -> LabelledImages
     return LabelledImages(images=dataset.images[chosen], table=dataset.table[chosen].reset_index(drop=True))
 
 
-def concatenate(first: LabelledImages, second: LabelledImages) -> LabelledImages:
-    """Return all images of both, in this order."""
-    return LabelledImages(
-        images=np.concatenate([first.images, second.images]),
-        table=pd.concat([first.table, second.table], ignore_index=True),
-    )
+def certain_mask(section: DataSection, dataset: LabelledImages) -> NDArray[np.bool_]:
+    """Return which images (n,) have a certain label: those that choose the operating point and are measured."""
+    return ~np.isin(np.array(dataset.table["tier"], dtype=np.str_), section.uncertain_tiers)
 
 
-def label_source_mask(section: DataSection, dataset: LabelledImages) -> NDArray[np.bool_]:
-    """Return which images have labels that are used, (n,): those of the label sources, or all without sources."""
-    sources = image_sources(dataset)
-    if section.label_sources is None or not sources.astype(bool).any():
-        return np.ones(len(dataset), bool)
-    return np.isin(sources, section.label_sources)
-
-
-def from_label_sources(section: DataSection, dataset: LabelledImages) -> LabelledImages:
-    """Return the images whose labels are used."""
-    return select(dataset, label_source_mask(section, dataset))
+def with_certain_labels(section: DataSection, dataset: LabelledImages) -> LabelledImages:
+    """Return the images whose labels are certain."""
+    return select(dataset, certain_mask(section, dataset))
 
 
 def image_sources(dataset: LabelledImages) -> NDArray[np.str_]:

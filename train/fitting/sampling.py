@@ -53,9 +53,7 @@ class Sampler:
 
 def sampler(section: SamplingSection, dataset: LabelledImages, seed: int) -> Sampler:
     """Return what draws the images of `dataset`."""
-    return Sampler(
-        labels=dataset.labels, chances=chances(section, dataset), other_style=section.other_style, seed=seed
-    )
+    return Sampler(labels=dataset.labels, chances=chances(section, dataset), other_style=section.other_style, seed=seed)
 
 
 def chances(section: SamplingSection, dataset: LabelledImages) -> Floats:

@@ -1,7 +1,7 @@
 """Train one network of a recipe: a fitted network comes in; its operating point and rejection threshold are added.
 
-The study's network is trained from scratch, EfficientNet-Lite0 is fine-tuned. The logit of the latter is linear in means
-over positions, so each position's share of it is exact.
+The study's network is trained from scratch, EfficientNet-Lite0 is fine-tuned. The logit of the latter is linear in
+means over positions, so each position's share of it is exact.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from train.augmentation.training import augmented
 from train.calibration.ood_threshold import fit_ood_rule, outlier_threshold
 from train.calibration.operating_point import HeldOutLogits, OperatingPoint, operating_point
 from train.data.dataset import LabelledImages
-from train.data.selection import image_sources
+from train.data.selection import image_sources, with_certain_labels
 from train.fitting.devices import make_deterministic
 from train.fitting.fine_tune import MEAN, Classifier, fine_tune, mean_of, step_count
 from train.fitting.from_scratch import fit, steps_per_epoch
@@ -89,14 +89,15 @@ def classifier_of(predictor: Predictor) -> Classifier:
 def settled(recipe: Recipe, parts: Mapping[str, LabelledImages], classifier: Classifier) -> TrainedNetwork:
     """Assemble the network that boxes run, and choose its operating point and rejection threshold."""
     predictor = _predictor(recipe, parts["train"], classifier)
-    operating, copies = parts["operating"], recipe.operating_point.corrupted_copies
+    operating, copies = with_certain_labels(recipe.data, parts["operating"]), recipe.operating_point.corrupted_copies
     corrupted, rows = corrupted_copies(operating.images, copies)
     outputs = predict(predictor, np.concatenate([operating.images, corrupted]))
     clean, sources = len(operating), image_sources(operating)
     point = operating_point(
         recipe.operating_point,
-        HeldOutLogits(logits=outputs.logits[:clean], labels=operating.labels, sources=sources),
-        HeldOutLogits(logits=outputs.logits[clean:], labels=operating.labels[rows], sources=sources[rows]),
+        HeldOutLogits(logits=outputs.logits[:clean], labels=operating.labels),
+        sources,
+        HeldOutLogits(logits=outputs.logits[clean:], labels=operating.labels[rows]),
     )
     if outputs.distances is None:
         raise TypeError("the network has no features")
@@ -106,9 +107,7 @@ def settled(recipe: Recipe, parts: Mapping[str, LabelledImages], classifier: Cla
         point=point,
         operating=operating,
         operating_logits=outputs.logits[:clean],
-        outlier_threshold=outlier_threshold(
-            outputs.distances[:clean], sources, section.false_alarms, section.margin
-        ),
+        outlier_threshold=outlier_threshold(outputs.distances[:clean], sources, section.false_alarms, section.margin),
         history=classifier.history,
     )
 
@@ -117,7 +116,9 @@ def _predictor(recipe: Recipe, dataset: LabelledImages, classifier: Classifier) 
     """Put body, evidence map and features into one network, and fit the rule that rejects images."""
     images, sources = in_distribution_images(recipe, dataset)
     means = block_means(classifier.body, edge_network(recipe).outlier_blocks, images)
-    standards = {block: Standard(mean=x.mean(axis=0), spread=x.std(axis=0) + LEAST_SPREAD) for block, x in means.items()}
+    standards = {
+        block: Standard(mean=x.mean(axis=0), spread=x.std(axis=0) + LEAST_SPREAD) for block, x in means.items()
+    }
     features = [(means[block] - standard.mean) / standard.spread for block, standard in standards.items()]
     return Predictor(
         network=edge_predictor_network(classifier.body, classifier.weight, standards),
@@ -127,9 +128,7 @@ def _predictor(recipe: Recipe, dataset: LabelledImages, classifier: Classifier) 
     )
 
 
-def block_means(
-    body: keras.Model, blocks: Sequence[int], images: NDArray[np.uint8]
-) -> dict[int, NDArray[np.float32]]:
+def block_means(body: keras.Model, blocks: Sequence[int], images: NDArray[np.uint8]) -> dict[int, NDArray[np.float32]]:
     """Return by block the channel means, float32 (n, channels), of `images` uint8 (n, 224, 224)."""
     pooled = [keras.layers.GlobalAveragePooling2D()(block_output(body, block)) for block in blocks]
     network = at_224(keras.Model(body.input, pooled))
@@ -140,9 +139,7 @@ def block_means(
     return {block: np.concatenate(arrays) for block, arrays in zip(blocks, zip(*parts, strict=True), strict=True)}
 
 
-def in_distribution_images(
-    recipe: Recipe, dataset: LabelledImages
-) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
+def in_distribution_images(recipe: Recipe, dataset: LabelledImages) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     """Return the images and changed copies of them, uint8 (m, 224, 224), and the source of each (m,)."""
     random, sources = np.random.default_rng(7), image_sources(dataset)
     copies = [
@@ -168,12 +165,12 @@ def _study(
 ) -> TrainedNetwork:
     fitted = fit(recipe, parts["train"], seed, on_step=on_step)
     predictor = Predictor(network=fitted.network, mean=fitted.mean)
-    operating = parts["operating"]
+    operating = with_certain_labels(recipe.data, parts["operating"])
     logits = predict(predictor, operating.images).logits
-    held_out = HeldOutLogits(logits=logits, labels=operating.labels, sources=image_sources(operating))
+    held_out = HeldOutLogits(logits=logits, labels=operating.labels)
     return TrainedNetwork(
         predictor=predictor,
-        point=operating_point(recipe.operating_point, held_out),
+        point=operating_point(recipe.operating_point, held_out, image_sources(operating)),
         operating=operating,
         operating_logits=logits,
         history=fitted.history,

@@ -18,7 +18,10 @@ def calibration_images(dataset: LabelledImages) -> tuple[NDArray[np.uint8], list
     """
     random = np.random.default_rng(0)
     cells = dataset.table.groupby(["label", "source"], sort=True).indices
-    queues = {label: [random.permutation(rows).tolist() for (own, _), rows in cells.items() if own == label] for label in (0, 1)}
+    queues = {
+        label: [random.permutation(rows).tolist() for (own, _), rows in cells.items() if own == label]
+        for label in (0, 1)
+    }
     chosen: list[int] = []
     for cells_of_label in queues.values():
         wanted = min(COUNT // 2, sum(map(len, cells_of_label)))

@@ -44,17 +44,14 @@ class DataRecord:
 class OperatingRecord:
     """operating.json: how the network's input and outputs are read, and its operating point.
 
-    `mean` is the grey value that is zero to the network, `bias` is added to the sum of the evidence map,
-    `evidence_blocks` are the blocks the map adds up, empty without a map. `operating_logit` is the logit at which an
-    image is called positive, None for 0. `outlier_threshold` is a distance, None without an out-of-distribution
-    check. `images` and `digest` describe the images that chose calibration and thresholds.
+    `mean` is the grey value that is zero to the network, `bias` is added to the sum of the evidence map.
+    `operating_logit` is the logit at which an image is called positive, None for 0. `outlier_threshold` is a distance,
+    None without an out-of-distribution check. `images` and `digest` describe the images that chose calibration and
+    thresholds.
     """
 
     mean: float
-    tone: str
     bias: float
-    fake_quantized: bool
-    evidence_blocks: tuple[int, ...]
     calibration: Calibration
     operating_logit: float | None
     thresholds: Thresholds

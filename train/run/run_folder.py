@@ -28,13 +28,13 @@ from metrics.evaluation import evaluate
 from train.calibration.methods import apply_calibration
 from train.calibration.thresholds import Thresholds
 from train.data.dataset import PARTS, LabelledImages
-from train.data.selection import label_source_mask, select
-from train.fitting.edge import empty_edge_network
+from train.data.selection import certain_mask, select
+from train.fitting.fine_tune import Classifier
 from train.fitting.history import Step
-from train.fitting.int8_features import calibration_images
-from train.fitting.train_network import TrainedNetwork, train_network
+from train.fitting.train_network import TrainedNetwork, empty_edge_network, train_network
 from train.networks.predictor import ModelOutputs, Predictor, predict
 from train.networks.study_cnn import build
+from train.quantization.calibration_images import calibration_images
 from train.recipe import Recipe, StudyNetwork, load_recipe, write_recipe
 from train.run.records import DataRecord, EnvironmentRecord, MetricsRecord, OperatingRecord
 from train.run.score_files import (
@@ -47,7 +47,7 @@ from train.run.score_files import (
 )
 
 Record = TypeVar("Record")
-WEIGHTS, OUTLIERS, CHECKPOINTS = "model.weights.h5", "outliers.npz", "checkpoints"
+WEIGHTS, OUTLIERS = "model.weights.h5", "outliers.npz"
 IMAGE_COLUMNS = ("part", "file", "label", "patient_id", "sha256", "source", "tier", "view", "sex", "age")
 NOTHING_LEFT_OUT: Mapping[str, int] = MappingProxyType({})
 AVERAGED: Final = "averaged"
@@ -112,13 +112,19 @@ def _same_run(out: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
 
 
 def train_seed(
-    out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], seed: int, *, on_step: Callable[[Step], None]
+    out: Path,
+    recipe: Recipe,
+    parts: Mapping[str, LabelledImages],
+    seed: int,
+    *,
+    start: Classifier | None = None,
+    on_step: Callable[[Step], None],
 ) -> None:
-    """Train one network, choose its operating point, measure it on the test images, write it all down."""
-    checkpoints = seed_folder(out, seed) / CHECKPOINTS
-    trained = train_network(recipe, parts, seed, on_step=on_step, checkpoints=checkpoints)
-    write_seed(out, recipe, parts, seed, trained)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    """Train one network, choose its operating point, measure it on the test images and write it all to the folder.
+
+    `start`: the network whose training goes on, None for ImageNet's.
+    """
+    write_seed(out, recipe, parts, seed, train_network(recipe, parts, seed, start=start, on_step=on_step))
     # A mean without this seed is no longer the run's.
     shutil.rmtree(seed_folder(out, AVERAGED), ignore_errors=True)
 
@@ -146,10 +152,7 @@ def operating_facts(trained: TrainedNetwork) -> dict[str, Any]:
     predictor, point, operating = trained.predictor, trained.point, trained.operating
     return {
         "mean": predictor.mean,
-        "tone": predictor.tone,
         "bias": predictor.bias,
-        "fake_quantized": predictor.fake_quantized,
-        "evidence_blocks": trained.evidence_blocks,
         "calibration": point.calibration,
         "operating_logit": point.operating_logit,
         "thresholds": asdict(point.thresholds),
@@ -162,7 +165,7 @@ def operating_facts(trained: TrainedNetwork) -> dict[str, Any]:
 def write_measures(folder: Path, recipe: Recipe, dataset: LabelledImages, trained: TrainedNetwork) -> None:
     """scores.csv of all test images; metrics.json and decisions.csv of those whose labels count."""
     found, point = predict(trained.predictor, dataset.images), trained.point
-    counted = label_source_mask(recipe.data, dataset)
+    counted = certain_mask(recipe.data, dataset)
     write_scores(folder / SCORES, dataset, found, counted)
     test, logits = select(dataset, counted), found.logits[counted]
     probabilities = apply_calibration(point.calibration, logits)
@@ -263,7 +266,7 @@ def _trained(folder: Path, recipe: Recipe, operating: Mapping[str, Any]) -> Pred
     if isinstance(recipe.network, StudyNetwork):
         network = build(recipe.network, recipe.optimizer)
     else:
-        network = empty_edge_network(recipe, tuple(operating["evidence_blocks"]))
+        network = empty_edge_network(recipe)
     network.load_weights(folder / WEIGHTS)
     outliers = None
     if (folder / OUTLIERS).is_file():
@@ -272,10 +275,8 @@ def _trained(folder: Path, recipe: Recipe, operating: Mapping[str, Any]) -> Pred
     return Predictor(
         network=network,
         mean=operating["mean"],
-        tone=operating["tone"],
         bias=operating["bias"],
         outliers=outliers,
-        fake_quantized=operating.get("fake_quantized", False),
     )
 
 

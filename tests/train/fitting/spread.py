@@ -1,7 +1,6 @@
 """Train toy networks with every batch spread over two logical processors, and write what they give to an .npz.
 
-A program of its own, because logical processors are configured before TensorFlow starts. The network to fine-tune is
-only the first blocks of the real one: what is tested is the spreading, and most of the time goes into building graphs.
+A program of its own, because logical processors are configured before TensorFlow starts.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from tests.support.toy_images import RECIPE
 from train.data.dataset import LabelledImages, load_dataset
 from train.fitting import fine_tune, from_scratch
 from train.fitting.devices import make_deterministic, strategy
-from train.networks.efficientnet_lite0 import backbone, block_output
 from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe
 
@@ -28,15 +26,10 @@ EDGE = Recipe.model_validate(
     {
         **RECIPE,
         "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
-        "fine_tune": {"min_images": 1, "epochs": 2, "frozen_blocks": 1},
+        "fine_tune": {"passes": 32, "frozen_blocks": 1},
     }
 )
-BLOCKS = 4
 shares: list[int] = []
-
-
-class CutOff(Exception):
-    pass
 
 
 class CountedLoss(keras.losses.SparseCategoricalCrossentropy):
@@ -55,30 +48,10 @@ def study(parts: dict[str, LabelledImages]) -> dict[str, Any]:
     return {**weights, "losses": [step.loss for step in fitted.history], "logits": logits, "shares": shares}
 
 
-def first_blocks(**options: Any) -> keras.Model:
-    """Return the stem and the first blocks of the real network, with its ImageNet weights to be loaded by name."""
-    body = backbone(**options)
-    return keras.Model(body.inputs, block_output(body, BLOCKS))
-
-
-def edge(parts: dict[str, LabelledImages], checkpoints: Path) -> dict[str, Any]:
-    """Fine-tune, cut off in the second epoch, and resume."""
-    losses: list[float] = []
-
-    def cut_off(step: Any) -> None:
-        if step.done == 3:
-            raise CutOff
-        losses.append(step.loss)
-
+def edge(parts: dict[str, LabelledImages]) -> dict[str, Any]:
     make_deterministic(1)
-    try:
-        fine_tune.fine_tune(EDGE, parts["train"], 1, on_step=cut_off, checkpoints=checkpoints)
-    except CutOff:
-        make_deterministic(1)
-        tuned = fine_tune.fine_tune(
-            EDGE, parts["train"], 1, on_step=lambda s: losses.append(s.loss), checkpoints=checkpoints
-        )
-    return {"edge_losses": losses, "edge_weight": tuned.weight}
+    tuned = fine_tune.fine_tune(EDGE, parts["train"], 1)
+    return {"edge_losses": [step.loss for step in tuned.history], "edge_weight": tuned.weight, "edge_bias": tuned.bias}
 
 
 def main(folder: Path, out: Path) -> None:
@@ -92,9 +65,8 @@ def main(folder: Path, out: Path) -> None:
         return mirrored
 
     from_scratch.strategy = fine_tune.strategy = spread  # type: ignore[attr-defined]
-    fine_tune.backbone = first_blocks  # type: ignore[attr-defined]
     parts = load_dataset(folder / "manifest.csv", folder, STUDY.data)
-    np.savez(out, **study(parts), **edge(parts, out.parent / "checkpoints"), used=used)
+    np.savez(out, **study(parts), **edge(parts), used=used)
 
 
 if __name__ == "__main__":

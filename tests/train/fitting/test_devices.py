@@ -5,27 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from tests.support.toy_images import COUNTS, RECIPE
-from tests.train.fitting.spread import EDGE, STUDY, CutOff
+from tests.train.fitting.spread import EDGE, STUDY
 from train.data.dataset import LabelledImages, load_dataset
-from train.fitting.devices import precision, strategy
-from train.fitting.fine_tune import AVERAGE
+from train.fitting.devices import make_deterministic, precision, strategy
+from train.fitting.fine_tune import fine_tune
 from train.fitting.from_scratch import fit
 from train.fitting.train_network import train_network
 from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe
-from train.run.run_folder import (
-    load_seed,
-    seed_folder,
-    start_run,
-    train_seed,
-)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +54,15 @@ def test_the_study_network_comes_out_as_on_one_device(
     np.testing.assert_allclose(spread["logits"], said, atol=1e-3)
 
 
-def test_fine_tuning_on_two_devices_ends_and_goes_on_after_a_cut(spread: dict[str, np.ndarray]) -> None:
-    """Not the same as on one: batch norms see half a batch, and each half's gradient is clipped for itself."""
-    assert len(spread["edge_losses"]) == EDGE.fine_tune.epochs * COUNTS["train"] // EDGE.batch_size
-    assert np.isfinite(spread["edge_losses"]).all()
-    assert (spread["edge_losses"] < 3).all()
-    assert np.isfinite(spread["edge_weight"]).all()
+def test_fine_tuning_comes_out_nearly_as_on_one_device(
+    spread: dict[str, np.ndarray], parts: dict[str, LabelledImages]
+) -> None:
+    """Each half's gradient is clipped by itself, so weights differ a little; without spreading they would be equal."""
+    make_deterministic(1)
+    alone = fine_tune(EDGE, parts["train"], 1)
+    assert len(spread["edge_losses"]) == EDGE.fine_tune.passes // EDGE.batch_size
+    np.testing.assert_allclose(spread["edge_losses"], [step.loss for step in alone.history], atol=0.1)
+    np.testing.assert_allclose(spread["edge_weight"], alone.weight, atol=1e-3)
 
 
 def test_one_device_needs_no_strategy() -> None:
@@ -101,29 +97,9 @@ def test_the_study_network_learns_in_float16_as_in_float32_once_its_gradients_fi
 
 
 @pytest.mark.timeout(900)
-def test_fine_tuning_in_float16_goes_on_after_a_cut_and_answers_in_float32(
-    parts: dict[str, LabelledImages], tmp_path: Path
-) -> None:
-    """The first step overflows and moves nothing: from then on steps taken and steps seen differ."""
+def test_fine_tuning_in_float16_predicts_in_float32(parts: dict[str, LabelledImages]) -> None:
     section = EDGE.fine_tune.model_copy(update={"frozen_blocks": 12})
-    recipe = in_float16(EDGE).model_copy(update={"seeds": (1,), "fine_tune": section})
-    start_run(tmp_path / "run", recipe, parts, image_folder=tmp_path)
-    checkpoints = seed_folder(tmp_path / "run", 1) / "checkpoints"
-
-    def plug(step: Any) -> None:
-        if step.done == 3:
-            raise CutOff
-
-    with pytest.raises(CutOff):
-        train_network(recipe, parts, 1, on_step=plug, checkpoints=checkpoints)
-    with np.load(checkpoints / AVERAGE) as kept:
-        assert int(kept["taken"]) < int(kept["steps"]) == 2
-    seen: list[int] = []
-    train_seed(tmp_path / "run", recipe, parts, 1, on_step=lambda step: seen.append(step.done))
-    assert seen == [3, 4]
-    again = load_seed(tmp_path / "run", 1)
-    assert dtypes(again.predictor.network) == {"float32"}
-    written = [line.split(",")[3] for line in (again.folder / "scores.csv").read_text().splitlines()[1:]]
-    np.testing.assert_allclose(
-        predict(again.predictor, parts["test"].images).logits, np.array(written, float), atol=1e-4
-    )
+    trained = train_network(in_float16(EDGE).model_copy(update={"fine_tune": section}), parts, 1)
+    assert dtypes(trained.predictor.network) == {"float32"}
+    assert np.isfinite(predict(trained.predictor, parts["test"].images).logits).all()
+    assert np.isfinite([step.loss for step in trained.history]).all()

@@ -9,20 +9,20 @@ import pytest
 from tests.support.toy_images import write_toy
 from train.commands.fit import Task, fit_all
 from train.data.dataset import load_dataset
-from train.fitting.train_network import train_network
+from train.fitting.fine_tune import MEAN, drawn_batch, trainable_network
+from train.fitting.sampling import chances, sampler
+from train.fitting.train_network import classifier_of, train_network
 from train.networks.predictor import predict
-from train.recipe import Recipe
+from train.recipe import FineTuneSection, Recipe, SamplingSection, edge_network
 from train.run.run_folder import load_seed, read_json
 
 EDGE: dict[str, Any] = {
     "name": "toy-edge",
     "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
-    "tone": "smooth",
     "augment": "exposure",
     "batch_size": 8,
     "seeds": [1],
-    "rule": {"blocks": [4, 8], "folds": 2},
-    "fine_tune": {"min_images": 1000, "epochs": 2, "frozen_blocks": 12},
+    "fine_tune": {"passes": 32, "frozen_blocks": 12, "learning_rate": 5e-3},
     "operating_point": {"calibration": "pinned"},
 }
 
@@ -35,66 +35,107 @@ def trained_run(folder: Path, **changes: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ruled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A linear probe with penalties on int8 noise and image corruptions."""
-    penalties = {"noise_penalty": 10.0, "change_penalty": 0.5}
-    return trained_run(tmp_path_factory.mktemp("ruled"), rule={**EDGE["rule"], **penalties})
-
-
-@pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_run(tmp_path_factory.mktemp("tuned"), fine_tune={**EDGE["fine_tune"], "min_images": 1})
+    return trained_run(tmp_path_factory.mktemp("tuned"))
 
 
-@pytest.mark.parametrize("kind", ["ruled", "tuned"])
-def test_a_run_read_back_says_what_it_said(kind: str, request: pytest.FixtureRequest) -> None:
-    run = request.getfixturevalue(kind)
-    seed = load_seed(run, 1)
-    dataset = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", seed.recipe.data)["test"]
-    found = predict(seed.predictor, dataset.images)
-    written = [line.split(",") for line in (seed.folder / "scores.csv").read_text().splitlines()[1:]]
-    np.testing.assert_allclose(found.logits, [float(line[3]) for line in written], atol=1e-4)
-    assert found.distances is not None
-    np.testing.assert_allclose(found.distances, [float(line[4]) for line in written], rtol=1e-3)
+def test_a_run_read_back_predicts_as_it_was_written(tuned: Path) -> None:
+    seed = load_seed(tuned, 1)
+    dataset = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", seed.recipe.data)["test"]
+    outputs = predict(seed.predictor, dataset.images)
+    written = [line.split(",") for line in (tuned / "seed-1" / "scores.csv").read_text().splitlines()[1:]]
+    np.testing.assert_allclose(outputs.logits, [float(line[3]) for line in written], atol=1e-4)
+    assert outputs.distances is not None
+    np.testing.assert_allclose(outputs.distances, [float(line[4]) for line in written], rtol=1e-3)
 
 
-def test_the_evidence_of_every_image_adds_up_to_its_logit(ruled: Path) -> None:
-    seed = load_seed(ruled, 1)
+def test_the_evidence_of_every_image_adds_up_to_its_logit(tuned: Path) -> None:
+    seed = load_seed(tuned, 1)
     images = np.random.default_rng(0).integers(0, 256, (3, 224, 224)).astype(np.uint8)
-    found = predict(seed.predictor, images)
-    assert found.evidence is not None
-    assert found.evidence.shape == (3, 2, 2)
-    np.testing.assert_allclose(found.evidence.sum(axis=(1, 2)) + seed.predictor.bias, found.logits, atol=1e-4)
+    outputs = predict(seed.predictor, images)
+    assert outputs.evidence is not None
+    assert outputs.evidence.shape == (3, 2, 2)
+    np.testing.assert_allclose(outputs.evidence.sum(axis=(1, 2)) + seed.predictor.bias, outputs.logits, atol=1e-4)
 
 
-def test_few_images_leave_the_features_alone_and_have_no_batches(ruled: Path, tuned: Path) -> None:
-    assert read_json(ruled / "seed-1" / "history.json") == []
-    assert read_json(ruled / "seed-1" / "operating.json")["evidence_blocks"] == [4, 8]
-    assert read_json(ruled / "seed-1" / "operating.json")["fake_quantized"]
-    assert not read_json(tuned / "seed-1" / "operating.json")["fake_quantized"]
-    assert len(read_json(tuned / "seed-1" / "history.json")) == 4
-    assert read_json(tuned / "seed-1" / "operating.json")["evidence_blocks"] == [16]
-
-
-def test_a_training_that_was_cut_off_goes_on_and_ends_where_it_would_have(tuned: Path, tmp_path: Path) -> None:
-    whole = load_seed(tuned, 1)
-    recipe: Recipe = whole.recipe
-    parts = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)
-
-    class CutOff(Exception):
-        pass
-
-    def plug(step: Any) -> None:
-        if step.done == 3:
-            raise CutOff
-
-    with pytest.raises(CutOff):
-        train_network(recipe, parts, 1, on_step=plug, checkpoints=tmp_path)
-    seen: list[int] = []
-    again = train_network(recipe, parts, 1, on_step=lambda step: seen.append(step.done), checkpoints=tmp_path)
-    assert seen == [3, 4]
+def test_the_assembled_network_predicts_as_the_one_that_was_trained(tuned: Path) -> None:
+    predictor = load_seed(tuned, 1).predictor
+    classifier = classifier_of(predictor)
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64)).astype(np.uint8)
+    model = trainable_network(edge_network(Recipe.model_validate({**_toy(tuned)})), FineTuneSection(), 1, classifier)
+    small = (images[..., None].astype(np.float32) - MEAN) / 255
+    inside = predictor.network.get_layer("edge_small")
+    evidence = np.asarray(inside(small)[0])
     np.testing.assert_allclose(
-        predict(again.predictor, parts["test"].images).logits,
-        predict(whole.predictor, parts["test"].images).logits,
-        atol=1e-5,
+        np.asarray(model(small))[:, 0], evidence.sum(axis=(1, 2, 3)) + classifier.bias, atol=1e-4
     )
+
+
+def _toy(run: Path) -> dict[str, Any]:
+    return load_seed(run, 1).recipe.model_dump()
+
+
+def test_the_history_has_a_step_for_each_batch_and_a_rate_that_warms_up_and_falls(tuned: Path) -> None:
+    history = read_json(tuned / "seed-1" / "history.json")
+    assert [step["done"] for step in history] == [1, 2, 3, 4]
+    rates = [step["learning_rate"] for step in history]
+    assert rates[0] < rates[1] > rates[2] > rates[3]
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(tuned: Path) -> None:
+    recipe = load_seed(tuned, 1).recipe
+    parts = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)
+    written = predict(load_seed(tuned, 1).predictor, parts["test"].images).logits
+    again, other = (
+        predict(train_network(recipe, parts, seed).predictor, parts["test"].images).logits for seed in (1, 2)
+    )
+    np.testing.assert_allclose(again, written, atol=1e-5)
+    assert np.abs(other - written).max() > 1e-4
+
+
+def test_training_goes_on_from_an_earlier_network(tuned: Path) -> None:
+    """One step of next to no length leaves the network where it started, not where ImageNet's weights are."""
+    earlier = load_seed(tuned, 1)
+    toy = _toy(tuned)
+    toy["fine_tune"] |= {"passes": 8, "learning_rate": 1e-12}
+    recipe = Recipe.model_validate(toy)
+    parts = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)
+    images = parts["test"].images
+    start = classifier_of(earlier.predictor)
+    before = predict(earlier.predictor, images).logits
+    onward, fresh = (
+        predict(train_network(recipe, parts, 1, start=given).predictor, images).logits for given in (start, None)
+    )
+    np.testing.assert_allclose(onward, before, atol=1e-4)
+    assert np.abs(fresh - before).max() > 1e-2
+
+
+def test_classes_and_sources_are_drawn_in_their_shares(tuned: Path) -> None:
+    recipe = load_seed(tuned, 1).recipe
+    dataset = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)["train"]
+    dataset.table["source"] = ["big"] * 12 + ["small"] * 4
+    dataset.table["tier"] = ["A", "A", "C", "C"] * 4
+    section = SamplingSection(shares={"big": (0.1, 0.3), "small": (0.3, 0.1)}, tiers={"C": 0.5})
+    found = chances(section, dataset)
+    labels, big = dataset.labels, dataset.table["source"] == "big"
+    assert found[labels == 0].sum() == pytest.approx(0.5)
+    assert found[(labels == 0) & big].sum() == pytest.approx(0.125)
+    assert found[(labels == 1) & big].sum() == pytest.approx(0.375)
+    certain = dataset.table["tier"] == "A"
+    assert found[big & (labels == 0) & certain].mean() == pytest.approx(
+        2 * found[big & (labels == 0) & ~certain].mean()
+    )
+    draws = [draw for step in range(200) for draw in sampler(section, dataset, 1).batch(step, 8)]
+    drawn = np.bincount([draw.index for draw in draws], minlength=16) / len(draws)
+    np.testing.assert_allclose(drawn, found, atol=0.03)
+    assert all(labels[draw.index] != labels[draw.donor] for draw in draws if draw.donor is not None)
+    assert np.mean([draw.donor is not None for draw in draws]) == pytest.approx(section.other_style, abs=0.05)
+
+
+def test_a_batch_without_augmentation_is_the_resized_images(tuned: Path) -> None:
+    recipe = load_seed(tuned, 1).recipe.model_copy(update={"augment": "none"})
+    dataset = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)["train"]
+    images, labels = drawn_batch(recipe, dataset, sampler(recipe.sampling, dataset, 1), 0)
+    assert (images.shape, images.dtype, labels.shape) == ((8, 64, 64, 1), np.uint8, (8, 1))
+    discs = images[:, 24:40, 24:40].mean(axis=(1, 2, 3)) > 110
+    np.testing.assert_array_equal(discs, labels[:, 0] == 1)

@@ -17,7 +17,8 @@ from train.run.run_folder import read_json
 
 EDGE: dict[str, Any] = {
     "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
-    "fine_tune": {"min_images": 1, "epochs": 2, "frozen_blocks": 12},
+    "batch_size": 8,
+    "fine_tune": {"passes": 32, "frozen_blocks": 12},
     "seeds": [3],
 }
 
@@ -72,11 +73,10 @@ def test_event_files_hold_what_the_history_holds(kind: str, seeds: list[int], re
             assert found[name] == pytest.approx({step["done"]: step[name] for step in history})
 
 
-def test_the_rate_is_that_of_the_batch_a_schedule_told(edge: Path) -> None:
-    """Warm-up over a tenth of the steps, here the first alone, begins at a tenth of the highest; then a cosine."""
+def test_the_rate_is_that_of_the_batch_in_a_schedule(edge: Path) -> None:
+    """Warm-up over the first step alone begins at nothing; then a cosine."""
     rates = [step["learning_rate"] for step in read_json(edge / "seed-3" / "history.json")]
-    left = [(1 + np.cos(np.pi * step / 3)) / 2 for step in range(3)]
-    assert rates == pytest.approx([4e-5, *(4e-4 * (0.98 * share + 0.02) for share in left)], rel=1e-4)
+    assert rates == pytest.approx([0.0, *(1.5e-4 * (1 + np.cos(np.pi * step / 3)) / 2 for step in range(3))], rel=1e-4)
 
 
 def test_the_study_learns_at_one_rate(study: Path) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from tests.train.fitting.test_edge import EDGE, trained_run
 from train.data.dataset import load_dataset
-from train.fitting.weight_averaging import mean_of
+from train.fitting.fine_tune import mean_of
+from train.fitting.train_network import classifier_of
+from train.recipe import find_recipe, load_recipe
 from train.run.blend import has_average, write_average
 from train.run.compare import compare
 from train.run.report import (
@@ -31,8 +33,7 @@ from train.run.run_folder import (
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fine-tuned run of two seeds."""
-    tuning = {**EDGE["fine_tune"], "min_images": 1, "epochs": 1}
-    return trained_run(tmp_path_factory.mktemp("averaged"), fine_tune=tuning, seeds=[1, 2])
+    return trained_run(tmp_path_factory.mktemp("averaged"), fine_tune={**EDGE["fine_tune"], "passes": 16}, seeds=[1, 2])
 
 
 def kernels(run: Path, seed: int) -> dict[str, np.ndarray]:
@@ -68,28 +69,27 @@ def test_it_is_the_network_that_reports_and_comparisons_speak_of(run: Path, tmp_
     shutil.copytree(run, other)
     shutil.rmtree(other / "averaged")
     assert released_network(other, summarise(other)) in {1, 2}
-    with_soup, without = compare([run, other]).runs
-    assert (with_soup.compared, without.compared) == (AVERAGED, released_network(other, summarise(other)))
+    with_average, without = compare([run, other]).runs
+    assert (with_average.compared, without.compared) == (AVERAGED, released_network(other, summarise(other)))
 
 
 def test_one_network_has_no_mean(run: Path) -> None:
     seed = load_seed(run, 1)
-    parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", seed.recipe.data)
     with pytest.raises(ValueError, match="at least two"):
-        mean_of(seed.recipe, [seed.predictor], parts["train"])
+        mean_of([classifier_of(seed.predictor)], 64)
 
 
-def test_one_seed_or_a_rule_over_untrained_features_makes_no_soup(run: Path) -> None:
+def test_one_seed_or_the_study_network_has_no_average(run: Path) -> None:
     recipe = load_seed(run, 1).recipe
     parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
-    assert has_average(recipe, parts)
-    assert not has_average(recipe.model_copy(update={"seeds": (1,)}), parts)
-    ruled = recipe.fine_tune.model_copy(update={"min_images": 1000})
-    assert not has_average(recipe.model_copy(update={"fine_tune": ruled}), parts)
+    assert has_average(recipe)
+    assert not has_average(recipe.model_copy(update={"seeds": (1,)}))
+    assert not has_average(recipe.model_copy(update={"average_seeds": False}))
+    assert not has_average(load_recipe(find_recipe("study")))
     assert write_average(run, recipe, parts) is None
 
 
-def test_a_further_seed_makes_the_mean_anew(run: Path, tmp_path: Path) -> None:
+def test_a_further_seed_renews_the_mean(run: Path, tmp_path: Path) -> None:
     begun = shutil.copytree(run, tmp_path / "run")
     recipe = load_seed(begun, 1).recipe
     parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
