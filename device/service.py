@@ -30,7 +30,7 @@ from device.host.alarms import Alarms
 from device.host.health import Counters, Health, Heartbeats
 from device.inference.classifier import Classifier
 from device.intake.sandbox import Sandbox
-from device.pipeline.exposure import SiteIdentity
+from device.pipeline.exposure import ExposureClassifier, SiteIdentity
 from device.pipeline.loop import Pipeline
 from device.pipeline.processor import ExposureProcessor
 from device.receive.dicom_server import DicomReceiver
@@ -74,7 +74,7 @@ class Box:
         self._stack.callback(sandbox.close)
         self._model_note = "released" if bundle.manifest.released else "a trial, not released"
         self._classifier = Classifier(bundle, backend=config.model.backend, threads=config.model.threads)
-        # Its child has been starting meanwhile; a look at nothing waits for it, so that the first exposure need not.
+        # The worker has been starting meanwhile. Preparing nothing waits for it, so that the first exposure need not.
         sandbox.prepare(Path(os.devnull))
         log.info("model_loaded", extra={"model": bundle.model.name, "version": bundle.model.version})
         self.topics = Topics(site=config.site, device=config.device)
@@ -87,8 +87,12 @@ class Box:
             alarms=self._alarms,
             model=self._classifier.model,
         )
-        processor = ExposureProcessor(sandbox, self._classifier, identity, clock=clock.read_clock)
-        self._pipeline = Pipeline(self._spool, self.outbox, processor, self._alarms, on_put=self.publisher.wake)
+        classifier = ExposureClassifier(
+            preparer=sandbox, network=self._classifier, identity=identity, clock=clock.read_clock
+        )
+        self._pipeline = Pipeline(
+            self._spool, self.outbox, ExposureProcessor(classifier), self._alarms, on_put=self.publisher.wake
+        )
 
     def start(self) -> dict[str, str | int | None]:
         """Let exposures flow. Returns where it listens, which `ports.json` in the data folder says too."""

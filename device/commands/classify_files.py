@@ -10,34 +10,25 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TextIO
 
+from console.errors import DONE, FAILED, USAGE
 from device.bundle.loader import load_bundle, trusted_keys
 from device.config import GateConfig, LimitsConfig
-from device.contract import Result, Source, load_site_key
+from device.contract import Source, load_site_key
 from device.host import clock
 from device.inference.classifier import Classifier
 from device.inference.heatmap import png
 from device.intake.sandbox import Sandbox
-from device.pipeline.exposure import ExposureResult, SiteIdentity, classify_exposure
+from device.pipeline.exposure import ExposureClassifier, SiteIdentity
+from device.receive.spool import ReceivedExposure
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-DONE, FAILED, USAGE = 0, 1, 2
 PLACE = "offline"
 """Stands for site and device in the results: no box made them."""
 
 
 class Unusable(Exception):
-    """What the command line names cannot be used; the words say what to do."""
-
-
-class Classify(Protocol):
-    """One exposure's path to its result."""
-
-    def __call__(self, path: Path) -> ExposureResult:
-        """Never raises for a fault of the exposure."""
+    """What the command line names cannot be used; the message says what to do."""
 
 
 def classify_paths(
@@ -65,9 +56,9 @@ def classify_paths(
             lines = stack.enter_context(_opened(out))
             classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
             _prepare_evidence_folder(evidence, classifier, bundle)
-            classify = stack.enter_context(_classify(classifier, site_key))
+            exposure_classifier = stack.enter_context(_exposure_classifier(classifier, site_key))
             shown = stack.enter_context(_shown(exposures, progress=progress))
-            return _write_all(shown, classify, lines, evidence)
+            return _write_all(shown, exposure_classifier, lines, evidence)
     except Unusable as fault:
         print(fault, file=sys.stderr)
         return USAGE
@@ -94,7 +85,9 @@ def _prepare_evidence_folder(evidence: Path | None, classifier: Classifier, bund
     try:
         evidence.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unusable(f"{evidence}: cannot be made ({error.strerror}); name another folder with --evidence") from None
+        raise Unusable(
+            f"{evidence}: cannot be created ({error.strerror}); name another folder with --evidence"
+        ) from None
 
 
 def _exists(path: Path) -> bool:
@@ -115,44 +108,38 @@ def _same(out: Path, exposure: Path) -> bool:
 def files_of(paths: Sequence[Path]) -> Iterator[Path]:
     """Files as named; folders with everything in them, sorted, but what is hidden and folders behind links."""
     for path in paths:
-        if path.is_dir():
-            files = (Path(folder, name) for folder, _, names in _walk(path) for name in names)
-            yield from sorted(
-                (exposure for exposure in files if not exposure.name.startswith(".")),
-                key=lambda exposure: exposure.parts,
-            )
-        else:
+        if not path.is_dir():
             yield path
-
-
-def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    for folder, subfolders, names in os.walk(top):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield folder, subfolders, names
+            continue
+        files: list[Path] = []
+        for folder, subfolders, names in os.walk(path):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            files += [Path(folder, name) for name in names if not name.startswith(".")]
+        yield from sorted(files, key=lambda file: file.parts)
 
 
 @contextlib.contextmanager
-def _classify(classifier: Classifier, site_key: Path | None) -> Iterator[Classify]:
+def _exposure_classifier(network: Classifier, site_key: Path | None) -> Iterator[ExposureClassifier]:
     """The box's own parts, with default policy and limits."""
     key = None if site_key is None else load_site_key(site_key)
     identity = SiteIdentity(site=PLACE, device=PLACE, boot_id=PLACE, key=key)
-    with contextlib.closing(Sandbox(GateConfig(), classifier.ages, LimitsConfig())) as sandbox:
-
-        def classify(path: Path) -> ExposureResult:
-            return classify_exposure(
-                path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.read_clock
-            )
-
-        yield classify
+    with contextlib.closing(Sandbox(GateConfig(), network.ages, LimitsConfig())) as sandbox:
+        yield ExposureClassifier(preparer=sandbox, network=network, identity=identity, clock=clock.read_clock)
 
 
-def _write_all(exposures: Iterator[Path], classify: Classify, lines: TextIO, evidence: Path | None) -> int:
-    for path in exposures:
-        classified = classify(path)
+def _write_all(
+    paths: Iterator[Path], classifier: ExposureClassifier, lines: TextIO, evidence_folder: Path | None
+) -> int:
+    for path in paths:
+        classified = classifier.classify(
+            ReceivedExposure(path=path, received_at=clock.utc_now(), source=Source.FILE, receive_ms=None)
+        )
+        result, evidence = classified.result, classified.evidence
+        line = {**result.to_dict(), "source_path": _name(path)}
         try:
-            if evidence is not None:
-                _draw(classified, evidence)
-            print(_line(path, classified.result), file=lines, flush=True)
+            if evidence_folder is not None and evidence is not None:
+                (evidence_folder / f"{result.exposure_id}.png").write_bytes(png(*evidence))
+            print(json.dumps(line, separators=(",", ":"), allow_nan=False), file=lines, flush=True)
         except BrokenPipeError:
             # The reader has gone, as `head` does.
             _discard(lines)
@@ -164,24 +151,15 @@ def _write_all(exposures: Iterator[Path], classify: Classify, lines: TextIO, evi
     return DONE
 
 
-def _draw(classified: ExposureResult, folder: Path) -> None:
-    if classified.evidence is not None:
-        (folder / f"{classified.result.exposure_id}.png").write_bytes(png(*classified.evidence))
+def _name(path: Path) -> str:
+    """Names of files need not be text; lines of JSON must be."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _discard(lines: TextIO) -> None:
     """What is still in the buffer goes nowhere: closing, and Python at its end, would fail on it once more."""
     with contextlib.suppress(io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())
-
-
-def _line(path: Path, result: Result) -> str:
-    return json.dumps({**result.to_dict(), "source_path": _name(path)}, separators=(",", ":"), allow_nan=False)
-
-
-def _name(path: Path) -> str:
-    """Names of files need not be text; lines of JSON must be."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
@@ -200,19 +178,9 @@ def _shown(exposures: Sequence[Path], *, progress: bool) -> Iterator[Iterator[Pa
     if not progress:
         yield iter(exposures)
         return
-    with _bar() as bar:
-        yield iter(bar.track(exposures, description="exposures"))
-
-
-def _bar() -> Progress:
     from rich.console import Console  # noqa: PLC0415 - only for those who watch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=Console(stderr=True),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("left"), console=Console(stderr=True)) as bar:
+        yield iter(bar.track(exposures, description="exposures"))

@@ -1,4 +1,4 @@
-"""Exposure: the path of one exposure comes in; its result, still without a sequence number, goes out.
+"""Exposure: one received exposure comes in; its result, still without a sequence number, goes out.
 
 The service and the offline command share it, so both give the same result for the same exposure.
 """
@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypedDict
 
@@ -39,6 +38,7 @@ from device.contract import (
 from device.inference.classifier import ClassifyError, Scores
 from device.intake.gate import Accepted
 from device.intake.prepare import Prepared
+from device.receive.spool import ReceivedExposure
 
 _CHUNK_BYTES = 1 << 20
 _DIGEST_BYTES = 256 << 20
@@ -46,14 +46,14 @@ _DIGEST_BYTES = 256 << 20
 
 
 class Preparer(Protocol):
-    """What `sandbox.Sandbox` does; `prepare.prepare` in the same process does it too."""
+    """What `sandbox.Sandbox` does."""
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
         """One exposure, ready for the network or rejected; never raises for a fault of the exposure."""
 
 
 class Network(Protocol):
-    """What `classify.Classifier` does."""
+    """What `inference.classifier.Classifier` does."""
 
     @property
     def model(self) -> Model:
@@ -106,65 +106,44 @@ class ExposureResult:
         return scores.evidence + np.float32(constant / scores.evidence.size), image
 
 
-def classify_exposure(  # noqa: PLR0917 - each part of the box is handed in
-    path: Path,
-    received_at: datetime,
-    source: Source,
-    receive_ms: float | None,
-    sandbox: Preparer,
-    classifier: Network,
-    identity: SiteIdentity,
-    clock: Callable[[], Clock],
-) -> ExposureResult:
-    """Prepare, classify, decide. `source` is how the exposure came, for files that do not say themselves what they are.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureClassifier:
+    """The parts of a box that turn an exposure into a result."""
 
-    Raises EngineFault and the like from the classifier only where it has no backend left to fall back to.
-    """
-    prepared = sandbox.prepare(path, source_hint=source)
-    scores = _scores(prepared, classifier)
-    gate = _gate(prepared, scores)
-    accepted_scores = scores if gate.status is GateStatus.ACCEPTED else None
-    decided = clock()
-    result = Result(
-        **_identifiers(path, prepared, classifier.model, identity),
-        site=identity.site,
-        device=identity.device,
-        boot_id=identity.boot_id,
-        seq=0,
-        exposure=prepared.exposure,
-        gate=gate,
-        flag=Flag.UNCLASSIFIED
-        if accepted_scores is None
-        else decide(accepted_scores.probability, classifier.thresholds),
-        probability=None if accepted_scores is None else accepted_scores.probability,
-        score=None if accepted_scores is None else accepted_scores.score,
-        thresholds=classifier.thresholds,
-        model=classifier.model,
-        runtime=classifier.runtime,
-        timing_ms=_timing(prepared, scores, receive_ms, (decided.at - received_at).total_seconds() * 1e3),
-        clock=decided,
-    )
-    return ExposureResult(result=result, prepared=prepared, scores=scores)
+    preparer: Preparer
+    network: Network
+    identity: SiteIdentity
+    clock: Callable[[], Clock]
 
+    def classify(self, exposure: ReceivedExposure) -> ExposureResult:
+        """Prepare, classify, decide.
 
-class _Identifiers(TypedDict):
-    result_id: str
-    exposure_id: str
-    study_id: str | None
-    patient_id: str | None
-    accession_id: str | None
-
-
-def _identifiers(path: Path, prepared: Prepared, model: Model, identity: SiteIdentity) -> _Identifiers:
-    key, patient = identity.key, prepared.identity
-    exposure_id = _exposure_id(path, prepared, key)
-    return {
-        "result_id": result_id(exposure_id, model.digest),
-        "exposure_id": exposure_id,
-        "study_id": _keyed(key, IdentifierType.STUDY, patient.study_uid),
-        "patient_id": _keyed(key, IdentifierType.PATIENT, patient.patient_id),
-        "accession_id": _keyed(key, IdentifierType.ACCESSION, patient.accession),
-    }
+        Raises EngineFault and the like from the network only where it has no backend left to fall back to.
+        """
+        network, identity = self.network, self.identity
+        prepared = self.preparer.prepare(exposure.path, source_hint=exposure.source)
+        scores = _scores(prepared, network)
+        gate = _gate(prepared, scores)
+        valid = scores if gate.status is GateStatus.ACCEPTED else None
+        decided = self.clock()
+        result = Result(
+            **_identifiers(exposure.path, prepared, network.model, identity.key),
+            site=identity.site,
+            device=identity.device,
+            boot_id=identity.boot_id,
+            seq=0,
+            exposure=prepared.exposure,
+            gate=gate,
+            flag=Flag.UNCLASSIFIED if valid is None else decide(valid.probability, network.thresholds),
+            probability=None if valid is None else valid.probability,
+            score=None if valid is None else valid.score,
+            thresholds=network.thresholds,
+            model=network.model,
+            runtime=network.runtime,
+            timing_ms=_timing(exposure, prepared, scores, decided),
+            clock=decided,
+        )
+        return ExposureResult(result=result, prepared=prepared, scores=scores)
 
 
 def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
@@ -187,9 +166,10 @@ def _gate(prepared: Prepared, scores: Scores | None) -> Gate:
     return Gate(status=GateStatus.REJECTED, reason=decision.reason, caveats=decision.caveats)
 
 
-def _timing(prepared: Prepared, scores: Scores | None, receive_ms: float | None, total_ms: float) -> TimingMs:
+def _timing(exposure: ReceivedExposure, prepared: Prepared, scores: Scores | None, decided: Clock) -> TimingMs:
+    total_ms = (decided.at - exposure.received_at).total_seconds() * 1e3
     return TimingMs(
-        receive=receive_ms,
+        receive=exposure.receive_ms,
         decode=prepared.decode_ms,
         preprocess=prepared.preprocess_ms,
         infer=None if scores is None else scores.infer_ms,
@@ -198,14 +178,30 @@ def _timing(prepared: Prepared, scores: Scores | None, receive_ms: float | None,
     )
 
 
+class _Identifiers(TypedDict):
+    result_id: str
+    exposure_id: str
+    study_id: str | None
+    patient_id: str | None
+    accession_id: str | None
+
+
+def _identifiers(path: Path, prepared: Prepared, model: Model, key: bytes | None) -> _Identifiers:
+    """Return the keyed identifiers; without a UID or a key the exposure is identified by its content."""
+    patient = prepared.identity
+    by_uid = _keyed(key, IdentifierType.EXPOSURE, patient.sop_uid)
+    exposure_id = by_uid or content_id(key or b"", content_sha256(path))
+    return {
+        "result_id": result_id(exposure_id, model.digest),
+        "exposure_id": exposure_id,
+        "study_id": _keyed(key, IdentifierType.STUDY, patient.study_uid),
+        "patient_id": _keyed(key, IdentifierType.PATIENT, patient.patient_id),
+        "accession_id": _keyed(key, IdentifierType.ACCESSION, patient.accession),
+    }
+
+
 def _keyed(key: bytes | None, identifier_type: IdentifierType, value: str | None) -> str | None:
     return None if key is None else pseudonym(key, identifier_type, value)
-
-
-def _exposure_id(path: Path, prepared: Prepared, key: bytes | None) -> str:
-    """By SOP Instance UID where there is a key and a UID; else by content, which is only read then."""
-    by_uid = _keyed(key, IdentifierType.EXPOSURE, prepared.identity.sop_uid)
-    return by_uid or content_id(key or b"", content_sha256(path))
 
 
 def content_sha256(path: Path) -> str:

@@ -54,13 +54,8 @@ class Pipeline:
         *,
         on_put: Callable[[], None] = lambda: None,
     ) -> None:
-        self._spool, self._outbox, self._processor, self._alarms, self._on_put = (
-            spool,
-            outbox,
-            processor,
-            alarms,
-            on_put,
-        )
+        self._spool, self._outbox, self._processor = spool, outbox, processor
+        self._alarms, self._on_put = alarms, on_put
         self.last_exposure_s: float | None = None
         """When the last exposure was answered, on the monotonic clock."""
 

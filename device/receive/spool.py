@@ -31,16 +31,23 @@ class SpoolFull(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpooledExposure:
-    """An exposure on disk.
+class ReceivedExposure:
+    """A file that is to be classified: when (UTC) and how it came.
 
-    `receive_ms` is None where reception has no duration; `tries` counts attempts to classify it.
+    `source` serves files that do not say themselves what they are. `receive_ms` is None where reception has no
+    duration.
     """
 
     path: Path
     received_at: datetime
     source: Source
     receive_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledExposure(ReceivedExposure):
+    """An exposure in the spool. `tries` counts attempts to classify it."""
+
     order: int = 0
     tries: int = 0
 
