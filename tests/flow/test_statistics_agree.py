@@ -18,12 +18,9 @@ from export.int8.predictions import HeldOutPredictions
 from metrics.evaluation import MEASURES
 from metrics.roc import placements
 from tests.export.evaluated import card_content, drawn_images, evaluation_input
-from tests.support.toy_images import toy, toy_run
 from train.app import main as train
 from train.networks.predictor import ModelOutputs
 from train.run.run_folder import _measure, read_json, seeds_of, write_json
-
-__all__ = ["toy", "toy_run"]
 
 Stated = dict[str, tuple[str, str, str]]
 """By measure: value, low and high with four decimals, as a person reads them."""
