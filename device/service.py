@@ -95,12 +95,15 @@ class Box:
         )
 
     def start(self) -> dict[str, str | int | None]:
-        """Let exposures flow. Returns where it listens, which `ports.json` in the data folder says too."""
+        """Let exposures flow; return where the box listens, as `ports.json` in the data folder does."""
         board = self._start_board()
         self._start_thread("publisher", self.publisher.run)
         self._start_thread("pipeline", self._pipeline.run)
-        if self.config.folder.path is not None:
-            self._start_thread("folder", self._folder_receiver(self.config.folder.path).run)
+        folder = self.config.folder
+        if folder.path is not None:
+            limit = self.config.limits.max_file_bytes
+            receiver = FolderReceiver(folder.path, folder, self._spool, self._alarms, max_file_bytes=limit)
+            self._start_thread("folder", receiver.run)
         if self._dicom:
             self._dicom.start()
         ports = {"pid": os.getpid(), "dicom": self._dicom.port if self._dicom else None, "board": board}
@@ -164,10 +167,6 @@ class Box:
         url = board.start()
         self._stack.callback(board.stop)
         return url
-
-    def _folder_receiver(self, folder: Path) -> FolderReceiver:
-        limit = self.config.limits.max_file_bytes
-        return FolderReceiver(folder, self.config.folder, self._spool, self._alarms, max_file_bytes=limit)
 
     def _health(self) -> Health:
         return Health(

@@ -21,6 +21,11 @@ class BoardExposure:
     taken_at: datetime
     own_time: bool
 
+    @property
+    def time_label(self) -> str:
+        """What `taken_at` is the time of."""
+        return "taken" if self.own_time else "received"
+
 
 def read(entry: BoardEntry) -> BoardExposure | None:
     """None for a row that this version cannot read."""

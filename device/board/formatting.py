@@ -28,13 +28,13 @@ def person(name: str | None) -> str:
 
 def _group(group: str) -> str:
     family, given, middle, prefix, suffix = [tidy(part) for part in (group.split("^") + [""] * 5)[:5]]
-    first_names = " ".join(_eased(part) for part in (prefix, given, middle, suffix) if part)
-    return ", ".join(part for part in (family, first_names) if part)
-
-
-def _eased(given: str) -> str:
     # The family name keeps its capitals, so a reader sees at once which part is which.
-    return given.title() if given.isascii() and given.isupper() and len(given) > 1 else given
+    first_names = " ".join(
+        part.title() if part.isascii() and part.isupper() and len(part) > 1 else part
+        for part in (prefix, given, middle, suffix)
+        if part
+    )
+    return ", ".join(part for part in (family, first_names) if part)
 
 
 def span(length: timedelta) -> str:

@@ -48,15 +48,11 @@ class Guard:
 
     def _accepts(self, host: str) -> bool:
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        return name.lower().rstrip(".") in self._names or _is_address(name.strip("[]"))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name.lower().rstrip(".") in self._names
+        return True
 
 
 _misdirected = PlainTextResponse(

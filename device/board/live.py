@@ -14,6 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -141,7 +142,8 @@ class Hub:
                 else:
                     seen = page.version
                     yield self._event("page", page, html=page.html)
-            await _either(changed, BEAT_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), BEAT_S)
 
     def _event(self, name: str, page: Page, **more: str) -> str:
         now = datetime.now(UTC)
@@ -153,10 +155,3 @@ class Hub:
             **more,
         }
         return f"event: {name}\ndata: {json.dumps(data)}\n\n"
-
-
-async def _either(changed: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(changed.wait(), seconds)
-    except TimeoutError:
-        return

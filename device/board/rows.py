@@ -79,7 +79,7 @@ def make_row(exposure: BoardExposure, now: datetime, config: BoardConfig) -> Row
         patient_id=tidy(entry.patient_id),
         accession=tidy(entry.accession),
         summary=_attributes(result),
-        taken_word="taken" if exposure.own_time else "received",
+        taken_word=exposure.time_label,
         taken_at=exposure.taken_at,
         taken=clock(exposure.taken_at, now),
         decided=clock(entry.decided_at, now),

@@ -21,7 +21,7 @@ MAX_CONNECTIONS = 256
 
 
 class BoardError(ExpectedError):
-    """The page cannot be served; the words name the setting to change."""
+    """The page cannot be served; the message names the setting to change."""
 
 
 class BoardServer:
@@ -82,15 +82,12 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(MAX_CONNECTIONS)
     except OSError as error:
         listener.close()
-        what = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({_reason(error)})"
+        # Name lookups (gaierror) carry their own numbers and words.
+        reason = error.strerror or os.strerror(error.errno or 0)
+        what = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({reason})"
         remedy = "stop what holds it, or set board.port (0 takes a free one) or board.host"
         raise BoardError(f"flag page: port {port} on {host} {what}; {remedy}") from None
     return listener
-
-
-def _reason(error: OSError) -> str:
-    # Name lookups (gaierror) carry their own numbers and words.
-    return error.strerror or os.strerror(error.errno or 0)
 
 
 def _address(listener: socket.socket) -> str:

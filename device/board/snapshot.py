@@ -66,20 +66,19 @@ class Reader:
         if seen != self._seen or not self._facts.readable:
             undelivered, dead = history.depths()
             entries = tuple(history.recent(self._show))
-            exposures = self._read_exposures(entries)
+            previous, self._decoded = self._decoded, {}
+            for entry in entries:  # each is decoded once
+                key = (entry.result.get("result_id"), entry.resent_at)
+                self._decoded[key] = previous[key] if key in previous else read(entry)
             self._facts = Snapshot(
-                entries=entries, exposures=exposures, waiting=waiting, undelivered=undelivered, dead=dead
+                entries=entries,
+                exposures=tuple(self._decoded.values()),
+                waiting=waiting,
+                undelivered=undelivered,
+                dead=dead,
             )
             self._seen = seen
         return self._facts
-
-    def _read_exposures(self, entries: tuple[BoardEntry, ...]) -> tuple[BoardExposure | None, ...]:
-        """Each entry is read once."""
-        previous, self._decoded = self._decoded, {}
-        for entry in entries:
-            key = (entry.result.get("result_id"), entry.resent_at)
-            self._decoded[key] = previous[key] if key in previous else read(entry)
-        return tuple(self._decoded.values())
 
     def _open(self) -> History:
         """The open file; another one under the same name (moved away, restored) is opened again."""

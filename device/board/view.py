@@ -7,7 +7,6 @@ short while ago; otherwise it says so in words, and flags stand in the list only
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -129,7 +128,7 @@ def _top(
         )
     arrived_at = last.entry.resent_at or last.entry.received_at
     just_came = _is_recent(arrived_at, now, timedelta(seconds=config.stale_after_s))
-    older = f"exposure, {_time_label(last)} {clock(last.taken_at, now)}, arrived at {clock(arrived_at, now)}"
+    older = f"exposure, {last.time_label} {clock(last.taken_at, now)}, arrived at {clock(arrived_at, now)}"
     if newest:
         elsewhere = just_came and last.taken_at < newest.taken_at and not _one_study(last, newest)
         return Top(
@@ -155,17 +154,15 @@ def _is_recent(time: datetime, now: datetime, limit: timedelta) -> bool:
     return -CLOCK_SLACK <= now - time <= limit
 
 
-def _time_label(exposure: BoardExposure) -> str:
-    return "taken" if exposure.own_time else "received"
-
-
 def _not_classified(snapshot: Snapshot) -> list[datetime]:
     """Exposures that wait, without those whose flag is there already and that leave the spool this instant."""
     arrivals = (at for entry in snapshot.entries for at in (entry.received_at, entry.resent_at) if at is not None)
     done = Counter(_milliseconds(at) for at in arrivals)
     left = []
     for at in snapshot.waiting:
-        matching_ms = next((ms for ms in _near(_milliseconds(at)) if done[ms] > 0), None)
+        ms = _milliseconds(at)
+        # The spool keeps whole milliseconds; rounding may differ by one.
+        matching_ms = next((near_ms for near_ms in (ms, ms - 1, ms + 1) if done[near_ms] > 0), None)
         if matching_ms is None:
             left.append(at)
         else:
@@ -175,11 +172,6 @@ def _not_classified(snapshot: Snapshot) -> list[datetime]:
 
 def _milliseconds(time: datetime) -> int:
     return round(time.timestamp() * 1000)
-
-
-def _near(ms: int) -> Iterable[int]:
-    # The spool keeps whole milliseconds; rounding may differ by one.
-    return (ms, ms - 1, ms + 1)
 
 
 def _waiting(waiting: list[datetime], now: datetime, config: BoardConfig) -> Top:

@@ -71,7 +71,9 @@ class FolderReceiver:
         self._stuck = {path: look for path, look in self._stuck.items() if seen.get(path) == look}
         if not self._stuck:
             self._alarms.clear("folder")
-        return sum(self._take(path) for path in sorted(self._finished(), key=lambda path: seen[path].modified_ns))
+        settled_s = self._clock_s() - self._config.settle_s
+        finished = [path for path, (_, s) in self._since_s.items() if s <= settled_s and path not in self._stuck]
+        return sum(self._take(path) for path in sorted(finished, key=lambda path: seen[path].modified_ns))
 
     def run(self, stop: Event, beat: Callable[[], None] = lambda: None) -> None:
         """Until `stop` is set."""
@@ -107,10 +109,6 @@ class FolderReceiver:
         before = self._since_s.get(path)
         return before if before and before[0] == look else (look, self._clock_s())
 
-    def _finished(self) -> list[Path]:
-        oldest_s = self._clock_s() - self._config.settle_s
-        return [path for path, (_, s) in self._since_s.items() if s <= oldest_s and path not in self._stuck]
-
     def _take(self, path: Path) -> bool:
         look = self._since_s[path][0]
         try:
@@ -139,7 +137,9 @@ class FolderReceiver:
             if dict(_look(path)).get(path) != look:
                 self._since_s.pop(path, None)
                 return False
-            writer.commit(source=_source(head), receive_ms=None)
+            # What it most likely is; the decoder finds out.
+            source = Source.FILE if head.startswith(IMAGE_SIGNATURES) else Source.DICOM
+            writer.commit(source=source, receive_ms=None)
         self._alarms.clear("exposure_refused")
         return True
 
@@ -169,11 +169,6 @@ def _look(path: Path) -> Iterator[tuple[Path, _Look]]:
     except OSError:
         return  # gone between the listing and the look
     yield path, _Look(inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns)
-
-
-def _source(head: bytes) -> Source:
-    """What it most likely is; the decoder finds out."""
-    return Source.FILE if head.startswith(IMAGE_SIGNATURES) else Source.DICOM
 
 
 def _free_name(path: Path) -> Path:
