@@ -1,4 +1,4 @@
-"""Service: settings come in; a running box goes out, each part in a thread of its own."""
+"""Build and run a box from its settings, each part in a thread of its own."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Box:
         return ports
 
     def stop(self) -> None:
-        """Take no more exposures, end the one under way, say goodbye to the broker, close everything."""
+        """Accept no more exposures, finish the current one, sign off at the broker, close everything."""
         self.stop_event.set()
         self._spool.close()
         self.publisher.wake()
@@ -122,7 +122,7 @@ class Box:
         self._stack.close()
 
     def _write_ports(self, text: str) -> None:
-        """A full disk must not keep the box from starting: it has exposures to deliver, which frees space."""
+        """Write the file, or raise an alarm: even on a full disk the box must start, since delivery frees space."""
         path = self._folder / "ports.json"
         try:
             _write_whole(path, text)
@@ -140,7 +140,7 @@ class Box:
         return receiver
 
     def _load(self) -> Bundle:
-        """The active bundle, or the previous one if only that one is valid."""
+        """Load the active bundle, or the previous one if only that is valid."""
         model = self.config.model
         try:
             return load_bundle(model.bundle, trusted_keys(model.trusted_keys))

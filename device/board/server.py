@@ -1,4 +1,4 @@
-"""Server: settings, the outbox file and the spool folder come in; a running flag page and its address go out."""
+"""Serve the flag page from the outbox file and the spool folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BoardServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> str:
-        """Serve, and return the page's address. Raises BoardError when it cannot listen."""
+        """Start to serve, and return the page's address. Raises BoardError if the port cannot be used."""
         listener = _listen(self._config.host, self._config.port)
         self._watcher.step()
         self._watcher.start()

@@ -1,4 +1,4 @@
-"""Classify files offline: paths come in; one result line for each file goes out, by the box's own pipeline."""
+"""Classify files offline with the box's own pipeline, one result line per file."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def classify_paths(
     threads: int,
     evidence: Path | None = None,
 ) -> int:
-    """Classify every file of `paths`; one JSON line each, in input order, to `out` or standard output.
+    """Classify every file of `paths`; write one JSON line each, in input order, to `out` or standard output.
 
-    `evidence`: a folder for a PNG of each exposure with a flag, named by its exposure_id, of where the score came from.
+    `evidence` is a folder for the evidence map of each exposure with a flag, a PNG named after its exposure_id.
     Returns the exit code: 0 every file has its line; 1 output could not be written; 2 a path does not exist, `out`
     cannot be opened or is an input, or the `evidence` folder cannot be created. Raises BundleError,
     BackendUnavailable, UnknownBackend and ContractError before the first file is read.
@@ -65,7 +65,7 @@ def classify_paths(
 
 
 def _exposures(paths: Sequence[Path], out: Path | None) -> list[Path]:
-    """Raises Unusable."""
+    """Return the files to classify. Raises Unusable."""
     if missing := [path for path in paths if not _exists(path)]:
         raise Unusable(f"{missing[0]}: no such file or folder; name exposures or folders of exposures")
     exposures = list(files_of(paths))
@@ -77,7 +77,7 @@ def _exposures(paths: Sequence[Path], out: Path | None) -> list[Path]:
 
 
 def _prepare_evidence_folder(evidence: Path | None, classifier: Classifier, bundle: Path) -> None:
-    """The folder of the pictures. Raises Unusable."""
+    """Create the folder of the evidence maps. Raises Unusable."""
     if evidence is None:
         return
     if not classifier.has_evidence_map:
@@ -106,7 +106,7 @@ def _same(out: Path, exposure: Path) -> bool:
 
 
 def files_of(paths: Sequence[Path]) -> Iterator[Path]:
-    """Files as named; folders with everything in them, sorted, but what is hidden and folders behind links."""
+    """Yield the files named and those in folders, sorted; hidden files and linked folders are left out."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -120,7 +120,7 @@ def files_of(paths: Sequence[Path]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _exposure_classifier(network: Classifier, site_key: Path | None) -> Iterator[ExposureClassifier]:
-    """The box's own parts, with default policy and limits."""
+    """Give the box's own classifier of exposures, with default policy and limits."""
     key = None if site_key is None else load_site_key(site_key)
     identity = SiteIdentity(site=PLACE, device=PLACE, boot_id=PLACE, key=key)
     with contextlib.closing(Sandbox(GateConfig(), network.ages, LimitsConfig())) as sandbox:
@@ -152,18 +152,18 @@ def _write_all(
 
 
 def _name(path: Path) -> str:
-    """Names of files need not be text; lines of JSON must be."""
+    """Return a path as text; names of files need not be UTF-8, but JSON must be."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _discard(lines: TextIO) -> None:
-    """What is still in the buffer goes nowhere: closing, and Python at its end, would fail on it once more."""
+    """Discard what is still in the buffer: closing the stream would fail on it once more."""
     with contextlib.suppress(io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())
 
 
 def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
-    """Raises Unusable."""
+    """Open the output. Raises Unusable."""
     if out is None:
         return contextlib.nullcontext(sys.stdout)
     try:
@@ -174,7 +174,7 @@ def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
 
 @contextlib.contextmanager
 def _shown(exposures: Sequence[Path], *, progress: bool) -> Iterator[Iterator[Path]]:
-    """The exposures one by one, with a bar on standard error if wanted."""
+    """Give the exposures one by one, with a progress bar on standard error if wanted."""
     if not progress:
         yield iter(exposures)
         return

@@ -49,7 +49,7 @@ class Preparer(Protocol):
     """What `sandbox.Sandbox` does."""
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
-        """One exposure, ready for the network or rejected; never raises for a fault of the exposure."""
+        """Return one exposure, ready for the network or rejected. Never raises for a fault of the exposure."""
 
 
 class Network(Protocol):
@@ -57,18 +57,18 @@ class Network(Protocol):
 
     @property
     def model(self) -> Model:
-        """Which network."""
+        """The model as results name it."""
 
     @property
     def runtime(self) -> Runtime:
-        """What runs it now."""
+        """What runs the network now."""
 
     @property
     def thresholds(self) -> Thresholds:
         """The operating points in force."""
 
     def classify(self, image: NDArray[np.uint8]) -> Scores:
-        """Scores of uint8 (224, 224)."""
+        """Return the scores of an image, uint8 (224, 224). Raises ClassifyError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,8 @@ class SiteIdentity:
 class ExposureResult:
     """A result with `seq` 0, what the board shows beside it, and the network's scores.
 
-    None when the network gave none; those of a rejected exposure stand here and not in the result.
+    `scores` is None if the network gave none. Those of an exposure rejected as out of distribution are kept here, but
+    not in the result.
     """
 
     result: Result
@@ -94,10 +95,10 @@ class ExposureResult:
 
     @property
     def evidence(self) -> tuple[Floats32, NDArray[np.uint8]] | None:
-        """The evidence map and the image it belongs to; None for an exposure without a flag or a map.
+        """The evidence map, float32 (m, n), and its image, uint8 (224, 224); None without a flag or a map.
 
-        The map adds up to the logit: what the network adds to it is spread evenly. A map that leans to one side
-        everywhere, against a constant, would else look like evidence.
+        The map adds up to the logit, with the network's constant spread evenly. Otherwise a map that leans to one side
+        everywhere, against that constant, would look like evidence.
         """
         scores, image = self.scores, self.prepared.image
         if scores is None or image is None or scores.evidence is None or self.result.flag is Flag.UNCLASSIFIED:
@@ -147,7 +148,7 @@ class ExposureClassifier:
 
 
 def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
-    """None when the gate rejected the exposure, or the network gave no usable number for it."""
+    """Return the scores, or None if the gate rejected the exposure or the network gave no usable number."""
     if prepared.image is None:
         return None
     try:
@@ -157,7 +158,7 @@ def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
 
 
 def _gate(prepared: Prepared, scores: Scores | None) -> Gate:
-    """The gate's decision, but that an exposure unlike those the network knows is rejected after all."""
+    """Return the gate's decision, or a rejection if the image is out of distribution."""
     decision = prepared.decision
     if isinstance(decision, Accepted):
         if scores is not None and not scores.in_distribution:
@@ -205,9 +206,10 @@ def _keyed(key: bytes | None, identifier_type: IdentifierType, value: str | None
 
 
 def content_sha256(path: Path) -> str:
-    """SHA-256 in hex of a file's bytes; past 256 MiB, of the first 256 MiB and the size.
+    """Return SHA-256 in hex over a file's bytes; above 256 MiB, over the first 256 MiB and the size.
 
-    What cannot be read (a pipe, a missing permission) is identified by its path, so that two such are not one exposure.
+    A file that cannot be read (a pipe, a missing permission) is identified by its path, so that two of them remain two
+    exposures.
     """
     digest = hashlib.sha256()
     try:

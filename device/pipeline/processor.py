@@ -1,4 +1,4 @@
-"""Processor: a spooled exposure comes in; its result and its board entry go out."""
+"""Turn a spooled exposure into its result and its entry on the board."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class ExposureProcessor:
         return _processed(self._classifier.classify(exposure), exposure)
 
     def give_up(self, exposure: SpooledExposure) -> ProcessedExposure:
-        """The rejection `unreadable`, from the file's digest alone."""
+        """Return the rejection `unreadable`, identified by the file's digest alone."""
         return _processed(self._unopened.classify(exposure), exposure)
 
 
 class _Unopened:
-    """Prepares nothing: for an exposure that took the box down each time it was opened."""
+    """Prepares nothing, for an exposure that has crashed the box each time it was opened."""
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:  # noqa: ARG002 - never opened
         return Prepared.unread(source_hint, Reason.UNREADABLE)
@@ -58,7 +58,7 @@ def _processed(classified: ExposureResult, exposure: SpooledExposure) -> Process
 
 
 def _fingerprint(classified: ExposureResult) -> str:
-    """SHA-256 in hex over the patient's identity, the gate's decision and the network input.
+    """Return SHA-256 in hex over the patient's identity, the gate's decision and the network's input.
 
     Not over the file: the same exposure sent by C-STORE and by the folder differs in its file meta information.
     """
