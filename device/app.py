@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -67,7 +68,7 @@ def run_box(box: Box) -> None:
 
     def failed(hook: threading.ExceptHookArgs) -> None:
         log.error("thread_failed", exc_info=hook.exc_value)
-        # Without one of its threads the box only looks alive: better a new start by systemd.
+        # Without one of its threads the box only looks alive: better a restart by systemd.
         if hook.thread and hook.thread.name.startswith("box-"):
             box.failed_thread = hook.thread.name
             box.stop_event.set()
@@ -76,7 +77,7 @@ def run_box(box: Box) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        _print_addresses(box)
+        _print_addresses(box, box.start())
         box.stop_event.wait()
         log.info("stopping", extra={"failed_thread": box.failed_thread})
     finally:
@@ -85,8 +86,8 @@ def run_box(box: Box) -> None:
         raise ExpectedError(f"{box.failed_thread} failed; the log above has the traceback")
 
 
-def _print_addresses(box: Box) -> None:
-    ports, config = box.start(), box.config
+def _print_addresses(box: Box, ports: Mapping[str, str | int | None]) -> None:
+    config = box.config
     lines = [f"spool   in    {config.storage.data_dir / 'spool'}"]
     if ports["dicom"]:
         lines.append(f"C-STORE on    {config.dicom.host}:{ports['dicom']} as {config.dicom.ae_title}")
