@@ -54,8 +54,8 @@ from train.calibration.thresholds import Thresholds
 from train.data.dataset import LabelledImages
 from train.data.selection import label_source_mask, select
 from train.networks.predictor import ModelOutputs
+from train.run.measures import flag_counts
 from train.run.report import RunSummary
-from train.run.run_folder import flag_counts
 from train.run.trained_run import TrainedRun
 
 Flags = Mapping[str, Mapping[str, int]]

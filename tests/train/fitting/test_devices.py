@@ -20,12 +20,9 @@ from train.fitting.from_scratch import fit
 from train.fitting.train_network import train_network
 from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe
-from train.run.run_folder import (
-    load_seed,
-    seed_folder,
-    start_run,
-    train_seed,
-)
+from train.run.records import DataRecord
+from train.run.run_folder import load_predictor, seed_folder
+from train.run.training import start_run, train_seed
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +104,7 @@ def test_fine_tuning_in_float16_goes_on_after_a_cut_and_answers_in_float32(
     """The first step overflows and moves nothing: from then on steps taken and steps seen differ."""
     section = EDGE.fine_tune.model_copy(update={"frozen_blocks": 12})
     recipe = in_float16(EDGE).model_copy(update={"seeds": (1,), "fine_tune": section})
-    start_run(tmp_path / "run", recipe, parts, image_folder=tmp_path)
+    start_run(tmp_path / "run", recipe, parts, DataRecord.of(parts, tmp_path))
     checkpoints = seed_folder(tmp_path / "run", 1) / "checkpoints"
 
     def plug(step: Any) -> None:
@@ -121,9 +118,9 @@ def test_fine_tuning_in_float16_goes_on_after_a_cut_and_answers_in_float32(
     seen: list[int] = []
     train_seed(tmp_path / "run", recipe, parts, 1, on_step=lambda step: seen.append(step.done))
     assert seen == [3, 4]
-    again = load_seed(tmp_path / "run", 1)
-    assert dtypes(again.predictor.network) == {"float32"}
-    written = [line.split(",")[3] for line in (again.folder / "scores.csv").read_text().splitlines()[1:]]
-    np.testing.assert_allclose(
-        predict(again.predictor, parts["test"].images).logits, np.array(written, float), atol=1e-4
-    )
+    again = load_predictor(tmp_path / "run", 1)
+    assert dtypes(again.network) == {"float32"}
+    written = [
+        line.split(",")[3] for line in (seed_folder(tmp_path / "run", 1) / "scores.csv").read_text().splitlines()[1:]
+    ]
+    np.testing.assert_allclose(predict(again, parts["test"].images).logits, np.array(written, float), atol=1e-4)

@@ -12,7 +12,8 @@ from train.data.dataset import load_dataset
 from train.fitting.train_network import train_network
 from train.networks.predictor import predict
 from train.recipe import Recipe
-from train.run.run_folder import load_seed, read_json
+from train.run.run_folder import read_json, seed_folder
+from train.run.trained_run import load_trained_run
 
 EDGE: dict[str, Any] = {
     "name": "toy-edge",
@@ -49,17 +50,17 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["ruled", "tuned"])
 def test_a_run_read_back_says_what_it_said(kind: str, request: pytest.FixtureRequest) -> None:
     run = request.getfixturevalue(kind)
-    seed = load_seed(run, 1)
+    seed = load_trained_run(run, 1)
     dataset = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", seed.recipe.data)["test"]
     found = predict(seed.predictor, dataset.images)
-    written = [line.split(",") for line in (seed.folder / "scores.csv").read_text().splitlines()[1:]]
+    written = [line.split(",") for line in (seed_folder(run, 1) / "scores.csv").read_text().splitlines()[1:]]
     np.testing.assert_allclose(found.logits, [float(line[3]) for line in written], atol=1e-4)
     assert found.distances is not None
     np.testing.assert_allclose(found.distances, [float(line[4]) for line in written], rtol=1e-3)
 
 
 def test_the_evidence_of_every_image_adds_up_to_its_logit(ruled: Path) -> None:
-    seed = load_seed(ruled, 1)
+    seed = load_trained_run(ruled, 1)
     images = np.random.default_rng(0).integers(0, 256, (3, 224, 224)).astype(np.uint8)
     found = predict(seed.predictor, images)
     assert found.evidence is not None
@@ -77,7 +78,7 @@ def test_few_images_leave_the_features_alone_and_have_no_batches(ruled: Path, tu
 
 
 def test_a_training_that_was_cut_off_goes_on_and_ends_where_it_would_have(tuned: Path, tmp_path: Path) -> None:
-    whole = load_seed(tuned, 1)
+    whole = load_trained_run(tuned, 1)
     recipe: Recipe = whole.recipe
     parts = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)
 

@@ -9,7 +9,6 @@ import pytest
 from tests.train.fitting.test_edge import EDGE, trained_run
 from train.data.dataset import load_dataset
 from train.fitting.weight_averaging import mean_of
-from train.run.blend import has_average, write_average
 from train.run.compare import compare
 from train.run.report import (
     MEAN,
@@ -20,12 +19,13 @@ from train.run.report import (
 from train.run.run_folder import (
     AVERAGED,
     is_finished,
-    load_seed,
+    load_predictor,
     read_json,
+    read_recipe,
     seed_folder,
     seeds_of,
-    train_seed,
 )
+from train.run.training import has_average, train_seed, write_average
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def kernels(run: Path, seed: int) -> dict[str, np.ndarray]:
-    network = load_seed(run, seed).predictor.network.get_layer("edge_small")
+    network = load_predictor(run, seed).network.get_layer("edge_small")
     return {layer.name: layer.get_weights()[0] for layer in network.layers if "conv" in layer.name}
 
 
@@ -73,14 +73,14 @@ def test_it_is_the_network_that_reports_and_comparisons_speak_of(run: Path, tmp_
 
 
 def test_one_network_has_no_mean(run: Path) -> None:
-    seed = load_seed(run, 1)
-    parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", seed.recipe.data)
+    recipe = read_recipe(run)
+    parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
     with pytest.raises(ValueError, match="at least two"):
-        mean_of(seed.recipe, [seed.predictor], parts["train"])
+        mean_of(recipe, [load_predictor(run, 1)], parts["train"])
 
 
 def test_one_seed_or_a_rule_over_untrained_features_makes_no_soup(run: Path) -> None:
-    recipe = load_seed(run, 1).recipe
+    recipe = read_recipe(run)
     parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
     assert has_average(recipe, parts)
     assert not has_average(recipe.model_copy(update={"seeds": (1,)}), parts)
@@ -91,7 +91,7 @@ def test_one_seed_or_a_rule_over_untrained_features_makes_no_soup(run: Path) -> 
 
 def test_a_further_seed_makes_the_mean_anew(run: Path, tmp_path: Path) -> None:
     begun = shutil.copytree(run, tmp_path / "run")
-    recipe = load_seed(begun, 1).recipe
+    recipe = read_recipe(begun)
     parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
     train_seed(begun, recipe, parts, 3, on_step=lambda _: None)
     assert not is_finished(begun, AVERAGED)
