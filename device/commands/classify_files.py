@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TextIO
 
-from console.errors import DONE, FAILED, USAGE
+from console.errors import DONE, FAILED, ExpectedError, UsageError
 from device.bundle.loader import load_bundle, trusted_keys
 from device.config import GateConfig, LimitsConfig
 from device.contract import Source, load_site_key
@@ -27,8 +27,12 @@ PLACE = "offline"
 """Stands for site and device in the results: no box made them."""
 
 
-class Unusable(Exception):
+class Unusable(UsageError):
     """What the command line names cannot be used; the message says what to do."""
+
+
+class NotWritten(ExpectedError):
+    """The results cannot be written."""
 
 
 def classify_paths(
@@ -46,33 +50,28 @@ def classify_paths(
     """Classify every file of `paths`; write one JSON line each, in input order, to `out` or standard output.
 
     `evidence` is a folder for the evidence map of each exposure with a flag, a PNG named after its exposure_id.
-    Returns the exit code: 0 every file has its line; 1 output could not be written; 2 a path does not exist, `out`
-    cannot be opened or is an input, or the `evidence` folder cannot be created. Raises BundleError,
-    BackendUnavailable, UnknownBackend and ContractError before the first file is read.
+    Returns the exit code: 0 when every file has its line, 1 when the reader of the output has gone. Raises Unusable,
+    BundleError, BackendUnavailable, UnknownBackend and ContractError before the first file is read; NotWritten.
     """
-    try:
-        exposures = _exposures(paths, out)
-        with ExitStack() as stack:
-            lines = stack.enter_context(_opened(out))
-            classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
-            _prepare_evidence_folder(evidence, classifier, bundle)
-            exposure_classifier = stack.enter_context(_exposure_classifier(classifier, site_key))
-            shown = stack.enter_context(_shown(exposures, progress=progress))
-            return _write_all(shown, exposure_classifier, lines, evidence)
-    except Unusable as fault:
-        print(fault, file=sys.stderr)
-        return USAGE
+    exposures = _exposures(paths, out)
+    with ExitStack() as stack:
+        lines = stack.enter_context(_opened(out))
+        classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
+        _prepare_evidence_folder(evidence, classifier, bundle)
+        exposure_classifier = stack.enter_context(_exposure_classifier(classifier, site_key))
+        shown = stack.enter_context(_shown(exposures, progress=progress))
+        return _write_all(shown, exposure_classifier, lines, evidence)
 
 
 def _exposures(paths: Sequence[Path], out: Path | None) -> list[Path]:
     """Return the files to classify. Raises Unusable."""
     if missing := [path for path in paths if not _exists(path)]:
-        raise Unusable(f"{missing[0]}: no such file or folder; name exposures or folders of exposures")
+        raise Unusable(f"{missing[0]}: no such file or folder; name files or folders of files")
     exposures = list(files_of(paths))
     if not exposures:
-        raise Unusable("no exposures: the folders named hold no files that are not hidden")
+        raise Unusable("no files to classify: the folders named hold only hidden files, or none")
     if out is not None and any(_same(out, exposure) for exposure in exposures):
-        raise Unusable(f"{out}: is one of the exposures and would be overwritten; name another file with --out")
+        raise Unusable(f"{out}: is one of the files to classify and would be overwritten; name another file with --out")
     return exposures
 
 
@@ -146,8 +145,7 @@ def _write_all(
             return FAILED
         except OSError as error:
             _discard(lines)
-            print(f"results cannot be written ({error.strerror}); free space and run again", file=sys.stderr)
-            return FAILED
+            raise NotWritten(f"results cannot be written ({error.strerror}); free space and run again") from None
     return DONE
 
 
