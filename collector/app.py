@@ -28,15 +28,17 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="Settings, a YAML file; `pneumoflag-collector config` prints one.")
 ]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the figures as JSON to this file; `-`: standard output alone.")
+    Path | None, typer.Option("--json", help="File for the figures as JSON; `-` prints the JSON and nothing else.")
 ]
-HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write the page to this file; it needs no network.")]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", help="File for the comparison, one page that needs no network.")
+]
 SEED, RESAMPLES = 20_240_417, 2000
 """Of the bootstrap where there are no settings; the same as the settings' defaults."""
 
 
 class Vendor(StrEnum):
-    """Whose file it is."""
+    """The vendor that wrote a file, or `csv` for any other system."""
 
     LUNIT = "lunit"
     VUNO = "vuno"
@@ -69,7 +71,9 @@ def run_service(config: ConfigOption) -> None:
 def migrate(config: ConfigOption) -> None:
     """Bring the database to the schema of this version.
 
-    `run` and the imports do so by themselves.
+    `run` and the imports do this by themselves.
+
+    Example: pneumoflag-collector migrate --config /etc/pneumoflag/collector.yaml
     """
     from collector.config import load_config
 
@@ -93,8 +97,8 @@ def print_config() -> None:
 def import_vendor(
     file: Annotated[Path, typer.Argument(help="The vendor's file; docs/collector.md describes its columns.")],
     config: ConfigOption,
-    vendor: Annotated[Vendor, typer.Option(help="Whose file it is.")],
-    system: Annotated[str | None, typer.Option(help="Name in the comparison; default: the vendor's.")] = None,
+    vendor: Annotated[Vendor, typer.Option(help="The vendor, or `csv` for any other system.")],
+    system: Annotated[str | None, typer.Option(help="Name in the comparison; default: the vendor.")] = None,
 ) -> None:
     """Import a vendor's outputs. Importing the same file twice changes nothing.
 
@@ -112,7 +116,7 @@ def import_vendor(
     _print_summary(file, len(rows), store.put_imports(vendor_outputs, rows))
     without = sum(row.positive is None for row in rows)
     if without:
-        print(f"{without} without a score for the rule's findings: kept, and listed as no score.")
+        print(f"{without} without a score for the rule's findings: kept, and listed as `no score`.")
     store.close()
 
 
@@ -142,12 +146,12 @@ def compare(
     json_out: JsonOption = None,
     html: HtmlOption = None,
     unclassified: Annotated[
-        Unclassified | None, typer.Option(help="Override the setting compare.unclassified.")
+        Unclassified | None, typer.Option(help="Instead of the setting compare.unclassified.")
     ] = None,
 ) -> None:
-    """Compare the boxes with the vendors by the reads.
+    """Compare the boxes with vendor AI and radiologists' reads.
 
-    Everything in the store counts.
+    All results, vendor outputs and reads in the store count.
 
     Example: pneumoflag-collector compare --config collector.yaml --html comparison.html
     """
@@ -171,12 +175,12 @@ def compare_files(
         Path, typer.Option(help="CSV: case_id,label or case_id,reader,label; label 1 is pneumonia, 0 is normal.")
     ],
     system: Annotated[
-        list[str], typer.Option(help="NAME=FILE, a CSV: case_id,label[,score]; repeatable, once per system.")
+        list[str], typer.Option(metavar="NAME=FILE", help="CSV: case_id,label[,score]; repeatable, once per system.")
     ],
     json_out: JsonOption = None,
     html: HtmlOption = None,
 ) -> None:
-    """Compare systems by reads over plain case lists. No store and no settings are needed.
+    """Compare systems on plain case lists. No store and no settings are needed.
 
     Example: pneumoflag-collector compare-files --reads reads.csv --system cnn=cnn.csv --system vuno=vuno.csv
     """

@@ -11,23 +11,16 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from console.broker import BrokerSettings
 from console.settings import Section, load_settings
 
 Scale = Literal["0-1", "0-100"]
 SQLITE = "sqlite:///"
 
 
-class BrokerConfig(Section):
+class BrokerConfig(BrokerSettings):
     """The hospital's MQTT 5 broker."""
 
-    host: str = Field("127.0.0.1", description="name or address of the broker")
-    port: int = Field(1883, ge=1, le=65535, description="8883 is usual with tls")
-    username: str | None = Field(None, description="none: no password is sent")
-    password_file: Path | None = Field(None, description="its first line is the password")
-    tls: bool = Field(False, description="encrypt, and verify the broker's certificate")
-    ca_file: Path | None = Field(None, description="authority of the broker's certificate; none: the system's")
-    cert_file: Path | None = Field(None, description="the collector's own certificate, where the broker asks for one")
-    key_file: Path | None = Field(None, description="private key of cert_file")
     client_id: str = Field(
         "pneumoflag-collector",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
@@ -39,7 +32,6 @@ class BrokerConfig(Section):
     session_expiry_s: int = Field(
         7 * 86_400, ge=0, description="how long the broker keeps messages while the collector is away"
     )
-    keepalive_s: int = Field(30, ge=5, description="seconds between keep-alive packets")
     reconnect_max_s: int = Field(30, ge=1, description="longest wait before the next connection attempt")
 
 

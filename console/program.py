@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,10 +10,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from console.errors import EXIT_CODES, FAILED, ExpectedError
+from console.errors import DISTRIBUTION, DONE, EXIT_CODES, TRACEBACK_VARIABLE, report
 
-DISTRIBUTION = "pneumoflag"
-TRACEBACK_VARIABLE = "PNEUMOFLAG_TRACEBACK"
 HELP_COLUMNS = 100
 
 
@@ -54,34 +51,9 @@ def run(app: typer.Typer, *, extra: str, args: Sequence[str] | None = None) -> N
     """
     try:
         app(args=args)
-        code = 0
+        code = DONE
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        code = _report(error, program=app.info.name or DISTRIBUTION, extra=extra)
+        code = report(error, program=app.info.name or DISTRIBUTION, extra=extra)
     sys.exit(code)
-
-
-def _report(error: Exception, *, program: str, extra: str) -> int:
-    match error:
-        case ExpectedError():
-            code, text = error.exit_code, str(error)
-        case ModuleNotFoundError(name=str(module)) if not _is_internal(module):
-            package = module.partition(".")[0]
-            text = f"{package} is not installed in this environment; run: pip install '{DISTRIBUTION}[{extra}]'"
-            code = FAILED
-        case OSError():
-            code, text = FAILED, f"{error.filename or 'system'}: {error.strerror or error}"
-        case _ if logging.getLogger().handlers:
-            logging.getLogger(program).critical("unexpected_error", exc_info=error)
-            return FAILED
-        case _:
-            code, text = FAILED, f"{type(error).__name__}: {error} (set {TRACEBACK_VARIABLE}=1 to see where)"
-    print(f"{program}: {text}", file=sys.stderr)
-    return code
-
-
-def _is_internal(module: str) -> bool:
-    """A missing module of this project is a fault of ours, which no installation cures."""
-    top = module.partition(".")[0]
-    return DISTRIBUTION in metadata.packages_distributions().get(top, ())

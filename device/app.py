@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +25,7 @@ log = logging.getLogger("device")
 
 app = new_app(
     "pneumoflag-device",
-    "The box beside the modality: receives chest exposures, flags them at once and publishes the results. "
+    "Runs the box beside the modality: receives chest exposures, flags each at once and publishes the results. "
     "Research use only.\n\n"
     "Example: pneumoflag-device run --config /etc/pneumoflag/device.yaml",
 )
@@ -34,10 +35,13 @@ ConfigOption = Annotated[
 ]
 BundleOption = Annotated[Path, typer.Option("--bundle", help="The signed model bundle, a folder or one file.")]
 TrustedKeyOption = Annotated[
-    list[Path], typer.Option("--trusted-key", help="A public key to trust besides the shipped ones; repeatable.")
+    list[Path],
+    typer.Option("--trusted-key", metavar="<path>", help="A public key to trust besides the shipped ones; repeatable."),
 ]
 BackendOption = Annotated[str, typer.Option("--backend", help="What runs the network: auto, cpu, coral or jetson.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, max=64, help="Threads of the interpreter on the CPU.")]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", metavar="<int>", min=1, max=64, help="Threads of the interpreter on the CPU.")
+]
 
 
 @app.command("run")
@@ -67,7 +71,7 @@ def run_box(box: Box) -> None:
 
     def failed(hook: threading.ExceptHookArgs) -> None:
         log.error("thread_failed", exc_info=hook.exc_value)
-        # Without one of its threads the box only looks alive: better a new start by systemd.
+        # Without one of its threads the box only looks alive: better a restart by systemd.
         if hook.thread and hook.thread.name.startswith("box-"):
             box.failed_thread = hook.thread.name
             box.stop_event.set()
@@ -76,7 +80,7 @@ def run_box(box: Box) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        _print_addresses(box)
+        _print_addresses(box, box.start())
         box.stop_event.wait()
         log.info("stopping", extra={"failed_thread": box.failed_thread})
     finally:
@@ -85,8 +89,8 @@ def run_box(box: Box) -> None:
         raise ExpectedError(f"{box.failed_thread} failed; the log above has the traceback")
 
 
-def _print_addresses(box: Box) -> None:
-    ports, config = box.start(), box.config
+def _print_addresses(box: Box, ports: Mapping[str, str | int | None]) -> None:
+    config = box.config
     lines = [f"spool   in    {config.storage.data_dir / 'spool'}"]
     if ports["dicom"]:
         lines.append(f"C-STORE on    {config.dicom.host}:{ports['dicom']} as {config.dicom.ae_title}")
@@ -111,7 +115,8 @@ def classify(
         Path | None, typer.Option("--site-key", help="The site's key: identifiers then match those of its boxes.")
     ] = None,
     evidence: Annotated[
-        Path | None, typer.Option("--evidence", help="Folder for pictures of where each score comes from.")
+        Path | None,
+        typer.Option("--evidence", help="Folder for evidence maps, pictures of where a score comes from."),
     ] = None,
     trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
     backend: BackendOption = "auto",
@@ -120,8 +125,8 @@ def classify(
     """Classify files as the box would.
 
     Writes one JSON result per line, in input order, with `source_path` added. Exits with 0 when every file has a
-    result; a rejection by the gate is one. The pictures of --evidence are PNG files named by exposure_id, one for each
-    image with a flag.
+    result; a rejection by the gate is a result too. `--evidence` writes a PNG for each image with a flag, named after
+    its exposure_id.
 
     Example: pneumoflag-device classify images/ --bundle model.bundle --out results.jsonl
     """
@@ -148,7 +153,7 @@ def selftest(
     backend: BackendOption = "auto",
     threads: ThreadsOption = 2,
     max_ms: Annotated[
-        float | None, typer.Option("--max-ms", help="Fail when the median inference takes longer (milliseconds).")
+        float | None, typer.Option("--max-ms", help="Longest median inference that passes, in milliseconds.")
     ] = None,
 ) -> None:
     """Check a bundle on this machine.
@@ -186,7 +191,10 @@ def install(
 
 @app.command()
 def rollback(config: ConfigOption) -> None:
-    """Make the previous model active again. The box uses it from its next start."""
+    """Make the previous model active again. The box uses it from its next start.
+
+    Example: pneumoflag-device rollback --config /etc/pneumoflag/device.yaml
+    """
     from device.bundle.slots import roll_back
     from device.config import load_config
 

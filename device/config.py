@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from console.broker import BrokerSettings
 from console.settings import ConfigError, Section, load_settings
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -73,18 +74,10 @@ class ModelConfig(Section):
     max_infer_ms: float = Field(250.0, gt=0, description="a new model whose inference takes longer is not installed")
 
 
-class BrokerConfig(Section):
+class BrokerConfig(BrokerSettings):
     """The hospital's MQTT 5 broker."""
 
-    host: str = Field("127.0.0.1", description="name or address of the broker")
-    port: int = Field(1883, ge=1, le=65535, description="8883 is usual with tls")
     username: str | None = Field(None, description="site/device, as the shipped access list expects")
-    password_file: Path | None = Field(None, description="first line is the password")
-    tls: bool = Field(False, description="encrypt, and verify the broker's certificate")
-    ca_file: Path | None = Field(None, description="authority of the broker's certificate; none: the system's")
-    cert_file: Path | None = Field(None, description="the box's own certificate, where the broker asks for one")
-    key_file: Path | None = Field(None, description="private key of cert_file")
-    keepalive_s: int = Field(30, ge=5, description="seconds between keep-alive packets")
     reconnect_max_s: float = Field(30.0, ge=1, description="longest wait before the next connection attempt")
 
 

@@ -1,4 +1,4 @@
-"""Service: settings come in; a running box goes out, each part in a thread of its own."""
+"""Build and run a box from its settings, each part in a thread of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from device.host.alarms import Alarms
 from device.host.health import Counters, Health, Heartbeats
 from device.inference.classifier import Classifier
 from device.intake.sandbox import Sandbox
-from device.pipeline.exposure import SiteIdentity
+from device.pipeline.exposure import ExposureClassifier, SiteIdentity
 from device.pipeline.loop import Pipeline
 from device.pipeline.processor import ExposureProcessor
 from device.receive.dicom_server import DicomReceiver
@@ -74,7 +74,7 @@ class Box:
         self._stack.callback(sandbox.close)
         self._model_note = "released" if bundle.manifest.released else "a trial, not released"
         self._classifier = Classifier(bundle, backend=config.model.backend, threads=config.model.threads)
-        # Its child has been starting meanwhile; a look at nothing waits for it, so that the first exposure need not.
+        # The worker has been starting meanwhile. Preparing nothing waits for it, so that the first exposure need not.
         sandbox.prepare(Path(os.devnull))
         log.info("model_loaded", extra={"model": bundle.model.name, "version": bundle.model.version})
         self.topics = Topics(site=config.site, device=config.device)
@@ -87,16 +87,23 @@ class Box:
             alarms=self._alarms,
             model=self._classifier.model,
         )
-        processor = ExposureProcessor(sandbox, self._classifier, identity, clock=clock.read_clock)
-        self._pipeline = Pipeline(self._spool, self.outbox, processor, self._alarms, on_put=self.publisher.wake)
+        classifier = ExposureClassifier(
+            preparer=sandbox, network=self._classifier, identity=identity, clock=clock.read_clock
+        )
+        self._pipeline = Pipeline(
+            self._spool, self.outbox, ExposureProcessor(classifier), self._alarms, on_put=self.publisher.wake
+        )
 
     def start(self) -> dict[str, str | int | None]:
-        """Let exposures flow. Returns where it listens, which `ports.json` in the data folder says too."""
+        """Let exposures flow; return where the box listens, as `ports.json` in the data folder does."""
         board = self._start_board()
         self._start_thread("publisher", self.publisher.run)
         self._start_thread("pipeline", self._pipeline.run)
-        if self.config.folder.path is not None:
-            self._start_thread("folder", self._folder_receiver(self.config.folder.path).run)
+        folder = self.config.folder
+        if folder.path is not None:
+            limit = self.config.limits.max_file_bytes
+            receiver = FolderReceiver(folder.path, folder, self._spool, self._alarms, max_file_bytes=limit)
+            self._start_thread("folder", receiver.run)
         if self._dicom:
             self._dicom.start()
         ports = {"pid": os.getpid(), "dicom": self._dicom.port if self._dicom else None, "board": board}
@@ -106,7 +113,7 @@ class Box:
         return ports
 
     def stop(self) -> None:
-        """Take no more exposures, end the one under way, say goodbye to the broker, close everything."""
+        """Accept no more exposures, finish the current one, sign off at the broker, close everything."""
         self.stop_event.set()
         self._spool.close()
         self.publisher.wake()
@@ -115,7 +122,7 @@ class Box:
         self._stack.close()
 
     def _write_ports(self, text: str) -> None:
-        """A full disk must not keep the box from starting: it has exposures to deliver, which frees space."""
+        """Write the file, or raise an alarm: even on a full disk the box must start, since delivery frees space."""
         path = self._folder / "ports.json"
         try:
             _write_whole(path, text)
@@ -133,7 +140,7 @@ class Box:
         return receiver
 
     def _load(self) -> Bundle:
-        """The active bundle, or the previous one if only that one is valid."""
+        """Load the active bundle, or the previous one if only that is valid."""
         model = self.config.model
         try:
             return load_bundle(model.bundle, trusted_keys(model.trusted_keys))
@@ -160,10 +167,6 @@ class Box:
         url = board.start()
         self._stack.callback(board.stop)
         return url
-
-    def _folder_receiver(self, folder: Path) -> FolderReceiver:
-        limit = self.config.limits.max_file_bytes
-        return FolderReceiver(folder, self.config.folder, self._spool, self._alarms, max_file_bytes=limit)
 
     def _health(self) -> Health:
         return Health(

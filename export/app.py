@@ -25,7 +25,8 @@ app = new_app(
 KeyOption = Annotated[Path, typer.Option("--key", help="Private key of `keygen`; boxes must trust its public key.")]
 OutOption = Annotated[Path, typer.Option("--out", help="NAME.bundle for one file, any other name for a folder.")]
 TrustedKeyOption = Annotated[
-    list[Path], typer.Option("--trusted-key", help="A public key to trust besides the shipped ones; repeatable.")
+    list[Path],
+    typer.Option("--trusted-key", metavar="<path>", help="A public key to trust besides the shipped ones; repeatable."),
 ]
 
 
@@ -65,27 +66,36 @@ def keygen(
 @app.command()
 @_checked_inputs()
 def build(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pneumoflag-train fit --out` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="run", help="Folder that `pneumoflag-train fit --out` wrote.")],
     out: OutOption,
     key: KeyOption,
     seed: Annotated[
-        int | None, typer.Option(help="Default: the weight average, else the seed with the median operating ROC AUC.")
+        int | None,
+        typer.Option(help="Seed to build; default: the weight average, else the seed of median operating ROC AUC."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the recipe.")] = None,
     version: Annotated[
-        int, typer.Option("--model-version", min=1, help="Version of the model; it rises with every release.")
+        int,
+        typer.Option(
+            "--model-version", metavar="<int>", min=1, help="Version of the model; it rises with every release."
+        ),
     ] = 1,
     released: Annotated[
         bool, typer.Option("--released", help="Mark the bundle as released: boxes in use may run it.")
     ] = False,
     expires: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Boxes refuse the bundle from this day on.")
+        datetime | None,
+        typer.Option(
+            metavar="<date>", formats=["%Y-%m-%d"], help="Boxes refuse the bundle from this day on (YYYY-MM-DD)."
+        ),
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the run's images if it has moved; for parity.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the run's images, if it has moved; for the int8 parity check.")
+    ] = None,
     notes: Annotated[Path | None, typer.Option(help="Markdown file that the model card includes.")] = None,
     also: Annotated[
         list[str] | None,
-        typer.Option(help="MANIFEST.csv:FOLDER, further images for the int8 parity check; repeatable."),
+        typer.Option(metavar="MANIFEST:FOLDER", help="Further images for the int8 parity check; repeatable."),
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Another run on the same test images, for a paired comparison in the card.")
@@ -132,7 +142,9 @@ def set_thresholds(
     out: OutOption,
     aim: Annotated[
         list[str] | None,
-        typer.Option(help="sensitivity=0.97 or specificity=0.9, for the lower 95 % bound; repeatable."),
+        typer.Option(
+            metavar="NAME=VALUE", help="sensitivity=0.97 or specificity=0.9, for the lower 95 % bound; repeatable."
+        ),
     ] = None,
     flag_at: Annotated[float | None, typer.Option(help="Probability from which on the flag is pneumonia.")] = None,
     clear_below: Annotated[float | None, typer.Option(help="Probability below which the flag is clear.")] = None,
@@ -144,7 +156,7 @@ def set_thresholds(
     ] = None,
     trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
 ) -> None:
-    """Set a bundle's thresholds on your own reads.
+    """Choose a bundle's thresholds on your own reads.
 
     The new bundle has the same network, one version higher, signed by you. A threshold without an aim stays as it is. A
     plot of the choice is written beside the bundle.
@@ -181,7 +193,7 @@ def inspect(
 ) -> None:
     """Show what is in a bundle.
 
-    Signer, model, thresholds, figures, audit and parity.
+    Prints signer, model, thresholds, figures, audit and parity.
 
     Example: pneumoflag-export inspect study.bundle --html card.html
     """

@@ -14,7 +14,7 @@ from console.program import new_app, run
 
 app = new_app(
     "pneumoflag-sim",
-    "Simulates a whole site on one machine: phantoms, a modality, vendor AI, the demonstration. "
+    "Simulates a whole site on one machine: phantoms, a modality, vendor AI and the demonstration. "
     "It uses no patient data.\n\n"
     "Example: pneumoflag-sim demo --count 24",
 )
@@ -25,7 +25,8 @@ BundleOption = Annotated[
     typer.Option("--bundle", help="The signed model bundle; default: the newest in firmware_config/bundles."),
 ]
 TrustedKeyOption = Annotated[
-    list[Path], typer.Option("--trusted-key", help="A public key to trust besides the shipped ones; repeatable.")
+    list[Path],
+    typer.Option("--trusted-key", metavar="<path>", help="A public key to trust besides the shipped ones; repeatable."),
 ]
 
 
@@ -35,12 +36,13 @@ def phantom(
     sheet: Annotated[
         Path | None, typer.Option("--sheet", help="Write only a contact sheet of eight phantoms, as PNG.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Number of images.")] = 8,
+    count: Annotated[int, typer.Option("--count", metavar="<int>", min=1, help="Number of images.")] = 8,
     seed: SeedOption = 7,
     finding: Annotated[str, typer.Option("--finding", help="normal, lobar, patchy or mixed.")] = "mixed",
     view: Annotated[str, typer.Option("--view", help="pa, lateral or hand.")] = "pa",
     file_format: Annotated[
-        str, typer.Option("--format", help="png (1024 pixels) or dicom (3072 pixels, 14 bits).")
+        str,
+        typer.Option("--format", help="png (1024 pixels) or dicom (3072 pixels, 14 bits)."),
     ] = "png",
 ) -> None:
     """Write simulated chest radiographs.
@@ -62,12 +64,14 @@ def phantom(
 def phantom_check(
     bundle: BundleOption = None,
     trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
-    count: Annotated[int, typer.Option("--count", min=1, help="Number of images with each finding.")] = 40,
+    count: Annotated[
+        int, typer.Option("--count", metavar="<int>", min=1, help="Number of images with each finding.")
+    ] = 40,
     seed: SeedOption = 5000,
 ) -> None:
     """Print how a bundle flags phantoms.
 
-    The table counts flags with and without consolidation. This does not measure the model.
+    The table counts flags with and without consolidation. It does not measure the model.
 
     Example: pneumoflag-sim phantom-check --bundle model.bundle --count 40
     """
@@ -87,9 +91,17 @@ def modality(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of DICOM, JPEG or PNG files to send instead of phantoms.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Number of phantoms, or largest number of files.")] = 24,
+    count: Annotated[
+        int,
+        typer.Option(
+            "--count", metavar="<int>", min=1, help="Number of phantoms; with --images, the most files to send."
+        ),
+    ] = 24,
     per_minute: Annotated[
-        float | None, typer.Option("--per-minute", min=0.1, help="Exposures per minute; default: without a pause.")
+        float | None,
+        typer.Option(
+            "--per-minute", metavar="<float>", min=0.1, help="Exposures per minute; default: without a pause."
+        ),
     ] = None,
     rejects: Annotated[
         bool, typer.Option("--rejects/--no-rejects", help="Also send exposures that the gate must reject.")
@@ -98,7 +110,7 @@ def modality(
         "manifest.csv"
     ),
     run_name: Annotated[
-        str | None, typer.Option("--run-name", help="Name that the identifiers derive from; default: the time.")
+        str | None, typer.Option("--run-name", help="Name from which identifiers are derived; default: the time.")
     ] = None,
     seed: SeedOption = 1,
 ) -> None:
@@ -130,11 +142,11 @@ def modality(
 def vendors(
     manifest: Annotated[Path, typer.Argument(help="Manifest that the modality wrote.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for lunit.jsonl, vuno.csv and reads.csv.")],
-    seed: SeedOption = 1,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same outputs and reads.")] = 1,
 ) -> None:
     """Write plausible vendor AI outputs and reads.
 
-    Two vendors and three readers, for the exposures of a manifest.
+    They are of two vendors and three readers, for the exposures of a manifest.
 
     Example: pneumoflag-sim vendors manifest.csv --out vendors
     """
@@ -150,7 +162,7 @@ def demo(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of DICOM, JPEG or PNG files to use instead of phantoms.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Number of chest phantoms.")] = 24,
+    count: Annotated[int, typer.Option("--count", metavar="<int>", min=1, help="Number of chest phantoms.")] = 24,
     out: Annotated[Path, typer.Option("--out", help="Folder for the report; emptied first.")] = Path("demo-out"),
     stay: Annotated[
         bool | None, typer.Option("--stay/--no-stay", help="Keep running until Ctrl-C; default: on a terminal.")
@@ -161,7 +173,8 @@ def demo(
 ) -> None:
     """Run a whole hospital for a minute.
 
-    Broker, box, collector and modality run on this machine; the box is killed halfway; a report is written.
+    Broker, box, collector and modality run on this machine. Collector and box are killed halfway and started again. A
+    report is written.
 
     Example: pneumoflag-sim demo --images my-images --out demo-out
     """

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_repository import tracked
-
 
 @pytest.fixture(scope="module")
 def packages(project_root: Path) -> list[str]:
@@ -21,15 +19,10 @@ def packages(project_root: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sources(project_root: Path) -> list[str]:
-    return [name for name in tracked(project_root) if (project_root / name).is_file()]
-
-
-@pytest.fixture(scope="module")
-def wheel(project_root: Path, sources: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(project_root: Path, tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from the tracked files in another folder, so that nothing is left in this one."""
     copy = tmp_path_factory.mktemp("wheel") / "source"
-    for name in sources:
+    for name in tracked:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(project_root / name, copy / name)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", "dist", "."]
@@ -37,17 +30,17 @@ def wheel(project_root: Path, sources: list[str], tmp_path_factory: pytest.TempP
     return next((copy / "dist").glob("pneumoflag-*.whl"))
 
 
-def test_every_folder_of_code_is_a_listed_package(sources: list[str], packages: list[str]) -> None:
+def test_every_folder_of_code_is_a_listed_package(tracked: list[str], packages: list[str]) -> None:
     roots = {package.split(".")[0] for package in packages}
-    folders = {str(Path(name).parent).replace("/", ".") for name in sources if name.endswith(".py")}
+    folders = {str(Path(name).parent).replace("/", ".") for name in tracked if name.endswith(".py")}
     assert {package for package in folders if package.split(".")[0] in roots} <= set(packages)
 
 
-def test_the_wheel_holds_every_file_of_its_packages(wheel: Path, sources: list[str], packages: list[str]) -> None:
+def test_the_wheel_holds_every_file_of_its_packages(wheel: Path, tracked: list[str], packages: list[str]) -> None:
     roots = tuple(f"{package.split('.')[0]}/" for package in packages)
     with zipfile.ZipFile(wheel) as content:
         held = set(content.namelist())
-    assert sorted(name for name in sources if name.startswith(roots) and name not in held) == []
+    assert sorted(name for name in tracked if name.startswith(roots) and name not in held) == []
     assert {
         "train/weights/lite0-imagenet.npz",
         "train/data/templates/dataset_card.html",

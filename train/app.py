@@ -33,13 +33,14 @@ def fit(
     population: Annotated[str, typer.Option(help="One of the recipe's populations, such as adult or paediatric.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds to train, such as 1,2,3; default: those of the recipe.")] = "",
     without_source: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Leave out all images of this source; may be repeated.")
+        list[str] | None, typer.Option(metavar="<name>", help="Leave out all images of this source; repeatable.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run; finished seeds and epochs are kept.")
     ] = False,
     tensorboard: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder for TensorBoard's event files, DIR/RUN/seed-N.")
+        Path | None,
+        typer.Option(metavar="<path>", file_okay=False, help="Folder for TensorBoard's event files: PATH/RUN/seed-N."),
     ] = None,
 ) -> None:
     """Train one network per seed and write the report.
@@ -66,7 +67,7 @@ def fit(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `fit --out` wrote.")]) -> None:
+def report(folder: Annotated[Path, typer.Argument(metavar="run", help="Folder that `fit --out` wrote.")]) -> None:
     """Rewrite the report of a run and print its table.
 
     The report is summary.json, table.md and figures/.
@@ -84,7 +85,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more folders that `fit --out` wrote.")],
     out: Annotated[Path | None, typer.Option(help="Folder for compare.md, compare.json and a figure.")] = None,
 ) -> None:
-    """Show runs side by side.
+    """Compare runs side by side.
 
     Where their test images are the same, paired tests say whether the networks differ.
 

@@ -42,6 +42,11 @@ class DataSection(Section):
     uncertain_tiers: tuple[str, ...] = Field(
         ("C",), description="tiers of labels that train, yet neither choose thresholds nor are measured"
     )
+    measured_sources: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="sources whose test images the main figures are of; null: all. Others stand apart",
+    )
     near_duplicates: Literal["leave_out", "error"] = Field(
         "leave_out", description="images of one exposure in two parts: left out of one of them, or an error"
     )

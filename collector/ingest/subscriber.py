@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from collector.config import BrokerConfig, CollectorConfig
 from collector.ingest.messages import Message, ParsedMessage, parse_message, reject, to_batch
 from collector.store.database import InvalidValue, StoreUnavailable
 from collector.store.store import Store
-from console.settings import ConfigError
+from console.broker import set_credentials
 from device.contract import TOPIC_ROOT, Receipt, Topics
 
 log = logging.getLogger(__name__)
@@ -209,23 +208,5 @@ def _client(broker: BrokerConfig) -> Client:
         manual_ack=True,
     )
     client.reconnect_delay_set(min_delay=1, max_delay=broker.reconnect_max_s)
-    if broker.username is not None:
-        client.username_pw_set(broker.username, _password(broker))
-    if broker.tls:
-        try:
-            ca, cert, key = (
-                None if path is None else str(path) for path in (broker.ca_file, broker.cert_file, broker.key_file)
-            )
-            client.tls_set(ca, cert, key)
-        except (OSError, ssl.SSLError, ValueError) as error:
-            raise ConfigError(f"broker: certificate files cannot be used ({error}); see ca_file, cert_file") from None
+    set_credentials(client, broker)
     return client
-
-
-def _password(broker: BrokerConfig) -> str | None:
-    if broker.password_file is None:
-        return None
-    try:
-        return broker.password_file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"broker.password_file: {broker.password_file}: cannot be read ({error})") from None

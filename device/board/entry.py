@@ -1,4 +1,4 @@
-"""An exposure on the board: its history entry, its decoded result and the time it counts as acquired. Pure."""
+"""An exposure on the board: its history entry, its decoded result and the time at which it was taken. Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ CLOCK_SLACK = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardExposure:
-    """A history entry whose result has been read, with the time the exposure counts as taken."""
+    """A history entry with its decoded result. `taken_at` is the exposure's own time or else that of its reception."""
 
     entry: BoardEntry
     result: Result
     taken_at: datetime
     own_time: bool
 
+    @property
+    def time_label(self) -> str:
+        """What `taken_at` is the time of."""
+        return "taken" if self.own_time else "received"
+
 
 def read(entry: BoardEntry) -> BoardExposure | None:
-    """None for a row that this version cannot read."""
+    """Decode the result of a history entry; return None if this version cannot read it."""
     try:
         result = Result.from_dict(entry.result)
     except ContractError:

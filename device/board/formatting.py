@@ -1,4 +1,4 @@
-"""Show: names, times, spans and probabilities come in; text for a person goes out. Pure."""
+"""Format names, times, durations and probabilities for the page. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MAX_CHARACTERS = 80
 
 
 def tidy(text: str | None) -> str:
-    """One line without control characters: they could reorder or hide what stands beside them."""
+    """Return one line without control characters, which could reorder or hide the text beside them."""
     kept = "".join(" " if c.isspace() else c for c in text or "" if c.isspace() or unicodedata.category(c)[0] != "C")
     line = " ".join(kept.split())
     return line if len(line) <= MAX_CHARACTERS else line[: MAX_CHARACTERS - 1] + "…"
 
 
 def person(name: str | None) -> str:
-    """A DICOM person name (PS3.5 6.2.1): `DOE^JANE^M` becomes `DOE, Jane M`; other scripts follow in brackets."""
+    """Return a DICOM person name (PS3.5 6.2.1): `DOE^JANE^M` becomes `DOE, Jane M`; other scripts are in brackets."""
     alphabetic, *others = [_group(group) for group in (name or "").split("=")]
     beside = next((other for other in others if other), "")
     if not alphabetic:
@@ -28,17 +28,17 @@ def person(name: str | None) -> str:
 
 def _group(group: str) -> str:
     family, given, middle, prefix, suffix = [tidy(part) for part in (group.split("^") + [""] * 5)[:5]]
-    first_names = " ".join(_eased(part) for part in (prefix, given, middle, suffix) if part)
+    # The family name keeps its capitals, so a reader sees at once which part is which.
+    first_names = " ".join(
+        part.title() if part.isascii() and part.isupper() and len(part) > 1 else part
+        for part in (prefix, given, middle, suffix)
+        if part
+    )
     return ", ".join(part for part in (family, first_names) if part)
 
 
-def _eased(given: str) -> str:
-    # The family name keeps its capitals, so a reader sees at once which part is which.
-    return given.title() if given.isascii() and given.isupper() and len(given) > 1 else given
-
-
 def span(length: timedelta) -> str:
-    """A duration in words, two units at most."""
+    """Return a duration in at most two units."""
     total_s = max(0, int(length.total_seconds()))
     days, hours, minutes, seconds = total_s // 86400, total_s // 3600 % 24, total_s // 60 % 60, total_s % 60
     if days >= 2:
@@ -51,7 +51,7 @@ def span(length: timedelta) -> str:
 
 
 def clock(time: datetime, now: datetime) -> str:
-    """The box's local time, with the date when it is not today's."""
+    """Return the box's local time, with the date if it is not today."""
     local, today = _local(time), _local(now).date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"
 
@@ -65,7 +65,7 @@ def _local(time: datetime) -> datetime:
 
 
 def percent(probability: float, thresholds: Thresholds) -> str:
-    """Per cent, with as many digits as it takes to stay on the right side of both thresholds."""
+    """Return per cent, with as many digits as it takes to stay on the right side of both thresholds."""
     # 0.55 * 100 is 55.00000000000001.
     marks = [(mark, round(mark * 100, 6)) for mark in (thresholds.clear_below, thresholds.flag_at)]
     for digits in (0, 1, 2, 3):

@@ -1,4 +1,4 @@
-"""Guard: every request comes in; those under a foreign host name are refused, and all answers get strict headers."""
+"""Refuse requests for foreign host names, and give every response strict headers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADERS = {
 
 
 class Guard:
-    """A page elsewhere that points its own name at this box (DNS rebinding) comes with that name, and is refused."""
+    """Middleware against DNS rebinding: a foreign page that points its own host name at this box is refused."""
 
     def __init__(self, app: ASGIApp, *, host_names: tuple[str, ...]) -> None:
         self._app = app
@@ -48,15 +48,11 @@ class Guard:
 
     def _accepts(self, host: str) -> bool:
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        return name.lower().rstrip(".") in self._names or _is_address(name.strip("[]"))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name.lower().rstrip(".") in self._names
+        return True
 
 
 _misdirected = PlainTextResponse(

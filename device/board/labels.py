@@ -1,4 +1,4 @@
-"""What a technologist reads for each flag, reason and caveat. Plain English, never a diagnosis."""
+"""The texts of each flag, reason and caveat for technologists. Plain English, never a diagnosis."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Live: facts come in, several times a second; the newest rendered page goes out to every browser that listens.
+"""Watch the box's files, and stream the newest page to every connected browser.
 
-A browser gets every change, and every two seconds a beat that there was none. Both come from the watcher itself:
-when it stops looking, the page hears nothing and covers its flags. Each browser is sent the newest page only, when it
-is ready for it, so a slow one holds up nobody.
+A browser receives every change, and every two seconds a beat if there was none. Both depend on the watcher: when it
+stops, the page receives nothing and covers its flags. Each browser is sent only the newest page, once it is ready for
+it, so that a slow browser holds up nobody.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,7 +25,7 @@ from device.config import BoardConfig
 BEAT_S = 2.0
 VIEW_S = 1.0
 FRESH_S = 3.0
-"""A look older than this is not passed on as life."""
+"""After so long without a snapshot the box sends no sign of life."""
 
 log = logging.getLogger(__name__)
 
@@ -39,34 +40,34 @@ class Page:
 
 
 class Watcher:
-    """A thread that looks every `look_s` and hands on each view that differs from the one before."""
+    """A thread that takes a snapshot every `period_s` and passes on each view that differs from the previous one."""
 
     def __init__(
-        self, reader: Reader, config: BoardConfig, *, show: Callable[[View, datetime], None], look_s: float = 0.05
+        self, reader: Reader, config: BoardConfig, *, show: Callable[[View, datetime], None], period_s: float = 0.05
     ) -> None:
-        self._reader, self._config, self._show, self._look_s = reader, config, show, look_s
+        self._reader, self._config, self._show, self._period_s = reader, config, show, period_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="board-watcher", daemon=True)
         self._view: View | None = None
-        self._facts: Snapshot | None = None
-        self._viewed_at = 0.0
-        self._looked_at = -FRESH_S
+        self._snapshot: Snapshot | None = None
+        self._updated_at = 0.0
+        self._read_at = -FRESH_S
 
     def step(self) -> bool:
-        """Look once. True when something has changed."""
-        facts, looked_at = self._reader.read(), time.monotonic()
+        """Take one snapshot; return whether the view has changed."""
+        snapshot, read_at = self._reader.read(), time.monotonic()
         # Time alone changes a page too: what was current grows old.
-        if facts is self._facts and looked_at - self._viewed_at < VIEW_S:
+        if snapshot is self._snapshot and read_at - self._updated_at < VIEW_S:
             changed = False
         else:
-            changed = self._look_at(facts)
-            self._facts, self._viewed_at = facts, looked_at
-        self._looked_at = looked_at
+            changed = self._update(snapshot)
+            self._snapshot, self._updated_at = snapshot, read_at
+        self._read_at = read_at
         return changed
 
-    def _look_at(self, facts: Snapshot) -> bool:
+    def _update(self, snapshot: Snapshot) -> bool:
         now = datetime.now(UTC)
-        view = make_view(facts, now, self._config)
+        view = make_view(snapshot, now, self._config)
         if view == self._view:
             return False
         self._view = view
@@ -75,15 +76,15 @@ class Watcher:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the last look is recent enough to speak of now."""
-        return time.monotonic() - self._looked_at <= FRESH_S
+        """Whether the last snapshot is recent enough to be shown as current."""
+        return time.monotonic() - self._read_at <= FRESH_S
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the thread and close the files."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
@@ -92,11 +93,11 @@ class Watcher:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.step()
-            self._stop.wait(self._look_s)
+            self._stop.wait(self._period_s)
 
 
 class Hub:
-    """The newest page and everyone who listens. Lives in the event loop; `publish` may be called from any thread."""
+    """The newest page and the browsers that receive it. `publish` may be called from any thread."""
 
     def __init__(self, render: Callable[[View, datetime], str], *, build: str, is_fresh: Callable[[], bool]) -> None:
         self._render, self._build, self.is_fresh = render, build, is_fresh
@@ -107,11 +108,11 @@ class Hub:
         self.closed = False
 
     def join(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The loop in which browsers are served."""
+        """Set the event loop in which browsers are served."""
         self._loop = loop
 
     def publish(self, view: View, now: datetime) -> None:
-        """Render and hand on."""
+        """Render a view and send it to every browser."""
         self._count += 1
         self.page = Page(version=f"{self._run_id}-{self._count}", view=view, html=self._render(view, now))
         self._wake()
@@ -123,14 +124,14 @@ class Hub:
 
     def _wake(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ring)
+            self._loop.call_soon_threadsafe(self._notify_streams)
 
-    def _ring(self) -> None:
-        rung, self._changed = self._changed, asyncio.Event()
-        rung.set()
+    def _notify_streams(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     async def stream(self) -> AsyncIterator[str]:
-        """Server-sent events: `page` with the whole page whenever it has changed, `beat` when it has not."""
+        """Yield server-sent events: `page` with the whole page after a change, `beat` otherwise."""
         seen = ""
         yield "retry: 1000\n\n"
         while not self.closed:
@@ -141,7 +142,8 @@ class Hub:
                 else:
                     seen = page.version
                     yield self._event("page", page, html=page.html)
-            await _either(changed, BEAT_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), BEAT_S)
 
     def _event(self, name: str, page: Page, **more: str) -> str:
         now = datetime.now(UTC)
@@ -153,10 +155,3 @@ class Hub:
             **more,
         }
         return f"event: {name}\ndata: {json.dumps(data)}\n\n"
-
-
-async def _either(changed: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(changed.wait(), seconds)
-    except TimeoutError:
-        return

@@ -1,4 +1,4 @@
-"""Pages: requests of browsers come in; the flag page, its events and its pictures go out. Nothing can be changed."""
+"""The routes of the flag page: the page itself, its events and its pictures. Nothing can be changed through them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from device.board.render import STATIC, STATIC_FILES, Renderer
 
 _RESULT_ID = re.compile(r"[0-9a-f]{32}")
 Picture = Callable[[str], bytes | None]
-"""A result's id to a JPEG of it, or none."""
+"""Returns the JPEG of a result by its id, or None."""
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
@@ -33,7 +33,7 @@ def make_app(
     evidence: Picture,
     host_names: tuple[str, ...],
 ) -> Starlette:
-    """The web application of one box. `thumbnail` and `evidence` give JPEGs of a result."""
+    """Return the web application of one box. `thumbnail` and `evidence` look up the JPEGs of a result."""
 
     def board(_request: Request) -> Response:
         # A page that nobody keeps up to date is not shown.
@@ -41,7 +41,7 @@ def make_app(
         return HTMLResponse(renderer.whole(page, datetime.now(UTC)), status_code=200 if page else 503)
 
     async def events(_request: Request) -> Response:
-        # Proxies that gather answers before they pass them on would make an old page look live.
+        # A proxy that buffers responses would make an old page look live.
         return StreamingResponse(hub.stream(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Render: views come in; HTML goes out, every value escaped by the template engine."""
+"""Render views as HTML; the template engine escapes every value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATIC_FILES = {"board.css": "text/css", "board.js": "text/javascript", "icon.sv
 
 
 def build_id() -> str:
-    """Changes with any file of the page, so that open pages reload after an update."""
+    """Return a digest of the page's files, by which open pages notice an update and reload."""
     digest = hashlib.sha256()
     for path in sorted([*STATIC.iterdir(), *TEMPLATES.iterdir()]):
         digest.update(path.read_bytes())
@@ -27,7 +27,7 @@ def build_id() -> str:
 
 
 class Renderer:
-    """The two templates: `live.html` is what changes, `board.html` the page around it."""
+    """Renders the two templates: `live.html` is the part that changes, `board.html` the page around it."""
 
     def __init__(self, *, title: str, model_note: str) -> None:
         self.build = build_id()
@@ -48,15 +48,15 @@ class Renderer:
         )
 
     def live(self, view: View, now: datetime) -> str:
-        """What changes: notices, top panel, list and foot."""
+        """Return the HTML of the part that changes: notices, top panel, list and footer."""
         return self._environment.get_template("live.html").render(view=view, now=now)
 
     def whole(self, page: Page | None, now: datetime) -> str:
-        """The whole page; without a page it says that flags cannot be read."""
+        """Return the HTML of the whole page; if `page` is None, it states that flags cannot be read."""
         version, html = (page.version, self.live(page.view, now)) if page else ("", self.live(View(top=BLIND), now))
         return self._environment.get_template("board.html").render(version=version, now=now, live=Markup(html))  # noqa: S704 - rendered with escaping above
 
 
 def _mark(value: object) -> str:
-    """Tells the page whether a part has changed: the same value, the same mark."""
+    """Return a mark by which the page sees whether a part has changed: equal values have equal marks."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Rows: one history entry and the time come in; one line of the board, all of it text, goes out. Pure."""
+"""The text of one exposure on the board. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What is shown of one exposure. `marks` are warnings about time, `caveats` about the exposure itself."""
+    """The text shown for one exposure. `marks` are warnings about time, `caveats` about the exposure itself."""
 
     key: str
     flag: Flag
@@ -66,7 +66,7 @@ class Row:
 
 
 def make_row(exposure: BoardExposure, now: datetime, config: BoardConfig) -> Row:
-    """The line of one exposure as it reads at `now`."""
+    """Return the row of one exposure as it reads at `now`."""
     entry, result = exposure.entry, exposure.result
     label = _label(result)
     return Row(
@@ -79,7 +79,7 @@ def make_row(exposure: BoardExposure, now: datetime, config: BoardConfig) -> Row
         patient_id=tidy(entry.patient_id),
         accession=tidy(entry.accession),
         summary=_attributes(result),
-        taken_word="taken" if exposure.own_time else "received",
+        taken_word=exposure.time_label,
         taken_at=exposure.taken_at,
         taken=clock(exposure.taken_at, now),
         decided=clock(entry.decided_at, now),

@@ -1,4 +1,4 @@
-"""Server: settings, the outbox file and the spool folder come in; a running flag page and its address go out."""
+"""Serve the flag page from the outbox file and the spool folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_CONNECTIONS = 256
 
 
 class BoardError(ExpectedError):
-    """The page cannot be served; the words name the setting to change."""
+    """The page cannot be served; the message names the setting to change."""
 
 
 class BoardServer:
@@ -39,7 +39,7 @@ class BoardServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> str:
-        """Serve, and return the page's address. Raises BoardError when it cannot listen."""
+        """Start to serve, and return the page's address. Raises BoardError if the port cannot be used."""
         listener = _listen(self._config.host, self._config.port)
         self._watcher.step()
         self._watcher.start()
@@ -82,15 +82,12 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(MAX_CONNECTIONS)
     except OSError as error:
         listener.close()
-        what = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({_reason(error)})"
+        # Name lookups (gaierror) carry their own numbers and words.
+        reason = error.strerror or os.strerror(error.errno or 0)
+        what = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({reason})"
         remedy = "stop what holds it, or set board.port (0 takes a free one) or board.host"
         raise BoardError(f"flag page: port {port} on {host} {what}; {remedy}") from None
     return listener
-
-
-def _reason(error: OSError) -> str:
-    # Name lookups (gaierror) carry their own numbers and words.
-    return error.strerror or os.strerror(error.errno or 0)
 
 
 def _address(listener: socket.socket) -> str:

@@ -1,4 +1,4 @@
-"""Snapshot: the outbox file and the spool folder come in; their content at one moment goes out. Never writes."""
+"""Read the content of the outbox file and the spool folder at one time, without ever writing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`entries`: flags, newest decision first; `exposures`: the same, read, with None for one of an unknown form.
+    """The flags, newest decision first, and the exposures that wait.
 
-    `waiting`: arrival times (UTC) of exposures not classified yet, oldest first. `undelivered` results wait for
-    the collector's receipt; `dead` ones can never be sent. Not `readable`: nothing
-    is known, and nothing may be shown as if it were.
+    `exposures` are the decoded `entries`, None for one of an unknown form. `waiting` are the arrival times (UTC) of
+    exposures not classified yet, oldest first. `undelivered` results wait for the collector's receipt; `dead` ones can
+    never be sent. If it is not `readable`, nothing is known and no flag may be shown.
     """
 
     entries: tuple[BoardEntry, ...] = ()
@@ -37,25 +37,25 @@ UNREADABLE = Snapshot(readable=False)
 
 
 class Reader:
-    """Used by one thread, but for the pictures, which open the file for themselves."""
+    """Reads snapshots, from one thread only. Thumbnails and evidence maps may be read from any thread."""
 
     def __init__(self, outbox_path: Path, spool_root: Path, *, show: int) -> None:
         self._outbox_path, self._spool_root, self._show = outbox_path, spool_root, show
         self._history: History | None = None
         self._inode = 0
         self._seen: object = None
-        self._facts = UNREADABLE
+        self._snapshot = UNREADABLE
         self._decoded: dict[object, BoardExposure | None] = {}
 
     def read(self) -> Snapshot:
-        """What stands there now; cheap when nothing has changed."""
+        """Return the current content; cheap if nothing has changed."""
         try:
             return self._read()
         except (sqlite3.Error, OSError, ValueError) as error:
-            if self._facts.readable:
+            if self._snapshot.readable:
                 log.warning("board_cannot_read", extra={"error": type(error).__name__})
             self.close()
-            self._facts = UNREADABLE
+            self._snapshot = UNREADABLE
             return UNREADABLE
 
     def _read(self) -> Snapshot:
@@ -63,26 +63,25 @@ class Reader:
         waiting = tuple(exposure.received_at for exposure in scan(self._spool_root))
         history = self._open()
         seen = (history.version(), waiting)
-        if seen != self._seen or not self._facts.readable:
+        if seen != self._seen or not self._snapshot.readable:
             undelivered, dead = history.depths()
             entries = tuple(history.recent(self._show))
-            exposures = self._read_exposures(entries)
-            self._facts = Snapshot(
-                entries=entries, exposures=exposures, waiting=waiting, undelivered=undelivered, dead=dead
+            previous, self._decoded = self._decoded, {}
+            for entry in entries:  # each is decoded once
+                key = (entry.result.get("result_id"), entry.resent_at)
+                self._decoded[key] = previous[key] if key in previous else read(entry)
+            self._snapshot = Snapshot(
+                entries=entries,
+                exposures=tuple(self._decoded.values()),
+                waiting=waiting,
+                undelivered=undelivered,
+                dead=dead,
             )
             self._seen = seen
-        return self._facts
-
-    def _read_exposures(self, entries: tuple[BoardEntry, ...]) -> tuple[BoardExposure | None, ...]:
-        """Each entry is read once."""
-        previous, self._decoded = self._decoded, {}
-        for entry in entries:
-            key = (entry.result.get("result_id"), entry.resent_at)
-            self._decoded[key] = previous[key] if key in previous else read(entry)
-        return tuple(self._decoded.values())
+        return self._snapshot
 
     def _open(self) -> History:
-        """The open file; another one under the same name (moved away, restored) is opened again."""
+        """Return the open file, opened again if another one has taken its name (moved away, restored)."""
         inode = self._outbox_path.stat().st_ino
         if self._history is None or inode != self._inode:
             self.close()
@@ -90,11 +89,11 @@ class Reader:
         return self._history
 
     def thumbnail(self, result_id: str) -> bytes | None:
-        """The JPEG of exactly this exposure, or none."""
+        """Return the thumbnail of exactly this result, a JPEG, or None."""
         return self._picture(History.thumbnail, result_id)
 
     def evidence(self, result_id: str) -> bytes | None:
-        """The JPEG of where exactly this exposure's score came from, or none."""
+        """Return the evidence map of exactly this result, a JPEG, or None."""
         return self._picture(History.evidence, result_id)
 
     def _picture(self, read: Callable[[History, str], bytes | None], result_id: str) -> bytes | None:
@@ -108,7 +107,7 @@ class Reader:
             return None
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         if self._history is not None:
             self._history.close()
         self._history, self._seen = None, None

@@ -1,13 +1,12 @@
-"""View: facts and the time come in; everything the page says goes out, as text. Pure.
+"""Decide what the page shows at a given time, all of it as text. Pure.
 
-The top panel is about the newest exposure. It shows a flag only while no exposure waits and that exposure was made a
-short while ago; otherwise it says so in words, and flags stand in the list only.
+The top panel is about the newest exposure. It shows a flag only if no exposure waits and the newest one is recent;
+otherwise it says so in words, and flags are in the list only.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -68,7 +67,7 @@ BLIND = Top(
 
 
 def make_view(snapshot: Snapshot, now: datetime, config: BoardConfig) -> View:
-    """The page at `now`."""
+    """Return the page as it reads at `now`."""
     if not snapshot.readable or (snapshot.exposures and snapshot.exposures[0] is None):
         return View(top=BLIND)
     classified = [exposure for exposure in snapshot.exposures if exposure is not None]
@@ -90,7 +89,7 @@ def make_view(snapshot: Snapshot, now: datetime, config: BoardConfig) -> View:
 
 
 def _newest(classified: list[BoardExposure], now: datetime, stale: timedelta) -> BoardExposure | None:
-    """The newest exposure, if it is recent. A lateral exposure gives way to a classified frontal one of its study."""
+    """Return the newest exposure if it is recent; for a lateral view, a classified frontal one of its study instead."""
     recent = [exposure for exposure in classified if _is_recent(exposure.taken_at, now, stale)]
     newest = max(recent, key=lambda exposure: (exposure.taken_at, exposure.result.seq), default=None)
     if newest is None or newest.result.gate.reason is not Reason.LATERAL_VIEW or not newest.result.study_id:
@@ -101,9 +100,9 @@ def _newest(classified: list[BoardExposure], now: datetime, stale: timedelta) ->
 
 
 def _came_last(classified: list[BoardExposure], now: datetime) -> BoardExposure | None:
-    """The exposure that arrived last: the newest decision, or an exposure sent again since.
+    """Return the exposure that arrived last: the newest decision, or an exposure sent again since.
 
-    Decisions stand in order of `seq`, so a clock that jumps cannot bring an old one back to the top.
+    Decisions are in order of `seq`, so a clock that jumps cannot bring an old one back to the top.
     """
     if not classified:
         return None
@@ -129,7 +128,7 @@ def _top(
         )
     arrived_at = last.entry.resent_at or last.entry.received_at
     just_came = _is_recent(arrived_at, now, timedelta(seconds=config.stale_after_s))
-    older = f"exposure, {_time_label(last)} {clock(last.taken_at, now)}, arrived at {clock(arrived_at, now)}"
+    older = f"exposure, {last.time_label} {clock(last.taken_at, now)}, arrived at {clock(arrived_at, now)}"
     if newest:
         elsewhere = just_came and last.taken_at < newest.taken_at and not _one_study(last, newest)
         return Top(
@@ -155,17 +154,15 @@ def _is_recent(time: datetime, now: datetime, limit: timedelta) -> bool:
     return -CLOCK_SLACK <= now - time <= limit
 
 
-def _time_label(exposure: BoardExposure) -> str:
-    return "taken" if exposure.own_time else "received"
-
-
 def _not_classified(snapshot: Snapshot) -> list[datetime]:
-    """Exposures that wait, without those whose flag is there already and that leave the spool this instant."""
+    """Return the arrivals that still wait, without those that have a flag and are about to leave the spool."""
     arrivals = (at for entry in snapshot.entries for at in (entry.received_at, entry.resent_at) if at is not None)
     done = Counter(_milliseconds(at) for at in arrivals)
     left = []
     for at in snapshot.waiting:
-        matching_ms = next((ms for ms in _near(_milliseconds(at)) if done[ms] > 0), None)
+        ms = _milliseconds(at)
+        # The spool keeps whole milliseconds; rounding may differ by one.
+        matching_ms = next((near_ms for near_ms in (ms, ms - 1, ms + 1) if done[near_ms] > 0), None)
         if matching_ms is None:
             left.append(at)
         else:
@@ -175,11 +172,6 @@ def _not_classified(snapshot: Snapshot) -> list[datetime]:
 
 def _milliseconds(time: datetime) -> int:
     return round(time.timestamp() * 1000)
-
-
-def _near(ms: int) -> Iterable[int]:
-    # The spool keeps whole milliseconds; rounding may differ by one.
-    return (ms, ms - 1, ms + 1)
 
 
 def _waiting(waiting: list[datetime], now: datetime, config: BoardConfig) -> Top:
@@ -199,7 +191,7 @@ def _waiting(waiting: list[datetime], now: datetime, config: BoardConfig) -> Top
 
 
 def _companions(newest: BoardExposure, classified: list[BoardExposure], rows: dict[str, Row]) -> tuple[Row, ...]:
-    """Other exposures of the same study."""
+    """Return other exposures of the same study."""
     same = [
         rows[exposure.result.result_id]
         for exposure in classified

@@ -141,7 +141,8 @@ def load_bundle(path: Path, trusted: Sequence[PublicKey], *, now: datetime | Non
     signer = _verify_signature(path, text, members.get(SIGNATURE, b""), trusted)
     manifest = _parse_manifest(path, text)
     _verify_files(path, manifest, members)
-    _verify_time(path, manifest, now or datetime.now(UTC))
+    if manifest.expires is not None and (now or datetime.now(UTC)) >= manifest.expires:
+        raise Expired(f"{path}: expired on {manifest.expires:%Y-%m-%d}; install a newer bundle")
     inputs, logits = _golden(path, members[GOLDEN], manifest.input.shape[1:3])
     return Bundle(
         path=path,
@@ -201,11 +202,6 @@ def _verify_files(path: Path, manifest: Manifest, members: Mapping[str, bytes]) 
     for name, digest in manifest.files.items():
         if hashlib.sha256(members[name]).hexdigest() != digest:
             raise DigestMismatch(f"{path}: {name} is not the file that was signed; fetch the bundle again")
-
-
-def _verify_time(path: Path, manifest: Manifest, now: datetime) -> None:
-    if manifest.expires is not None and now >= manifest.expires:
-        raise Expired(f"{path}: expired on {manifest.expires:%Y-%m-%d}; install a newer bundle")
 
 
 def _golden(path: Path, content: bytes, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Classify files offline: paths come in; one result line for each file goes out, by the box's own pipeline."""
+"""Classify files offline with the box's own pipeline, one result line per file."""
 
 from __future__ import annotations
 
@@ -10,34 +10,29 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TextIO
 
+from console.errors import DONE, FAILED, ExpectedError, UsageError
 from device.bundle.loader import load_bundle, trusted_keys
 from device.config import GateConfig, LimitsConfig
-from device.contract import Result, Source, load_site_key
+from device.contract import Source, load_site_key
 from device.host import clock
 from device.inference.classifier import Classifier
 from device.inference.heatmap import png
 from device.intake.sandbox import Sandbox
-from device.pipeline.exposure import ExposureResult, SiteIdentity, classify_exposure
+from device.pipeline.exposure import ExposureClassifier, SiteIdentity
+from device.receive.spool import ReceivedExposure
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-DONE, FAILED, USAGE = 0, 1, 2
 PLACE = "offline"
 """Stands for site and device in the results: no box made them."""
 
 
-class Unusable(Exception):
-    """What the command line names cannot be used; the words say what to do."""
+class Unusable(UsageError):
+    """What the command line names cannot be used; the message says what to do."""
 
 
-class Classify(Protocol):
-    """One exposure's path to its result."""
-
-    def __call__(self, path: Path) -> ExposureResult:
-        """Never raises for a fault of the exposure."""
+class NotWritten(ExpectedError):
+    """The results cannot be written."""
 
 
 def classify_paths(
@@ -52,41 +47,36 @@ def classify_paths(
     threads: int,
     evidence: Path | None = None,
 ) -> int:
-    """Classify every file of `paths`; one JSON line each, in input order, to `out` or standard output.
+    """Classify every file of `paths`; write one JSON line each, in input order, to `out` or standard output.
 
-    `evidence`: a folder for a PNG of each exposure with a flag, named by its exposure_id, of where the score came from.
-    Returns the exit code: 0 every file has its line; 1 output could not be written; 2 a path does not exist, `out`
-    cannot be opened or is an input, or the `evidence` folder cannot be created. Raises BundleError,
-    BackendUnavailable, UnknownBackend and ContractError before the first file is read.
+    `evidence` is a folder for the evidence map of each exposure with a flag, a PNG named after its exposure_id.
+    Returns the exit code: 0 when every file has its line, 1 when the reader of the output has gone. Raises Unusable,
+    BundleError, BackendUnavailable, UnknownBackend and ContractError before the first file is read; NotWritten.
     """
-    try:
-        exposures = _exposures(paths, out)
-        with ExitStack() as stack:
-            lines = stack.enter_context(_opened(out))
-            classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
-            _prepare_evidence_folder(evidence, classifier, bundle)
-            classify = stack.enter_context(_classify(classifier, site_key))
-            shown = stack.enter_context(_shown(exposures, progress=progress))
-            return _write_all(shown, classify, lines, evidence)
-    except Unusable as fault:
-        print(fault, file=sys.stderr)
-        return USAGE
+    exposures = _exposures(paths, out)
+    with ExitStack() as stack:
+        lines = stack.enter_context(_opened(out))
+        classifier = Classifier(load_bundle(bundle, trusted_keys(trusted)), backend=backend, threads=threads)
+        _prepare_evidence_folder(evidence, classifier, bundle)
+        exposure_classifier = stack.enter_context(_exposure_classifier(classifier, site_key))
+        shown = stack.enter_context(_shown(exposures, progress=progress))
+        return _write_all(shown, exposure_classifier, lines, evidence)
 
 
 def _exposures(paths: Sequence[Path], out: Path | None) -> list[Path]:
-    """Raises Unusable."""
+    """Return the files to classify. Raises Unusable."""
     if missing := [path for path in paths if not _exists(path)]:
-        raise Unusable(f"{missing[0]}: no such file or folder; name exposures or folders of exposures")
+        raise Unusable(f"{missing[0]}: no such file or folder; name files or folders of files")
     exposures = list(files_of(paths))
     if not exposures:
-        raise Unusable("no exposures: the folders named hold no files that are not hidden")
+        raise Unusable("no files to classify: the folders named hold only hidden files, or none")
     if out is not None and any(_same(out, exposure) for exposure in exposures):
-        raise Unusable(f"{out}: is one of the exposures and would be overwritten; name another file with --out")
+        raise Unusable(f"{out}: is one of the files to classify and would be overwritten; name another file with --out")
     return exposures
 
 
 def _prepare_evidence_folder(evidence: Path | None, classifier: Classifier, bundle: Path) -> None:
-    """The folder of the pictures. Raises Unusable."""
+    """Create the folder of the evidence maps. Raises Unusable."""
     if evidence is None:
         return
     if not classifier.has_evidence_map:
@@ -94,7 +84,9 @@ def _prepare_evidence_folder(evidence: Path | None, classifier: Classifier, bund
     try:
         evidence.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unusable(f"{evidence}: cannot be made ({error.strerror}); name another folder with --evidence") from None
+        raise Unusable(
+            f"{evidence}: cannot be created ({error.strerror}); name another folder with --evidence"
+        ) from None
 
 
 def _exists(path: Path) -> bool:
@@ -113,79 +105,63 @@ def _same(out: Path, exposure: Path) -> bool:
 
 
 def files_of(paths: Sequence[Path]) -> Iterator[Path]:
-    """Files as named; folders with everything in them, sorted, but what is hidden and folders behind links."""
+    """Yield the files named and those in folders, sorted; hidden files and linked folders are left out."""
     for path in paths:
-        if path.is_dir():
-            files = (Path(folder, name) for folder, _, names in _walk(path) for name in names)
-            yield from sorted(
-                (exposure for exposure in files if not exposure.name.startswith(".")),
-                key=lambda exposure: exposure.parts,
-            )
-        else:
+        if not path.is_dir():
             yield path
-
-
-def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    for folder, subfolders, names in os.walk(top):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield folder, subfolders, names
+            continue
+        files: list[Path] = []
+        for folder, subfolders, names in os.walk(path):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            files += [Path(folder, name) for name in names if not name.startswith(".")]
+        yield from sorted(files, key=lambda file: file.parts)
 
 
 @contextlib.contextmanager
-def _classify(classifier: Classifier, site_key: Path | None) -> Iterator[Classify]:
-    """The box's own parts, with default policy and limits."""
+def _exposure_classifier(network: Classifier, site_key: Path | None) -> Iterator[ExposureClassifier]:
+    """Give the box's own classifier of exposures, with default policy and limits."""
     key = None if site_key is None else load_site_key(site_key)
     identity = SiteIdentity(site=PLACE, device=PLACE, boot_id=PLACE, key=key)
-    with contextlib.closing(Sandbox(GateConfig(), classifier.ages, LimitsConfig())) as sandbox:
-
-        def classify(path: Path) -> ExposureResult:
-            return classify_exposure(
-                path, clock.utc_now(), Source.FILE, None, sandbox, classifier, identity, clock.read_clock
-            )
-
-        yield classify
+    with contextlib.closing(Sandbox(GateConfig(), network.ages, LimitsConfig())) as sandbox:
+        yield ExposureClassifier(preparer=sandbox, network=network, identity=identity, clock=clock.read_clock)
 
 
-def _write_all(exposures: Iterator[Path], classify: Classify, lines: TextIO, evidence: Path | None) -> int:
-    for path in exposures:
-        classified = classify(path)
+def _write_all(
+    paths: Iterator[Path], classifier: ExposureClassifier, lines: TextIO, evidence_folder: Path | None
+) -> int:
+    for path in paths:
+        classified = classifier.classify(
+            ReceivedExposure(path=path, received_at=clock.utc_now(), source=Source.FILE, receive_ms=None)
+        )
+        result, evidence = classified.result, classified.evidence
+        line = {**result.to_dict(), "source_path": _name(path)}
         try:
-            if evidence is not None:
-                _draw(classified, evidence)
-            print(_line(path, classified.result), file=lines, flush=True)
+            if evidence_folder is not None and evidence is not None:
+                (evidence_folder / f"{result.exposure_id}.png").write_bytes(png(*evidence))
+            print(json.dumps(line, separators=(",", ":"), allow_nan=False), file=lines, flush=True)
         except BrokenPipeError:
             # The reader has gone, as `head` does.
             _discard(lines)
             return FAILED
         except OSError as error:
             _discard(lines)
-            print(f"results cannot be written ({error.strerror}); free space and run again", file=sys.stderr)
-            return FAILED
+            raise NotWritten(f"results cannot be written ({error.strerror}); free space and run again") from None
     return DONE
 
 
-def _draw(classified: ExposureResult, folder: Path) -> None:
-    if classified.evidence is not None:
-        (folder / f"{classified.result.exposure_id}.png").write_bytes(png(*classified.evidence))
+def _name(path: Path) -> str:
+    """Return a path as text; names of files need not be UTF-8, but JSON must be."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _discard(lines: TextIO) -> None:
-    """What is still in the buffer goes nowhere: closing, and Python at its end, would fail on it once more."""
+    """Discard what is still in the buffer: closing the stream would fail on it once more."""
     with contextlib.suppress(io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())
 
 
-def _line(path: Path, result: Result) -> str:
-    return json.dumps({**result.to_dict(), "source_path": _name(path)}, separators=(",", ":"), allow_nan=False)
-
-
-def _name(path: Path) -> str:
-    """Names of files need not be text; lines of JSON must be."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
-    """Raises Unusable."""
+    """Open the output. Raises Unusable."""
     if out is None:
         return contextlib.nullcontext(sys.stdout)
     try:
@@ -196,23 +172,13 @@ def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
 
 @contextlib.contextmanager
 def _shown(exposures: Sequence[Path], *, progress: bool) -> Iterator[Iterator[Path]]:
-    """The exposures one by one, with a bar on standard error if wanted."""
+    """Give the exposures one by one, with a progress bar on standard error if wanted."""
     if not progress:
         yield iter(exposures)
         return
-    with _bar() as bar:
-        yield iter(bar.track(exposures, description="exposures"))
-
-
-def _bar() -> Progress:
     from rich.console import Console  # noqa: PLC0415 - only for those who watch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=Console(stderr=True),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("left"), console=Console(stderr=True)) as bar:
+        yield iter(bar.track(exposures, description="exposures"))

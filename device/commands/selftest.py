@@ -1,4 +1,4 @@
-"""Self-test: a bundle comes in; what was checked goes out as lines and an exit code."""
+"""Check a bundle on this machine, and print each step."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ LATENCY_RUNS = 50
 
 
 def selftest(bundle: Path, *, trusted: Sequence[Path], backend: str, threads: int, max_ms: float | None = None) -> int:
-    """Verify the bundle and run it as the box would; prints each step.
+    """Verify the bundle, run it as the box would, and print each step.
 
-    Returns 0 passed; 1 failed, fell back to the CPU, or took more than `max_ms` for the median inference. Raises
-    NoBundle and UnknownBackend, which are wrong usage.
+    Returns 0 if it passed; 1 if it failed, fell back to the CPU, or took more than `max_ms` for the median inference.
+    Raises NoBundle and UnknownBackend, which are wrong usage.
     """
     try:
         loaded = load_bundle(bundle, trusted_keys(trusted))
@@ -67,7 +67,7 @@ def _print_bundle(bundle: Bundle) -> None:
 
 
 def _print_runs(classifier: Classifier, bundle: Bundle, threads: int) -> float:
-    """Returns the median time of an inference in milliseconds."""
+    """Print runtime, golden set and latency; return the median time of an inference in milliseconds."""
     runtime, golden = classifier.runtime, classifier.golden_run()
     print(f"runtime    {runtime.interpreter} {runtime.version} on {runtime.backend}, {threads} thread(s)")
     print(

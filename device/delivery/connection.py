@@ -16,6 +16,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from console.broker import set_credentials
+from console.settings import ConfigError
 from device.config import BrokerConfig
 from device.contract import Topics
 from device.delivery.events import (
@@ -53,11 +55,11 @@ class BrokerConnection:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 0
         try:
-            self._set_credentials()
+            set_credentials(self._client, self._broker)
             self._client.connect(
                 self._broker.host, self._broker.port, self._broker.keepalive_s, clean_start=True, properties=properties
             )
-        except (OSError, ValueError) as error:
+        except (ConfigError, OSError, ValueError) as error:
             raise BrokerAway(f"{self._broker.host}:{self._broker.port}: {error}") from error
         self._client.loop_start()
 
@@ -74,17 +76,6 @@ class BrokerConnection:
         self._client.on_disconnect = None
         self._client.disconnect()
         self._client.loop_stop()
-
-    def _set_credentials(self) -> None:
-        broker = self._broker
-        if broker.username is not None:
-            password = broker.password_file.read_text(encoding="utf-8") if broker.password_file else ""
-            self._client.username_pw_set(broker.username, password.partition("\n")[0] or None)
-        if broker.tls:
-            ca, cert, key = (
-                str(file) if file else None for file in (broker.ca_file, broker.cert_file, broker.key_file)
-            )
-            self._client.tls_set(ca_certs=ca, certfile=cert, keyfile=key)
 
     def _on_connect(self, _c: mqtt.Client, _u: Any, _f: Any, code: ReasonCode, props: Properties | None) -> None:
         if code.is_failure:

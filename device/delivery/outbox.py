@@ -85,12 +85,16 @@ class Outbox:
         with self._transaction():
             draft = self._with_own_identifiers(draft, entry.fingerprint)
             if self._contains(draft.result_id):
-                self._note_resend(draft.result_id, entry.received_at)
+                self._db.execute(
+                    "UPDATE history SET resends = resends + 1, resent_at = ? WHERE result_id = ?",
+                    (entry.received_at.isoformat(), draft.result_id),
+                )
                 return None
-            seq = self._next_seq()
-            result = replace(draft, seq=seq)
+            next_seq = "UPDATE counter SET value = value + 1 WHERE name = 'seq' RETURNING value"
+            result = replace(draft, seq=int(self._db.execute(next_seq).fetchone()[0]))
             self._db.execute(
-                "INSERT INTO outbox (seq, result_id, body) VALUES (?, ?, ?)", (seq, result.result_id, result.to_json())
+                "INSERT INTO outbox (seq, result_id, body) VALUES (?, ?, ?)",
+                (result.seq, result.result_id, result.to_json()),
             )
             # After `history_days` an exposure may come again as new, when its old flag is gone.
             insert(self._db, replace(entry, result=result.to_dict()))
@@ -113,8 +117,7 @@ class Outbox:
 
     def confirm(self, result_ids: Iterable[str]) -> int:
         """Delete what the collector has committed, and only that; return the number of rows."""
-        ids = [(result_id,) for result_id in result_ids]
-        return self._without_ballast_if_full(lambda: self._delete(ids))
+        return self._delete("DELETE FROM outbox WHERE result_id = ?", result_ids)
 
     def count_refusal(self, seq: int) -> int:
         """Count a refusal of this message and return how many it has."""
@@ -141,7 +144,7 @@ class Outbox:
     def prune(self, *, now: datetime, keep_days: int) -> int:
         """Remove old flags from the board; messages that wait for a receipt stay. Raises OutboxFull."""
         oldest = (now - timedelta(days=keep_days)).isoformat()
-        removed = self._without_ballast_if_full(lambda: self._delete_flags(oldest))
+        removed = self._delete("DELETE FROM history WHERE received_at < ?", [oldest])
         self._ballast.create()
         return removed
 
@@ -185,16 +188,6 @@ class Outbox:
         exposure_id = result_id(draft.exposure_id, fingerprint)
         return replace(draft, exposure_id=exposure_id, result_id=result_id(exposure_id, draft.model.digest))
 
-    def _note_resend(self, result_id: str, received_at: datetime) -> None:
-        self._db.execute(
-            "UPDATE history SET resends = resends + 1, resent_at = ? WHERE result_id = ?",
-            (received_at.isoformat(), result_id),
-        )
-
-    def _next_seq(self) -> int:
-        row = self._db.execute("UPDATE counter SET value = value + 1 WHERE name = 'seq' RETURNING value").fetchone()
-        return int(row[0])
-
     def _without_ballast_if_full(self, change: Callable[[], T]) -> T:
         """Run `change`, on a full disk once more without the ballast: even DELETE needs space for its pages."""
         try:
@@ -203,13 +196,15 @@ class Outbox:
             self._ballast.delete()
             return change()
 
-    def _delete(self, ids: list[tuple[str]]) -> int:
-        with self._transaction():
-            return self._db.executemany("DELETE FROM outbox WHERE result_id = ?", ids).rowcount
+    def _delete(self, statement: str, values: Iterable[str]) -> int:
+        """Run `statement` with each of the values in one commit and return the number of rows deleted."""
+        parameters = [(value,) for value in values]
 
-    def _delete_flags(self, oldest: str) -> int:
-        with self._transaction():
-            return self._db.execute("DELETE FROM history WHERE received_at < ?", (oldest,)).rowcount
+        def delete() -> int:
+            with self._transaction():
+                return self._db.executemany(statement, parameters).rowcount
+
+        return self._without_ballast_if_full(delete)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

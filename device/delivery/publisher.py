@@ -79,7 +79,8 @@ class Publisher:
         now_s = self._clock_s()
         if self._connection is None and now_s >= self._next_try_s:
             self._connect()
-        for event in self._take_events(min(wait_s, max(0.0, self._next_due_s() - self._clock_s()))):
+        due_s = self._next_try_s if self._connection is None else self._in_flight.next_due_s()
+        for event in self._take_events(min(wait_s, max(0.0, due_s - self._clock_s()))):
             self._handle(event)
         if self._online:
             self._send_due()
@@ -106,11 +107,6 @@ class Publisher:
                 events.append(self._events.get_nowait())
         except queue.Empty:
             return [event for event in events if event is not None]
-
-    def _next_due_s(self) -> float:
-        if self._connection is None:
-            return self._next_try_s
-        return self._in_flight.next_due_s()
 
     def _connect(self) -> None:
         self._connection_number += 1

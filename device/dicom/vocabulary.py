@@ -176,13 +176,10 @@ def body_part_stated(text: str) -> str | None:
     """Body Part Examined: CHEST, another fixed term, OTHER for one unknown here; None when nothing is said."""
     names = tokens(text)
     named = body_part_in(text)
-    if named is None and set(names) <= _UNSAID and not _has_non_latin(text):
+    non_latin = any(c.isalpha() and not c.isascii() for c in text)
+    if named is None and set(names) <= _UNSAID and not non_latin:
         return None
     return named or OTHER_PART
-
-
-def _has_non_latin(text: str) -> bool:
-    return any(c.isalpha() and not c.isascii() for c in text)
 
 
 def body_part_in(text: str) -> str | None:

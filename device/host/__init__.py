@@ -1,4 +1,4 @@
-"""The host: disk, clock, systemd, logs and standard error, with alarms and the health message built from them.
+"""The host: disk, clock and standard error, alarms, and the health message for collector and systemd.
 
 Takes nothing of an exposure. Imported by everything above it in the box.
 """

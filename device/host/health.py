@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,7 +13,6 @@ from pathlib import Path
 from threading import Event
 
 from device.contract import Model, iso_utc
-from device.host import systemd
 from device.host.alarms import Alarms
 from device.host.clock import is_trusted, utc_now
 
@@ -109,7 +109,7 @@ class Health:
             self._alarms.set("stalled", f"no sign of life for {STALLED_S:.0f} s: {', '.join(stalled)}")
         else:
             self._alarms.clear("stalled")
-            systemd.notify("WATCHDOG=1")
+            notify_systemd("WATCHDOG=1")
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + self._period_s
             self._housekeeping()
@@ -117,16 +117,16 @@ class Health:
             self._publish(report.to_json())
             alarms = ", ".join(report.alarms) or "none"
             waiting = f"{report.spool_depth} to classify, {report.outbox_depth} to deliver"
-            systemd.notify(f"STATUS={waiting}; alarms: {alarms}")
+            notify_systemd(f"STATUS={waiting}; alarms: {alarms}")
 
     def run(self, stop: Event, beat: Callable[[], None]) -> None:
         """Run until `stop` is set."""
-        systemd.notify("READY=1")
+        notify_systemd("READY=1")
         while not stop.is_set():
             beat()
             self.step()
-            stop.wait(min(self._period_s, (systemd.watchdog_s() or IDLE_S) / 2))
-        systemd.notify("STOPPING=1")
+            stop.wait(min(self._period_s, (watchdog_s() or IDLE_S) / 2))
+        notify_systemd("STOPPING=1")
 
     def report(self) -> HealthReport:
         """Return the state of the box now."""
@@ -152,3 +152,24 @@ def temperature_c(thermal: Path = THERMAL) -> float | None:
         except (OSError, ValueError):
             continue
     return max(temperatures, default=None)
+
+
+def notify_systemd(state: str) -> None:
+    """Send READY=1, WATCHDOG=1, STATUS=… or STOPPING=1 (sd_notify(3)). Without a service manager nothing happens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):  # Linux's abstract names begin with a zero byte
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+        try:
+            manager.connect(address)
+            manager.send(state.encode())
+        except OSError:
+            return  # its watchdog will notice
+
+
+def watchdog_s() -> float | None:
+    """Return the watchdog period of systemd in seconds, or None where it has none."""
+    text = os.environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1e6 if text.isdigit() and int(text) else None

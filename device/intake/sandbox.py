@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +95,7 @@ class Sandbox:
                 log.warning("sandbox_lost", extra={"how": type(loss).__name__, "detail": str(loss)})
                 self._replace()
                 spent_ms = (time.perf_counter() - started) * 1e3
-                return _timed(Prepared.unread(source_hint, Reason.UNREADABLE), spent_ms)
+                return replace(Prepared.unread(source_hint, Reason.UNREADABLE), decode_ms=spent_ms)
 
     def _request(self, request: bytes) -> Prepared:
         worker = self._ready_worker()
@@ -144,12 +144,6 @@ class Sandbox:
     def pid(self) -> int | None:
         """Process id of the worker, for health and tests."""
         return None if self._worker is None else self._worker.process.pid
-
-
-def _timed(prepared: Prepared, decode_ms: float) -> Prepared:
-    return Prepared(
-        exposure=prepared.exposure, identity=prepared.identity, decision=prepared.decision, decode_ms=decode_ms
-    )
 
 
 def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bool]:

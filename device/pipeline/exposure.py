@@ -1,4 +1,4 @@
-"""Exposure: the path of one exposure comes in; its result, still without a sequence number, goes out.
+"""Exposure: one received exposure comes in; its result, still without a sequence number, goes out.
 
 The service and the offline command share it, so both give the same result for the same exposure.
 """
@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypedDict
 
@@ -39,6 +38,7 @@ from device.contract import (
 from device.inference.classifier import ClassifyError, Scores
 from device.intake.gate import Accepted
 from device.intake.prepare import Prepared
+from device.receive.spool import ReceivedExposure
 
 _CHUNK_BYTES = 1 << 20
 _DIGEST_BYTES = 256 << 20
@@ -46,29 +46,29 @@ _DIGEST_BYTES = 256 << 20
 
 
 class Preparer(Protocol):
-    """What `sandbox.Sandbox` does; `prepare.prepare` in the same process does it too."""
+    """What `sandbox.Sandbox` does."""
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:
-        """One exposure, ready for the network or rejected; never raises for a fault of the exposure."""
+        """Return one exposure, ready for the network or rejected. Never raises for a fault of the exposure."""
 
 
 class Network(Protocol):
-    """What `classify.Classifier` does."""
+    """What `inference.classifier.Classifier` does."""
 
     @property
     def model(self) -> Model:
-        """Which network."""
+        """The model as results name it."""
 
     @property
     def runtime(self) -> Runtime:
-        """What runs it now."""
+        """What runs the network now."""
 
     @property
     def thresholds(self) -> Thresholds:
         """The operating points in force."""
 
     def classify(self, image: NDArray[np.uint8]) -> Scores:
-        """Scores of uint8 (224, 224)."""
+        """Return the scores of an image, uint8 (224, 224). Raises ClassifyError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,8 @@ class SiteIdentity:
 class ExposureResult:
     """A result with `seq` 0, what the board shows beside it, and the network's scores.
 
-    None when the network gave none; those of a rejected exposure stand here and not in the result.
+    `scores` is None if the network gave none. Those of an exposure rejected as out of distribution are kept here, but
+    not in the result.
     """
 
     result: Result
@@ -94,10 +95,10 @@ class ExposureResult:
 
     @property
     def evidence(self) -> tuple[Floats32, NDArray[np.uint8]] | None:
-        """The evidence map and the image it belongs to; None for an exposure without a flag or a map.
+        """The evidence map, float32 (m, n), and its image, uint8 (224, 224); None without a flag or a map.
 
-        The map adds up to the logit: what the network adds to it is spread evenly. A map that leans to one side
-        everywhere, against a constant, would else look like evidence.
+        The map adds up to the logit, with the network's constant spread evenly. Otherwise a map that leans to one side
+        everywhere, against that constant, would look like evidence.
         """
         scores, image = self.scores, self.prepared.image
         if scores is None or image is None or scores.evidence is None or self.result.flag is Flag.UNCLASSIFIED:
@@ -106,45 +107,76 @@ class ExposureResult:
         return scores.evidence + np.float32(constant / scores.evidence.size), image
 
 
-def classify_exposure(  # noqa: PLR0917 - each part of the box is handed in
-    path: Path,
-    received_at: datetime,
-    source: Source,
-    receive_ms: float | None,
-    sandbox: Preparer,
-    classifier: Network,
-    identity: SiteIdentity,
-    clock: Callable[[], Clock],
-) -> ExposureResult:
-    """Prepare, classify, decide. `source` is how the exposure came, for files that do not say themselves what they are.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureClassifier:
+    """The parts of a box that turn an exposure into a result."""
 
-    Raises EngineFault and the like from the classifier only where it has no backend left to fall back to.
-    """
-    prepared = sandbox.prepare(path, source_hint=source)
-    scores = _scores(prepared, classifier)
-    gate = _gate(prepared, scores)
-    accepted_scores = scores if gate.status is GateStatus.ACCEPTED else None
-    decided = clock()
-    result = Result(
-        **_identifiers(path, prepared, classifier.model, identity),
-        site=identity.site,
-        device=identity.device,
-        boot_id=identity.boot_id,
-        seq=0,
-        exposure=prepared.exposure,
-        gate=gate,
-        flag=Flag.UNCLASSIFIED
-        if accepted_scores is None
-        else decide(accepted_scores.probability, classifier.thresholds),
-        probability=None if accepted_scores is None else accepted_scores.probability,
-        score=None if accepted_scores is None else accepted_scores.score,
-        thresholds=classifier.thresholds,
-        model=classifier.model,
-        runtime=classifier.runtime,
-        timing_ms=_timing(prepared, scores, receive_ms, (decided.at - received_at).total_seconds() * 1e3),
-        clock=decided,
+    preparer: Preparer
+    network: Network
+    identity: SiteIdentity
+    clock: Callable[[], Clock]
+
+    def classify(self, exposure: ReceivedExposure) -> ExposureResult:
+        """Prepare, classify, decide.
+
+        Raises EngineFault and the like from the network only where it has no backend left to fall back to.
+        """
+        network, identity = self.network, self.identity
+        prepared = self.preparer.prepare(exposure.path, source_hint=exposure.source)
+        scores = _scores(prepared, network)
+        gate = _gate(prepared, scores)
+        valid = scores if gate.status is GateStatus.ACCEPTED else None
+        decided = self.clock()
+        result = Result(
+            **_identifiers(exposure.path, prepared, network.model, identity.key),
+            site=identity.site,
+            device=identity.device,
+            boot_id=identity.boot_id,
+            seq=0,
+            exposure=prepared.exposure,
+            gate=gate,
+            flag=Flag.UNCLASSIFIED if valid is None else decide(valid.probability, network.thresholds),
+            probability=None if valid is None else valid.probability,
+            score=None if valid is None else valid.score,
+            thresholds=network.thresholds,
+            model=network.model,
+            runtime=network.runtime,
+            timing_ms=_timing(exposure, prepared, scores, decided),
+            clock=decided,
+        )
+        return ExposureResult(result=result, prepared=prepared, scores=scores)
+
+
+def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
+    """Return the scores, or None if the gate rejected the exposure or the network gave no usable number."""
+    if prepared.image is None:
+        return None
+    try:
+        return classifier.classify(prepared.image)
+    except ClassifyError:
+        return None
+
+
+def _gate(prepared: Prepared, scores: Scores | None) -> Gate:
+    """Return the gate's decision, or a rejection if the image is out of distribution."""
+    decision = prepared.decision
+    if isinstance(decision, Accepted):
+        if scores is not None and not scores.in_distribution:
+            return Gate(status=GateStatus.REJECTED, reason=Reason.OUT_OF_DISTRIBUTION, caveats=decision.caveats)
+        return Gate(status=GateStatus.ACCEPTED, caveats=decision.caveats)
+    return Gate(status=GateStatus.REJECTED, reason=decision.reason, caveats=decision.caveats)
+
+
+def _timing(exposure: ReceivedExposure, prepared: Prepared, scores: Scores | None, decided: Clock) -> TimingMs:
+    total_ms = (decided.at - exposure.received_at).total_seconds() * 1e3
+    return TimingMs(
+        receive=exposure.receive_ms,
+        decode=prepared.decode_ms,
+        preprocess=prepared.preprocess_ms,
+        infer=None if scores is None else scores.infer_ms,
+        # A wall clock set back meanwhile must not make time negative.
+        total=max(0.0, total_ms),
     )
-    return ExposureResult(result=result, prepared=prepared, scores=scores)
 
 
 class _Identifiers(TypedDict):
@@ -155,9 +187,11 @@ class _Identifiers(TypedDict):
     accession_id: str | None
 
 
-def _identifiers(path: Path, prepared: Prepared, model: Model, identity: SiteIdentity) -> _Identifiers:
-    key, patient = identity.key, prepared.identity
-    exposure_id = _exposure_id(path, prepared, key)
+def _identifiers(path: Path, prepared: Prepared, model: Model, key: bytes | None) -> _Identifiers:
+    """Return the keyed identifiers; without a UID or a key the exposure is identified by its content."""
+    patient = prepared.identity
+    by_uid = _keyed(key, IdentifierType.EXPOSURE, patient.sop_uid)
+    exposure_id = by_uid or content_id(key or b"", content_sha256(path))
     return {
         "result_id": result_id(exposure_id, model.digest),
         "exposure_id": exposure_id,
@@ -167,51 +201,15 @@ def _identifiers(path: Path, prepared: Prepared, model: Model, identity: SiteIde
     }
 
 
-def _scores(prepared: Prepared, classifier: Network) -> Scores | None:
-    """None when the gate rejected the exposure, or the network gave no usable number for it."""
-    if prepared.image is None:
-        return None
-    try:
-        return classifier.classify(prepared.image)
-    except ClassifyError:
-        return None
-
-
-def _gate(prepared: Prepared, scores: Scores | None) -> Gate:
-    """The gate's decision, but that an exposure unlike those the network knows is rejected after all."""
-    decision = prepared.decision
-    if isinstance(decision, Accepted):
-        if scores is not None and not scores.in_distribution:
-            return Gate(status=GateStatus.REJECTED, reason=Reason.OUT_OF_DISTRIBUTION, caveats=decision.caveats)
-        return Gate(status=GateStatus.ACCEPTED, caveats=decision.caveats)
-    return Gate(status=GateStatus.REJECTED, reason=decision.reason, caveats=decision.caveats)
-
-
-def _timing(prepared: Prepared, scores: Scores | None, receive_ms: float | None, total_ms: float) -> TimingMs:
-    return TimingMs(
-        receive=receive_ms,
-        decode=prepared.decode_ms,
-        preprocess=prepared.preprocess_ms,
-        infer=None if scores is None else scores.infer_ms,
-        # A wall clock set back meanwhile must not make time negative.
-        total=max(0.0, total_ms),
-    )
-
-
 def _keyed(key: bytes | None, identifier_type: IdentifierType, value: str | None) -> str | None:
     return None if key is None else pseudonym(key, identifier_type, value)
 
 
-def _exposure_id(path: Path, prepared: Prepared, key: bytes | None) -> str:
-    """By SOP Instance UID where there is a key and a UID; else by content, which is only read then."""
-    by_uid = _keyed(key, IdentifierType.EXPOSURE, prepared.identity.sop_uid)
-    return by_uid or content_id(key or b"", content_sha256(path))
-
-
 def content_sha256(path: Path) -> str:
-    """SHA-256 in hex of a file's bytes; past 256 MiB, of the first 256 MiB and the size.
+    """Return SHA-256 in hex over a file's bytes; above 256 MiB, over the first 256 MiB and the size.
 
-    What cannot be read (a pipe, a missing permission) is identified by its path, so that two such are not one exposure.
+    A file that cannot be read (a pipe, a missing permission) is identified by its path, so that two of them remain two
+    exposures.
     """
     digest = hashlib.sha256()
     try:

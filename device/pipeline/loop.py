@@ -20,7 +20,7 @@ from device.receive.spool import Spool, SpooledExposure
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 3
-"""An exposure that took the box down so often is answered unread, so that it does not block those behind it."""
+"""After so many crashes an exposure is rejected unopened, so that it does not block those behind it."""
 PAUSE_S = 1.0
 
 
@@ -33,17 +33,17 @@ class ProcessedExposure:
 
 
 class Processor(Protocol):
-    """What turns an exposure into a result; `give_up` does so without opening it."""
+    """Turns an exposure into a result."""
 
     def process(self, exposure: SpooledExposure) -> ProcessedExposure:
         """Decode, gate, classify, decide."""
 
     def give_up(self, exposure: SpooledExposure) -> ProcessedExposure:
-        """The rejection `unreadable`."""
+        """Return the rejection `unreadable` without opening the exposure."""
 
 
 class Pipeline:
-    """One exposure at a time, oldest first."""
+    """Classifies the spooled exposures one at a time, oldest first."""
 
     def __init__(
         self,
@@ -54,18 +54,13 @@ class Pipeline:
         *,
         on_put: Callable[[], None] = lambda: None,
     ) -> None:
-        self._spool, self._outbox, self._processor, self._alarms, self._on_put = (
-            spool,
-            outbox,
-            processor,
-            alarms,
-            on_put,
-        )
+        self._spool, self._outbox, self._processor = spool, outbox, processor
+        self._alarms, self._on_put = alarms, on_put
         self.last_exposure_s: float | None = None
-        """When the last exposure was answered, on the monotonic clock."""
+        """When the last exposure was processed, on the monotonic clock."""
 
     def step(self) -> bool:
-        """Answer the oldest exposure; False when none waits or the outbox is full."""
+        """Classify the oldest exposure; return False if none waits or the outbox is full."""
         exposure = self._spool.oldest()
         if exposure is None:
             return False
@@ -83,7 +78,7 @@ class Pipeline:
         return True
 
     def run(self, stop: Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Until `stop` is set (and the spool's `close` called)."""
+        """Run until `stop` is set (and the spool's `close` called)."""
         while not stop.is_set():
             if self.step():
                 beat()

@@ -1,69 +1,48 @@
-"""Processor: a spooled exposure comes in; its result and its board entry go out."""
+"""Turn a spooled exposure into its result and its entry on the board."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
-from device.contract import Clock, GateStatus, Reason, Source
+from device.contract import GateStatus, Reason, Source
 from device.delivery.flag_history import BoardEntry
 from device.inference import heatmap
 from device.intake.gate import Rejected
 from device.intake.prepare import Prepared
-from device.pipeline.exposure import (
-    ExposureResult,
-    Network,
-    Preparer,
-    SiteIdentity,
-    classify_exposure,
-)
+from device.pipeline.exposure import ExposureClassifier, ExposureResult
 from device.pipeline.loop import ProcessedExposure
 from device.receive.spool import SpooledExposure
 
 
 class ExposureProcessor:
-    """The pipeline's processor: the same `classify_exposure` as the offline command, with the sandbox as preparer."""
+    """The pipeline's processor: the same classifier as the offline command's, and what the board shows."""
 
-    def __init__(
-        self, preparer: Preparer, network: Network, identity: SiteIdentity, *, clock: Callable[[], Clock]
-    ) -> None:
-        self._preparer, self._network, self._identity, self._clock = preparer, network, identity, clock
+    def __init__(self, classifier: ExposureClassifier) -> None:
+        self._classifier = classifier
+        self._unopened = replace(classifier, preparer=_Unopened())
 
     def process(self, exposure: SpooledExposure) -> ProcessedExposure:
         """Decode, gate, classify, decide."""
-        return self._answer(exposure, self._preparer)
+        return _processed(self._classifier.classify(exposure), exposure)
 
     def give_up(self, exposure: SpooledExposure) -> ProcessedExposure:
-        """The rejection `unreadable`, from the file's digest alone."""
-        return self._answer(exposure, _Unopened())
-
-    def _answer(self, exposure: SpooledExposure, preparer: Preparer) -> ProcessedExposure:
-        classified = classify_exposure(
-            exposure.path,
-            exposure.received_at,
-            exposure.source,
-            exposure.receive_ms,
-            preparer,
-            self._network,
-            self._identity,
-            self._clock,
-        )
-        return ProcessedExposure(result=classified.result, entry=_entry(classified, exposure))
+        """Return the rejection `unreadable`, identified by the file's digest alone."""
+        return _processed(self._unopened.classify(exposure), exposure)
 
 
 class _Unopened:
-    """Prepares nothing: for an exposure that took the box down each time it was opened."""
+    """Prepares nothing, for an exposure that has crashed the box each time it was opened."""
 
     def prepare(self, path: Path, *, source_hint: Source = Source.FILE) -> Prepared:  # noqa: ARG002 - never opened
         return Prepared.unread(source_hint, Reason.UNREADABLE)
 
 
-def _entry(classified: ExposureResult, exposure: SpooledExposure) -> BoardEntry:
-    identity = classified.prepared.identity
-    return BoardEntry(
+def _processed(classified: ExposureResult, exposure: SpooledExposure) -> ProcessedExposure:
+    identity, evidence = classified.prepared.identity, classified.evidence
+    entry = BoardEntry(
         result=classified.result.to_dict(),
         patient_name=identity.patient_name,
         patient_id=identity.patient_id,
@@ -72,19 +51,14 @@ def _entry(classified: ExposureResult, exposure: SpooledExposure) -> BoardEntry:
         received_at=exposure.received_at,
         decided_at=classified.result.clock.at,
         thumbnail=classified.prepared.thumbnail,
-        evidence=_evidence(classified),
+        evidence=None if evidence is None else heatmap.jpeg(*evidence),
         fingerprint=_fingerprint(classified),
     )
-
-
-def _evidence(classified: ExposureResult) -> bytes | None:
-    """Where the score came from; none for an exposure that has no flag."""
-    drawn = classified.evidence
-    return None if drawn is None else heatmap.jpeg(*drawn)
+    return ProcessedExposure(result=classified.result, entry=entry)
 
 
 def _fingerprint(classified: ExposureResult) -> str:
-    """SHA-256 in hex over the patient's identity, the gate's decision and the network input.
+    """Return SHA-256 in hex over the patient's identity, the gate's decision and the network's input.
 
     Not over the file: the same exposure sent by C-STORE and by the folder differs in its file meta information.
     """

@@ -1,7 +1,7 @@
 """DICOM receiver: C-STORE comes in; exposures in the spool go out, and only then Success.
 
 It accepts every storage class in every usual transfer syntax, so that what is not a chest exposure is answered with a
-reason by the gate instead of with a dead error at the modality. Storage commitment is declined: the box is a second
+reason by the gate instead of with an error at the modality. Storage commitment is declined: the box is a second
 destination and no modality may delete an exposure on its word.
 """
 
@@ -97,7 +97,7 @@ class DicomReceiver:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         return int(self._server.server_address[1])
 
     def start(self) -> None:
@@ -105,7 +105,7 @@ class DicomReceiver:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more, let exposures under way end within a moment, end the rest."""
+        """Accept no more, give transfers under way a few seconds to finish, and abort the rest."""
         if not self._thread.is_alive():
             self._server.server_close()  # bound, but never started
             return
@@ -147,7 +147,7 @@ class _Server(ThreadedAssociationServer):  # type: ignore[misc]
     max_connections = 64
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's signature
-        """Make way for a connection; refuse it when all others are associations at work."""
+        """Make way for a connection; refuse it if all others are established associations."""
         living = [a for a in self.active_associations if a.is_alive()]
         if len(living) < self.max_connections:
             return True
@@ -171,7 +171,7 @@ def _contexts() -> _Contexts:
 
 def _handler(config: DicomConfig, spool: Spool, max_object_bytes: int) -> type:
     class Handler(RequestHandler):  # type: ignore[misc]
-        """Puts the bounds on each new connection."""
+        """Sets the limits of each new connection."""
 
         def _create_association(self) -> Any:
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

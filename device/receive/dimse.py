@@ -37,7 +37,7 @@ class BoundedReader:
         connection.settimeout(deadline_s)
 
     def recv(self, count: int) -> bytearray:
-        """`count` bytes, or fewer when the peer has closed. Raises OSError for too many, TimeoutError for too slow."""
+        """Return `count` bytes, or fewer if the peer has closed. Raises OSError (too many), TimeoutError (too slow)."""
         if count > self._max_bytes:
             raise OSError(f"PDU of {count} bytes announced, {self._max_bytes} allowed")
         data, got = bytearray(count), 0
@@ -76,7 +76,7 @@ class Incoming(BytesIO):
         return len(data)
 
     def refuse(self, status: int, reason: str) -> None:
-        """Keep nothing; `status` is what the peer is answered."""
+        """Keep nothing, and answer the peer with `status` at the end."""
         self._refusal = (status, reason)
         self.drop()
 
@@ -133,7 +133,7 @@ class SpoolingDimse(DIMSEServiceProvider):  # type: ignore[misc]
         self._incoming: Incoming | None = None
 
     def receive_primitive(self, primitive: Any) -> None:
-        """Take in one P-DATA; ends the association of a peer that floods."""
+        """Process one P-DATA; abort the association of a peer that floods."""
         if self.message is None:
             message = DIMSEMessage()
             self._incoming = Incoming(
@@ -151,7 +151,7 @@ class SpoolingDimse(DIMSEServiceProvider):  # type: ignore[misc]
             self._incoming = None  # complete: whoever serves the message owns it now
 
     def drop(self) -> None:
-        """The connection is gone: an exposure of which the end is missing is forgotten."""
+        """Forget an incomplete exposure, because the connection is gone."""
         if self._incoming:
             self._incoming.drop()
 
@@ -169,7 +169,7 @@ def _file_head(message: Any, assoc: Any) -> bytes | None:
 
 
 def file_head(*, sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
-    """Preamble of zeros, prefix and file meta information (PS3.10, 7.1), explicit VR little endian.
+    """Return preamble, prefix and file meta information (PS3.10, 7.1), explicit VR little endian.
 
     UIDs are copied as the peer sent them, at most 64 bytes: they name nothing but themselves.
     """

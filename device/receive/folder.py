@@ -31,8 +31,8 @@ IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """A file as it was seen."""
+class _FileState:
+    """The identity, size and time of a file; if they change, the file has changed."""
 
     inode: int
     size_bytes: int
@@ -40,7 +40,7 @@ class _Look:
 
 
 class FolderReceiver:
-    """One watched folder with its subfolders. `step` is one look at it."""
+    """One watched folder with its subfolders. `step` scans it once."""
 
     def __init__(
         self,
@@ -54,45 +54,51 @@ class FolderReceiver:
     ) -> None:
         self._folder, self._config, self._spool, self._alarms = folder, config, spool, alarms
         self._max_file_bytes, self._clock_s = max_file_bytes, clock_s
-        self._since_s: dict[Path, tuple[_Look, float]] = {}
-        self._stuck: dict[Path, _Look] = {}
+        self._since_s: dict[Path, tuple[_FileState, float]] = {}
+        self._stuck: dict[Path, _FileState] = {}
         self._unlisted: list[OSError] = []
 
     def step(self) -> int:
-        """Take every finished file; returns how many."""
+        """Take every finished file; return how many."""
         self._unlisted = []
         try:
-            seen = dict(self._looks())
+            seen = dict(self._scan())
         except OSError as error:
             self._alarms.set("folder", f"{self._folder} cannot be listed ({error.strerror})")
             return 0
         self._report_unlisted()
-        self._since_s = {path: self._since(path, look) for path, look in seen.items()}
-        self._stuck = {path: look for path, look in self._stuck.items() if seen.get(path) == look}
+        self._since_s = {path: self._since(path, state) for path, state in seen.items()}
+        self._stuck = {path: state for path, state in self._stuck.items() if seen.get(path) == state}
         if not self._stuck:
             self._alarms.clear("folder")
-        return sum(self._take(path) for path in sorted(self._finished(), key=lambda path: seen[path].modified_ns))
+        settled_s = self._clock_s() - self._config.settle_s
+        finished = [path for path, (_, s) in self._since_s.items() if s <= settled_s and path not in self._stuck]
+        return sum(self._take(path) for path in sorted(finished, key=lambda path: seen[path].modified_ns))
 
     def run(self, stop: Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Until `stop` is set."""
+        """Run until `stop` is set."""
         while not stop.is_set():
             self.step()
             beat()
             stop.wait(self._config.poll_s)
 
-    def _looks(self) -> Iterator[tuple[Path, _Look]]:
+    def _scan(self) -> Iterator[tuple[Path, _FileState]]:
         for folder, folders, names in os.walk(self._folder, onerror=self._on_unlisted):
             # Links are not followed, and what was received is not received again.
             folders[:] = [name for name in folders if not name.startswith(".") and name != RECEIVED]
             for name in names:
-                if not name.startswith(".") and not name.lower().endswith(UNFINISHED):
-                    yield from _look(Path(folder, name))
+                path = Path(folder, name)
+                if name.startswith(".") or name.lower().endswith(UNFINISHED):
+                    continue
+                state = _state_of(path)
+                if state is not None:
+                    yield path, state
 
     def _on_unlisted(self, error: OSError) -> None:
-        """Without the watched folder itself there is nothing; a subfolder must not stop its neighbours."""
+        """Raise for the watched folder itself; note a subfolder, which must not stop its neighbours."""
         if error.filename is None or Path(error.filename) == self._folder:
             raise error
-        if not isinstance(error, FileNotFoundError):  # gone between the listing and the look
+        if not isinstance(error, FileNotFoundError):  # gone since the listing
             self._unlisted.append(error)
 
     def _report_unlisted(self) -> None:
@@ -103,48 +109,46 @@ class FolderReceiver:
         else:
             self._alarms.clear("subfolder")
 
-    def _since(self, path: Path, look: _Look) -> tuple[_Look, float]:
+    def _since(self, path: Path, state: _FileState) -> tuple[_FileState, float]:
         before = self._since_s.get(path)
-        return before if before and before[0] == look else (look, self._clock_s())
-
-    def _finished(self) -> list[Path]:
-        oldest_s = self._clock_s() - self._config.settle_s
-        return [path for path, (_, s) in self._since_s.items() if s <= oldest_s and path not in self._stuck]
+        return before if before and before[0] == state else (state, self._clock_s())
 
     def _take(self, path: Path) -> bool:
-        look = self._since_s[path][0]
+        state = self._since_s[path][0]
         try:
-            if not self._copy(path, look):
+            if not self._copy(path, state):
                 return False
         except SpoolFull as error:
             self._alarms.set("exposure_refused", str(error))
             return False
         except OSError as error:
-            self._set_aside(path, look, error, "cannot be read")
+            self._set_aside(path, state, error, "cannot be read")
             return False
         try:
-            self._put_away(path, look)
+            self._put_away(path, state)
         except OSError as error:
-            self._set_aside(path, look, error, "was received but cannot be moved away")
+            self._set_aside(path, state, error, "was received but cannot be moved away")
         return True
 
-    def _copy(self, path: Path, look: _Look) -> bool:
-        """Spool it durably; False when it changed while it was read."""
+    def _copy(self, path: Path, state: _FileState) -> bool:
+        """Spool a file durably; return False if it changed while it was read."""
         with path.open("rb") as file, self._spool.open() as writer:
             head = file.read(CHUNK_BYTES)
             writer.write(head)
             # A byte above the limit is enough for the gate to answer `too_large`.
             while writer.size_bytes <= self._max_file_bytes and (chunk := file.read(CHUNK_BYTES)):
                 writer.write(chunk)
-            if dict(_look(path)).get(path) != look:
+            if _state_of(path) != state:
                 self._since_s.pop(path, None)
                 return False
-            writer.commit(source=_source(head), receive_ms=None)
+            # What it most likely is; the decoder finds out.
+            source = Source.FILE if head.startswith(IMAGE_SIGNATURES) else Source.DICOM
+            writer.commit(source=source, receive_ms=None)
         self._alarms.clear("exposure_refused")
         return True
 
-    def _put_away(self, path: Path, look: _Look) -> None:
-        if dict(_look(path)).get(path) != look:
+    def _put_away(self, path: Path, state: _FileState) -> None:
+        if _state_of(path) != state:
             return  # another file has the name by now; it is taken in its turn
         if self._config.after == "delete":
             path.unlink()
@@ -153,27 +157,23 @@ class FolderReceiver:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, _free_name(place))
 
-    def _set_aside(self, path: Path, look: _Look, error: OSError, problem: str) -> None:
-        """Leave it alone until it changes: taking it again at each look would fill the spool."""
-        self._stuck[path] = look
+    def _set_aside(self, path: Path, state: _FileState, error: OSError, problem: str) -> None:
+        """Ignore a file until it changes: taking it again at every step would fill the spool."""
+        self._stuck[path] = state
         # A file's name may be a patient's, and alarms leave the box: how many and why must do.
         latest = f"the latest {problem} (errno {error.errno})"
         self._alarms.set("folder", f"{self._folder}: {len(self._stuck)} files left alone, {latest}")
 
 
-def _look(path: Path) -> Iterator[tuple[Path, _Look]]:
+def _state_of(path: Path) -> _FileState | None:
+    """Return the state of a plain file, or None."""
     try:
         if path.is_symlink() or not path.is_file():
-            return
+            return None
         status = path.stat()
     except OSError:
-        return  # gone between the listing and the look
-    yield path, _Look(inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns)
-
-
-def _source(head: bytes) -> Source:
-    """What it most likely is; the decoder finds out."""
-    return Source.FILE if head.startswith(IMAGE_SIGNATURES) else Source.DICOM
+        return None  # gone since the listing
+    return _FileState(inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns)
 
 
 def _free_name(path: Path) -> Path:

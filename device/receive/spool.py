@@ -31,16 +31,23 @@ class SpoolFull(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpooledExposure:
-    """An exposure on disk.
+class ReceivedExposure:
+    """A file that is to be classified: when (UTC) and how it came.
 
-    `receive_ms` is None where reception has no duration; `tries` counts attempts to classify it.
+    `source` serves files that do not say themselves what they are. `receive_ms` is None where reception has no
+    duration.
     """
 
     path: Path
     received_at: datetime
     source: Source
     receive_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledExposure(ReceivedExposure):
+    """An exposure in the spool. `tries` counts attempts to classify it."""
+
     order: int = 0
     tries: int = 0
 
@@ -55,7 +62,7 @@ class SpoolWriter:
         self.size_bytes = 0
 
     def write(self, data: bytes | memoryview) -> int:
-        """Append. Raises SpoolFull; the writer is then to be aborted."""
+        """Append. Raises SpoolFull; the writer must then be aborted."""
         self._spool.require_space()
         rest = memoryview(data)
         with _raising_spool_full():
@@ -65,7 +72,7 @@ class SpoolWriter:
         return len(data)
 
     def commit(self, *, source: Source, receive_ms: float | None) -> SpooledExposure:
-        """Make it durable (file, then folder) and let it be classified. Raises SpoolFull; nothing is kept then."""
+        """Make the exposure durable (file, then folder) and queue it. Raises SpoolFull; nothing is kept then."""
         received_at = self._spool.now()
         receive_ms = None if receive_ms is None else round(receive_ms, 3)
         try:
@@ -115,14 +122,14 @@ class Spool:
         self._next_order = max(self._exposures, default=0) + 1
 
     def require_space(self) -> None:
-        """Raises SpoolFull when less than the reserve is free."""
+        """Raise SpoolFull if less than the reserve is free."""
         disk = os.statvfs(self.root)
         if disk.f_bavail * disk.f_frsize < self._reserve_bytes:
             wanted = f"{self._reserve_bytes >> 20} MiB"
             raise SpoolFull(f"{self.root}: less than {wanted} free; free some, or lower storage.reserve_mib")
 
     def open(self) -> SpoolWriter:
-        """A writer for one exposure. Raises SpoolFull."""
+        """Return a writer for one exposure. Raises SpoolFull."""
         self.require_space()
         with _raising_spool_full():
             return SpoolWriter(self)
@@ -146,23 +153,23 @@ class Spool:
         return exposure
 
     def pending(self) -> list[SpooledExposure]:
-        """What waits, oldest first."""
+        """Return the exposures that wait, oldest first."""
         with self._changed:
             return [self._exposures[order] for order in sorted(self._exposures)]
 
     def oldest(self) -> SpooledExposure | None:
-        """The next exposure to classify."""
+        """Return the next exposure to classify, or None."""
         with self._changed:
             return self._exposures[min(self._exposures)] if self._exposures else None
 
     def wait(self, timeout_s: float) -> bool:
-        """Until an exposure waits, or the time is over. True when one does."""
+        """Wait for an exposure, at most `timeout_s`; return whether there is one."""
         with self._changed:
             self._changed.wait_for(lambda: self._exposures or self._closing, timeout_s)
             return bool(self._exposures)
 
     def close(self) -> None:
-        """The box stops: nobody waits any longer."""
+        """End every `wait`, because the box stops."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -189,12 +196,12 @@ class Spool:
 
     @property
     def depth(self) -> int:
-        """Exposures that wait."""
+        """The number of exposures that wait."""
         return len(self._exposures)
 
 
 def scan(root: Path) -> list[SpooledExposure]:
-    """The exposures in a spool folder, oldest first, for readers such as the flag board."""
+    """Return the exposures in a spool folder, oldest first, for readers such as the flag board."""
     return sorted(
         (exposure for exposure in map(_parse, root.iterdir()) if exposure), key=lambda exposure: exposure.order
     )
@@ -202,7 +209,7 @@ def scan(root: Path) -> list[SpooledExposure]:
 
 @contextmanager
 def _raising_spool_full() -> Iterator[None]:
-    """A full disk, whatever its error number, raises SpoolFull."""
+    """Raise SpoolFull for a full disk, whatever its error number."""
     try:
         yield
     except OSError as error:

@@ -129,9 +129,10 @@ def _tiles(content: CardContent) -> Iterator[Tile]:
 def _other_sources(content: CardContent) -> Iterator[str]:
     """Yield a line for every source beside those of the main figures: one hospital's figures say little of another."""
     further = () if content.evaluation is None else content.evaluation.further
+    own = set(content.recipe.data.measured_sources or ())
     for images in further:
         for source, flags in images.flags.items():
-            if images.name != EVERY_SOURCE or len(images.flags) > 1:
+            if images.name != EVERY_SOURCE or source not in own:
                 yield f"{source or images.name}: {_flagged(flags)}."
 
 

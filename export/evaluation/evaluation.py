@@ -52,10 +52,10 @@ from train.calibration.methods import apply_calibration
 from train.calibration.operating_point import HeldOutLogits
 from train.calibration.thresholds import Thresholds
 from train.data.dataset import LabelledImages
-from train.data.selection import certain_mask, select
+from train.data.selection import measured_mask, select
 from train.networks.predictor import ModelOutputs
+from train.run.measures import flag_counts
 from train.run.report import RunSummary
-from train.run.run_folder import flag_counts
 from train.run.trained_run import TrainedRun
 
 Flags = Mapping[str, Mapping[str, int]]
@@ -136,7 +136,7 @@ def evaluate_on_box(inputs: EvaluationInput, *, on_progress: Progress = no_progr
     Raises RunError for a baseline that does not fit.
     """
     run, test = inputs.run, inputs.predictions["test"]
-    counted = certain_mask(run.recipe.data, test.dataset)
+    counted = measured_mask(run.recipe.data, test.dataset)
     dataset, logits = select(test.dataset, counted), test.int8.logits[counted]
     decisions = Decisions(logits=logits, decided=logits >= run.operating_logit)
     maps = None if test.int8.evidence is None else test.int8.evidence[counted]

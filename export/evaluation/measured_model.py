@@ -8,7 +8,7 @@ from export.int8.predictions import HeldOutPredictions, PredictionsByName
 from train.calibration.methods import apply_calibration
 from train.calibration.ood_threshold import outlier_threshold
 from train.data.dataset import LabelledImages
-from train.data.selection import certain_mask, image_sources, select
+from train.data.selection import image_sources, measured_mask, select
 from train.run.trained_run import TrainedRun
 
 
@@ -43,7 +43,7 @@ def int8_outliers(run: TrainedRun, outliers: Outliers | None, operating: HeldOut
 
 def int8_metrics(run: TrainedRun, model: ModelDescription, test: HeldOutPredictions) -> tuple[dict[str, Metric], str]:
     """Return the manifest's `metrics` and `measured_on`, of the test images whose labels count."""
-    counted = certain_mask(run.recipe.data, test.dataset)
+    counted = measured_mask(run.recipe.data, test.dataset)
     dataset, logits = select(test.dataset, counted), test.int8.logits[counted]
     probabilities = apply_calibration(run.operating.calibration, logits)
     decisions = {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from metrics.estimates import Estimate, Floats
 from metrics.intervals import proportion
 from train.calibration.thresholds import Thresholds
-from train.run.run_folder import flag_counts
+from train.run.measures import flag_counts
 
 HALF = 0.5
 GRID = tuple(np.round(np.linspace(0, 1, 201), 3).tolist())

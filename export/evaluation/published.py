@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrics.evaluation import Evaluation, evaluate
-from train.run.report import STUDY
+from train.run.report import STUDY_COUNTS
 
 WHERE = "the study's own images, 231 normal and 300 pneumonia, not these"
 
@@ -26,7 +26,7 @@ class Published:
 def published() -> tuple[Published, ...]:
     """Return the study's own network and both vendors' products."""
     return (
-        Published(name="the study's network", figures=_figures(STUDY["tn"], STUDY["fp"], STUDY["fn"], STUDY["tp"])),
+        Published(name="the study's network", figures=_figures(**STUDY_COUNTS)),
         Published(name="VUNO Med-Chest X-ray", figures=_figures(164, 67, 19, 281)),
         Published(name="Lunit INSIGHT CXR", figures=_figures(121, 110, 11, 289)),
     )

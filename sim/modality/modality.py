@@ -57,7 +57,7 @@ class Modality:
 
     def run(self) -> None:
         """Send everything. Raises NotSent or NoDestination for what cannot be delivered; what came before it is."""
-        with rendered_images(self._cases, self._workers) as images:
+        with rendered_images(self._cases, self._workers, self.stop) as images:
             started_s = time.monotonic()
             for number, (case, image) in enumerate(images):
                 if self._per_minute:

@@ -88,6 +88,25 @@ def test_every_command_and_option_has_a_help_text(role: str) -> None:
     for name, inner in command.commands.items():
         assert inner.help, name
         assert [option.name for option in inner.params if not option.help] == [], name
+        assert f"Example: pneumoflag-{role} {name}" in " ".join(inner.help.split()), name
+
+
+@pytest.mark.parametrize("role", PROGRAMS)
+def test_the_help_of_an_option_names_no_type_of_the_language(role: str) -> None:
+    command = typer.main.get_command(importlib.import_module(f"{role}.app").app)
+    for inner in command.commands.values():
+        options = inner.get_help(typer.Context(inner)).partition("Options:")[2]
+        assert not [text for text in ("<list", " range>", "<%") if text in options], options
+
+
+def test_an_option_of_one_name_has_one_meaning_in_all_programs() -> None:
+    texts: dict[str, set[str]] = {}
+    for role in PROGRAMS:
+        for inner in typer.main.get_command(importlib.import_module(f"{role}.app").app).commands.values():
+            for option in inner.params:
+                texts.setdefault(option.opts[0], set()).add(option.help)
+    for name in ("--trusted-key", "--backend", "--threads", "--key", "--json", "--stay"):
+        assert len(texts[name]) == 1, texts[name]
 
 
 def test_an_expected_error_is_one_line_and_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ from tests.support.bundle_factory import make_bundle
 from train.data.dataset import load_dataset
 from train.networks.predictor import ModelOutputs, predict
 from train.recipe import load_recipe
-from train.run.run_folder import RunError, load_seed
+from train.run.run_folder import RunError, load_predictor
 
 EPOCH = "1767225600"
 
@@ -63,10 +63,9 @@ def test_the_bundle_passes_the_boxs_selftest(built: BuildResult, key: Path) -> N
 def test_the_box_scores_images_as_keras_did(built: BuildResult, key: Path, toy: Path, toy_run: Path) -> None:
     bundle = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))])
     classifier = Classifier(bundle, backend="cpu", threads=1)
-    run = load_seed(toy_run, built.seed)
     images = load_dataset(toy / "manifest.csv", toy, load_recipe(toy_run / "recipe.yaml").data)["test"].images
     model = [classifier.classify(image).logit for image in images]
-    keras_logits = predict(run.predictor, images).logits
+    keras_logits = predict(load_predictor(toy_run, built.seed), images).logits
     spread = float(np.ptp(keras_logits))
     np.testing.assert_allclose(model, keras_logits, atol=0.05 * spread)
 

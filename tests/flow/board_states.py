@@ -1,4 +1,4 @@
-"""Every state of the flag page, with phantoms, as one picture for docs/board.md."""
+"""Every state of the flag page, with phantoms, as one picture for docs/device/board.md."""
 
 from __future__ import annotations
 
@@ -40,9 +40,12 @@ class Stage:
         self._browser, self._pictures = browser, folder / "pictures"
         self.box, self.spool = Outbox(folder / "outbox.sqlite"), Spool(folder / "spool", reserve_bytes=0)
         self.server = BoardServer(
-            BoardConfig(port=0, stale_after_s=20), folder / "outbox.sqlite", folder / "spool",
-            title="north hospital · room 2", model_note="released",
-        )  # fmt: skip
+            BoardConfig(port=0, stale_after_s=20),
+            folder / "outbox.sqlite",
+            folder / "spool",
+            title="north hospital · room 2",
+            model_note="released",
+        )
         self.url = self.server.start()
 
     def picture(self, text: str, shown: Callable[[], str] | None = None) -> np.ndarray:

@@ -15,15 +15,12 @@ from collector.app import main as collector
 from export.card.render import CARD, PAGE, card_parts
 from export.card.tables import SHOWN
 from export.int8.predictions import HeldOutPredictions
-from metrics.evaluation import MEASURES
+from metrics.evaluation import MEASURES, evaluate
 from metrics.roc import placements
 from tests.export.evaluated import card_content, drawn_images, evaluation_input
-from tests.support.toy_images import toy, toy_run
 from train.app import main as train
 from train.networks.predictor import ModelOutputs
-from train.run.run_folder import _measure, read_json, seeds_of, write_json
-
-__all__ = ["toy", "toy_run"]
+from train.run.run_folder import read_json, seeds_of, write_json
 
 Stated = dict[str, tuple[str, str, str]]
 """By measure: value, low and high with four decimals, as a person reads them."""
@@ -57,7 +54,7 @@ def stated_by_report(run: Path, logits: np.ndarray, monkeypatch: pytest.MonkeyPa
     images = drawn_images(len(logits))
     seed = seeds_of(run)[0]
     path = run / f"seed-{seed}" / "metrics.json"
-    write_json(path, {**read_json(path), "test": _measure(images, logits, logits >= 0)})
+    write_json(path, {**read_json(path), "test": evaluate(images.labels == 1, logits, logits >= 0).to_dict()})
     run_command(train, monkeypatch, "report", run)
     head, _, line, *_ = (run / "table.md").read_text().splitlines()
     names = [name.strip().replace(" ", "_") for name in head.split("|")]

@@ -162,8 +162,6 @@ def test_any_figure_of_the_four_counts_can_be_compared() -> None:
     labels, first, second = decisions(50)
     result = paired_bootstrap(labels == 1, first, second, names(100), f1_values)
     assert result is not None
-    expected = [
-        2 * (decided & (labels == 1)).sum() / (decided.sum() + labels.sum()) for decided in (first, second)
-    ]  # fmt: skip
+    expected = [2 * (decided & (labels == 1)).sum() / (decided.sum() + labels.sum()) for decided in (first, second)]
     assert result.value == pytest.approx(expected[0] - expected[1])
     assert paired_bootstrap(labels[:50] == 1, first[:50], second[:50], names(50)) is None

@@ -65,9 +65,16 @@ def test_every_image_is_in_one_subgroup_of_each_column_and_ages_are_in_order() -
     ages = np.tile([3.0, 15.0, 33.0, 47.0, 85.0, np.nan], 70)
     rows = by_subgroup(images, {"age": age_bands(ages), "view": ["PA", "AP"] * 210, "tier": ["gold"] * 420})
     assert named(rows) == [
-        ("all", "all images"), ("age", "0 to 4"), ("age", "12 to 19"), ("age", "20 to 39"), ("age", "40 to 59"),
-        ("age", "80 and over"), ("age", "unknown"), ("view", "AP"), ("view", "PA"),
-    ]  # fmt: skip
+        ("all", "all images"),
+        ("age", "0 to 4"),
+        ("age", "12 to 19"),
+        ("age", "20 to 39"),
+        ("age", "40 to 59"),
+        ("age", "80 and over"),
+        ("age", "unknown"),
+        ("view", "AP"),
+        ("view", "PA"),
+    ]
     for field in ("age", "view"):
         assert sum(row.normal + row.pneumonia for row in rows if row.field == field) == 420
 
@@ -118,8 +125,9 @@ def test_a_score_that_depends_on_the_source_is_detected() -> None:
     logits, labels, sources = scored(0, 1.0)
     rows = source_separation(logits, labels == 1, sources)
     assert [(row.label, row.first, row.second, row.n_first, row.n_second) for row in rows] == [
-        (0, "here", "there", 50, 50), (1, "here", "there", 50, 50),
-    ]  # fmt: skip
+        (0, "here", "there", 50, 50),
+        (1, "here", "there", 50, 50),
+    ]
     for row in rows:
         chosen = (labels == row.label) & (np.array(sources) != "rare")
         expected = roc_auc_score(np.array(sources)[chosen] == "there", logits[chosen])

@@ -1,6 +1,6 @@
 """Images that anyone can tell apart, and a recipe that trains on them in seconds: for tests of training and export.
 
-The conftests of tests/train and tests/export take the fixtures `toy` and `toy_run` from here.
+The fixtures `toy` and `toy_run` of tests/conftest.py are made of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 import yaml
 
 from train.commands.fit import Task, fit_all
@@ -73,17 +72,7 @@ def write_toy(folder: Path, **changes: Any) -> tuple[Path, Path]:
     return write_manifest(folder, toy_lines()), recipe
 
 
-@pytest.fixture(scope="session")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with toy images, manifest.csv and toy.yaml."""
-    folder = tmp_path_factory.mktemp("toy") / "data"
-    write_toy(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def toy_run(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a trained run of two seeds."""
-    out = tmp_path_factory.mktemp("toy-run") / "run"
-    fit_all(Task(recipe=str(toy / "toy.yaml"), manifest=toy / "manifest.csv", images=toy, out=out))
+def train_toy(folder: Path, out: Path) -> Path:
+    """Train two seeds on what `write_toy` wrote into the folder; return the run's folder, `out`."""
+    fit_all(Task(recipe=str(folder / "toy.yaml"), manifest=folder / "manifest.csv", images=folder, out=out))
     return out

@@ -14,9 +14,10 @@ from train.fitting.history import Step
 from train.fitting.tensorboard import event_log
 from train.fitting.train_network import count_steps
 from train.recipe import DataSection, Recipe, find_recipe, load_recipe
-from train.run.blend import has_average, write_average
+from train.run.records import DataRecord
 from train.run.report import report, table
-from train.run.run_folder import seed_folder, start_run, train_seed
+from train.run.run_folder import seed_folder
+from train.run.training import has_average, start_run, train_seed, write_average
 
 STEPS_BETWEEN_LINES = 56
 
@@ -52,15 +53,8 @@ def fit_all(task: Task) -> None:
     console, settings = Console(stderr=True), task.settings
     with _progress(console) as progress:
         loaded = _load(progress, settings.data, task)
-        finished = start_run(
-            task.out,
-            settings,
-            loaded.parts,
-            image_folder=task.images,
-            without_sources=task.without_sources,
-            left_out=loaded.left_out,
-            resume=task.resume,
-        )
+        data = DataRecord.of(loaded.parts, task.images, without_sources=task.without_sources, left_out=loaded.left_out)
+        finished = start_run(task.out, settings, loaded.parts, data, resume=task.resume)
         _train_all(progress, settings, loaded.parts, task, finished)
         _average(progress, settings, loaded.parts, task.out)
     report_run(task.out)

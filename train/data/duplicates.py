@@ -22,7 +22,7 @@ Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 LIKENESS = 0.8
-"""Correlation of fine detail from which on two images are one exposure; docs/data.md says what that catches."""
+"""Correlation of fine detail from which on two images are one exposure."""
 NEAREST = 3
 """So many coarse neighbours of each image are looked at closely."""
 COARSE = 0.6

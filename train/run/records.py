@@ -1,14 +1,19 @@
-"""The JSON files of a run as typed records; `train.run.run_folder` writes and reads them."""
+"""The JSON files of a run as typed records; `train.run.training` writes them, `train.run.run_folder` reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 from metrics.evaluation import Evaluation
 from train.calibration.methods import Calibration
 from train.calibration.thresholds import Thresholds
+from train.data.dataset import PARTS, LabelledImages
+
+RUN_FORMAT = 4
+"""Rises when a run of this version could no longer be read by the previous one, or the other way round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +36,33 @@ class PartCounts(Counts):
 class DataRecord:
     """data.json: the folder the images were read from, and what each part (train, operating, test) holds.
 
-    Images of `without_sources` were left out on request; `left_out` counts all images left out, by reason.
+    Images of `without_sources` were left out on request; `left_out` counts all images left out, by reason. `format`
+    is RUN_FORMAT.
     """
 
+    format: int
     images: str
     parts: Mapping[str, PartCounts]
     without_sources: tuple[str, ...]
     left_out: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls,
+        parts: Mapping[str, LabelledImages],
+        image_folder: Path,
+        *,
+        without_sources: Sequence[str] = (),
+        left_out: Mapping[str, int] | None = None,
+    ) -> Self:
+        """Return the record of loaded images."""
+        return cls(
+            format=RUN_FORMAT,
+            images=str(image_folder.resolve()),
+            parts={part: PartCounts(digest=parts[part].digest, **parts[part].counts()) for part in PARTS},
+            without_sources=tuple(sorted(set(without_sources))),
+            left_out=dict(left_out or {}),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from metrics.estimates import Estimate
 from metrics.evaluation import MEASURES, Evaluation
-from train.recipe import load_recipe
 from train.run.plots import draw_confusion, draw_roc, draw_training
 from train.run.records import MetricsRecord, PartCounts
 from train.run.run_folder import (
     AVERAGED,
     NetworkChoice,
     is_finished,
+    read_data,
     read_history,
     read_metrics,
-    read_parts,
+    read_recipe,
     seed_folder,
     seeds_of,
     write_json,
@@ -28,11 +27,8 @@ from train.run.run_folder import (
 from train.run.score_files import counted_scores
 
 COUNTS = ("tn", "fp", "fn", "tp")
-STUDY: Mapping[str, Any] = {
-    "tn": 138,
-    "fp": 93,
-    "fn": 3,
-    "tp": 297,
+STUDY_COUNTS: Mapping[str, int] = {"tn": 138, "fp": 93, "fn": 3, "tp": 297}
+STUDY_MEASURES: Mapping[str, float | None] = {
     "accuracy": 0.8192,
     "sensitivity": 0.9900,
     "specificity": 0.5974,
@@ -49,7 +45,7 @@ MEAN = "mean of their weights"
 def report(run: Path) -> RunSummary:
     """Write summary.json, table.md and figures/; returns the summary. Raises RunError."""
     summary = summarise(run)
-    write_json(run / "summary.json", summary.to_dict())
+    write_json(run / "summary.json", asdict(summary))
     (run / "table.md").write_text(table(summary), encoding="utf-8")
     draw(run, summary)
     return summary
@@ -92,10 +88,6 @@ class RunSummary:
     measures: Mapping[str, Spread]
     estimates: Mapping[str, Mapping[str, Estimate | None]]
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return asdict(self) | {"seeds": list(self.seeds)}
-
 
 def summarise(run: Path) -> RunSummary:
     """Read all finished seeds of a run. Raises RunError."""
@@ -103,8 +95,8 @@ def summarise(run: Path) -> RunSummary:
     measured = {seed: read_metrics(run, seed) for seed in seeds}
     values = {name: [value_of(getattr(measured[seed].test, name)) for seed in seeds] for name in MEASURES}
     return RunSummary(
-        recipe=load_recipe(run / "recipe.yaml").name,
-        data=read_parts(run).parts,
+        recipe=read_recipe(run).name,
+        data=read_data(run).parts,
         seeds=tuple(seeds),
         representative_seed=representative(measured),
         weight_average=_weight_average(run),
@@ -182,7 +174,7 @@ def table(summary: RunSummary) -> str:
     if (averaged := summary.weight_average) is not None:
         counts = [str(averaged.confusion[name]) for name in COUNTS]
         lines.append(_line(MEAN, counts + [_with_interval(averaged.estimates[name]) for name in MEASURES]))
-    study = [str(STUDY[name]) for name in COUNTS] + [_figure(STUDY[name]) for name in MEASURES]
+    study = [str(STUDY_COUNTS[name]) for name in COUNTS] + [_figure(STUDY_MEASURES[name]) for name in MEASURES]
     lines.append(_line("the study, on its own images", study))
     return "\n".join(lines) + "\n"
 
@@ -207,7 +199,7 @@ def draw(run: Path, summary: RunSummary) -> None:
     figures = run / "figures"
     histories = {seed: read_history(run, seed) for seed in summary.seeds}
     if any(histories.values()):  # a rule over untrained features has no batches
-        draw_training(figures / "training", histories, epochs=load_recipe(run / "recipe.yaml").epochs)
+        draw_training(figures / "training", histories, epochs=read_recipe(run).epochs)
     tables = {seed: counted_scores(folder) for seed, folder in folders.items()}
     truth = tables[summary.representative_seed]["label"]
     words = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test images"

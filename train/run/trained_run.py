@@ -20,12 +20,13 @@ from train.run.report import RunSummary, released_network, summarise
 from train.run.run_folder import (
     NetworkChoice,
     RunError,
-    load_seed,
+    load_predictor,
+    read_data,
     read_environment,
     read_history,
     read_metrics,
     read_operating,
-    read_parts,
+    read_recipe,
     seed_folder,
     seeds_of,
 )
@@ -115,15 +116,15 @@ class TrainedRun:
 
 
 def load_trained_run(run: Path, seed: NetworkChoice | None = None) -> TrainedRun:
-    """The network of `seed`; None: the one the run releases. Raises RunError, RecipeError."""
+    """Return the network of `seed`; None: the one that the run releases. Raises RunError."""
     chosen = released_network(run, summarise(run)) if seed is None else seed
-    network, data = load_seed(run, chosen), read_parts(run)
+    predictor, data = load_predictor(run, chosen), read_data(run)
     return TrainedRun(
         folder=run,
-        recipe=network.recipe,
+        recipe=read_recipe(run),
         seed=chosen,
         seeds=tuple(seeds_of(run)),
-        predictor=network.predictor,
+        predictor=predictor,
         operating=read_operating(run, chosen),
         metrics=read_metrics(run, chosen),
         environment=read_environment(run, chosen),

@@ -16,7 +16,10 @@ LIBRARY = "libedgetpu.so.1"
 
 
 def open_engine(bundle: Bundle, *, threads: int) -> Engine:
-    """Return an engine on the Edge TPU. Raises BackendUnavailable without library, compiled network or device."""
+    """Return an engine on the Edge TPU; `threads` serve the operations that were not compiled for it.
+
+    Raises BackendUnavailable without the library, a compiled network or a device.
+    """
     # The interpreter's own loader leaves a broken object behind when this fails.
     try:
         ctypes.CDLL(LIBRARY)

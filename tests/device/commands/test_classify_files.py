@@ -8,21 +8,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 
+from console.errors import DONE, FAILED, USAGE, report
 from device.bundle.loader import BundleError
-from device.commands.classify_files import (
-    DONE,
-    FAILED,
-    USAGE,
-    _name,
-    classify_paths,
-    files_of,
-)
+from device.commands.classify_files import NotWritten, Unusable, _name, classify_paths, files_of
 from device.contract import ContractError, IdentifierType, Result, content_id, pseudonym
 from device.pipeline.exposure import content_sha256
 from tests.device.intake.test_sandbox import deflate_bomb
@@ -30,6 +25,14 @@ from tests.support import dicom_files as dicom
 from tests.support.dicom_files import make_dx
 
 MEMORY_BAR_MIB = 600
+
+
+def exit_code(paths: Sequence[Path], **arguments: Any) -> int:
+    """Return what the program exits with; its message is on standard error."""
+    try:
+        return classify_paths(paths, **arguments)
+    except (NotWritten, Unusable) as error:
+        return report(error, program="pneumoflag-device", extra="device")
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def run(tiny_bundle, tmp_path):
             "backend": "cpu",
             "threads": 1,
         }
-        assert classify_paths(paths, **{**arguments, **changes}) == code
+        assert exit_code(paths, **{**arguments, **changes}) == code
         return [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
 
     return run
@@ -118,7 +121,7 @@ def test_a_missing_path_is_named_before_anything_is_classified(run, exposures, t
 def test_a_folder_without_exposures_says_so(run, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     run(tmp_path / "none", code=USAGE)
-    assert "no exposures" in capsys.readouterr().err
+    assert "no files to classify" in capsys.readouterr().err
 
 
 def test_an_out_that_cannot_be_written_says_so(run, exposures, tmp_path, capsys):
@@ -133,19 +136,19 @@ def test_an_out_that_is_one_of_the_exposures_is_refused_and_the_exposure_stays(
     before = exposure.read_bytes()
     (tmp_path / "link").hardlink_to(exposure)
     for paths, out in [([exposure], exposure), ([exposures], exposure), ([exposure], tmp_path / "link")]:
-        assert classify_paths(paths, out=out, **_arguments(tiny_bundle)) == USAGE
-        assert "is one of the exposures" in capsys.readouterr().err
+        assert exit_code(paths, out=out, **_arguments(tiny_bundle)) == USAGE
+        assert "is one of the files to classify" in capsys.readouterr().err
         assert exposure.read_bytes() == before
 
 
 def test_a_name_too_long_for_any_file_is_named(tiny_bundle, capsys):
-    assert classify_paths([Path("x" * 300)], out=None, **_arguments(tiny_bundle)) == USAGE
+    assert exit_code([Path("x" * 300)], out=None, **_arguments(tiny_bundle)) == USAGE
     assert "no such file or folder" in capsys.readouterr().err
 
 
 def test_an_out_without_space_says_so(tiny_bundle, exposures, capsys):
-    assert classify_paths([exposures], out=Path("/dev/full"), **_arguments(tiny_bundle)) == FAILED
-    assert capsys.readouterr().err.startswith("results cannot be written (No space left on device)")
+    assert exit_code([exposures], out=Path("/dev/full"), **_arguments(tiny_bundle)) == FAILED
+    assert capsys.readouterr().err.startswith("pneumoflag-device: results cannot be written (No space left on device)")
 
 
 def _arguments(tiny_bundle: Any) -> dict[str, Any]:

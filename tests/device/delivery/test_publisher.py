@@ -271,3 +271,11 @@ def test_a_wrong_password_is_named_and_everything_kept(tmp_path: Path) -> None:
             assert outbox.depth() == 1
     finally:
         broker.close()
+
+
+def test_a_password_file_that_is_missing_is_named_and_everything_kept(tmp_path: Path) -> None:
+    outbox, alarms = Outbox(tmp_path / "o.sqlite"), Alarms()
+    put(outbox, "a")
+    with publishing(outbox, free_port(), alarms=alarms, username="box", password_file=tmp_path / "password"):
+        until(lambda: "password: cannot be read" in alarms.active().get("broker_away", ""))
+        assert outbox.depth() == 1

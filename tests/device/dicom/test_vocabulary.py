@@ -200,9 +200,17 @@ def test_ordinary_words_and_the_posture_make_a_chest_no_other_part(text):
 
 @pytest.mark.parametrize(
     ("text", "part"),
-    [("HANDS", "HAND"), ("HANDPA", "HAND"), ("LEFT LEG, CHEST", "LEG"), ("CHEST, RIBS", "RIBS"),
-     ("THORACICSPINE", "SPINE"), ("CHEST PELVIS", "PELVIS"), ("HEART", "HEART"), ("Sternoclavicular", "STERNUM")],
-)  # fmt: skip
+    [
+        ("HANDS", "HAND"),
+        ("HANDPA", "HAND"),
+        ("LEFT LEG, CHEST", "LEG"),
+        ("CHEST, RIBS", "RIBS"),
+        ("THORACICSPINE", "SPINE"),
+        ("CHEST PELVIS", "PELVIS"),
+        ("HEART", "HEART"),
+        ("Sternoclavicular", "STERNUM"),
+    ],
+)
 def test_another_part_is_still_found_beside_a_chest_or_alone(text, part):
     assert vocabulary.body_part_in(text) == part
 

@@ -9,7 +9,8 @@ from typing import cast
 
 import pytest
 
-from device.host import clock, systemd
+from device.host import clock
+from device.host import health as health_module
 from device.host.alarms import Alarms
 from device.host.health import (
     STALLED_S,
@@ -17,8 +18,8 @@ from device.host.health import (
     Health,
     Heartbeats,
     temperature_c,
+    watchdog_s,
 )
-from device.host.systemd import watchdog_s
 from tests.support.results import MODEL
 
 COUNTERS = Counters(spool_depth=1, outbox_depth=2, dead_letters=0, last_seq=7, last_film_age_s=3.5, broker_online=False)
@@ -40,7 +41,7 @@ def health(folder: Path, *, beats: Heartbeats, alarms: Alarms, published: list[s
 @pytest.fixture
 def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     states: list[str] = []
-    monkeypatch.setattr(systemd, "notify", states.append)
+    monkeypatch.setattr(health_module, "notify_systemd", states.append)
     return states
 
 

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from device.contract import Flag, Reason, Source
 from device.delivery.outbox import Outbox
 from device.host.clock import read_clock
 from device.inference import heatmap
-from device.pipeline.exposure import SiteIdentity, classify_exposure
+from device.pipeline.exposure import ExposureClassifier, SiteIdentity
 from device.pipeline.processor import ExposureProcessor
 from device.receive.spool import Spool, SpooledExposure
 from tests.device.inference.test_heatmap_network import opened
@@ -97,11 +96,14 @@ def test_a_file_stands_for_itself_with_its_scale_below() -> None:
     assert scale[-1, RED] > scale[-1, BLUE]
 
 
+def classifier_of(folder: Path, **bundle: Any) -> ExposureClassifier:
+    network = opened(make_evidence_bundle(folder, **bundle))
+    identity = SiteIdentity(site="s", device="d", boot_id="b", key=None)
+    return ExposureClassifier(preparer=Here(), network=network, identity=identity, clock=read_clock)
+
+
 def processor_of(folder: Path, **bundle: Any) -> ExposureProcessor:
-    classifier = opened(make_evidence_bundle(folder, **bundle))
-    return ExposureProcessor(
-        Here(), classifier, SiteIdentity(site="s", device="d", boot_id="b", key=None), clock=read_clock
-    )
+    return ExposureProcessor(classifier_of(folder, **bundle))
 
 
 def spooled(path: Path) -> SpooledExposure:
@@ -121,10 +123,7 @@ def test_a_classified_exposure_has_its_overlay_in_the_history(tmp_path: Path) ->
 
 
 def test_the_overlay_adds_up_to_the_logit_whatever_the_networks_constant(tmp_path: Path) -> None:
-    path = make_dx(tmp_path / "image")
-    classify = partial(classify_exposure, path, datetime.now(UTC), Source.DICOM, None, Here())
-    identity = SiteIdentity(site="s", device="d", boot_id="b", key=None)
-    classified = classify(opened(make_evidence_bundle(tmp_path, bias=2.5)), identity, read_clock)
+    classified = classifier_of(tmp_path, bias=2.5).classify(spooled(make_dx(tmp_path / "image")))
     assert classified.scores is not None
     assert classified.evidence is not None
     assert classified.evidence[0].sum() == pytest.approx(classified.scores.logit, abs=1e-4)

@@ -28,11 +28,12 @@ from device.contract import (
 from device.inference.classifier import ClassifyError, Scores
 from device.intake.prepare import Prepared
 from device.pipeline.exposure import (
+    ExposureClassifier,
     ExposureResult,
     SiteIdentity,
-    classify_exposure,
     content_sha256,
 )
+from device.receive.spool import ReceivedExposure
 from tests.support import dicom_files as dicom
 from tests.support.dicom_files import make_dx
 from tests.support.exposures import prepared
@@ -78,8 +79,13 @@ def classified(
 ) -> ExposureResult:
     identity = SiteIdentity(site="s", device="d", boot_id="b", key=key)
     clock = Clock(at=decided, trusted=True)
-    received = NOON - timedelta(seconds=2)
-    return classify_exposure(path, received, Source.DICOM, 5.0, Here(), network or Network(), identity, lambda: clock)
+    classifier = ExposureClassifier(
+        preparer=Here(), network=network or Network(), identity=identity, clock=lambda: clock
+    )
+    received_at = NOON - timedelta(seconds=2)
+    return classifier.classify(
+        ReceivedExposure(path=path, received_at=received_at, source=Source.DICOM, receive_ms=5.0)
+    )
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ PICTURES = (
 @pytest.fixture(scope="module")
 def inputs(toy_run: Path) -> EvaluationInput:
     images = drawn_images(80, sources=("St. <Mary> | 1", "other"))
-    return evaluation_input(toy_run, images, recipe={"data": {"label_sources": ["St. <Mary> | 1"]}})
+    return evaluation_input(toy_run, images, recipe={"data": {"measured_sources": ["St. <Mary> | 1"]}})
 
 
 @pytest.fixture(scope="module")

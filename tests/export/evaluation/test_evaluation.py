@@ -25,7 +25,7 @@ from metrics.roc import roc_auc_difference
 from tests.export.evaluated import THRESHOLDS, drawn_images, evaluate_on_box, evaluation_input
 from train.data.selection import select
 from train.networks.predictor import ModelOutputs
-from train.run.report import STUDY, summarise
+from train.run.report import STUDY_MEASURES, summarise
 from train.run.run_folder import RunError
 from train.run.trained_run import load_trained_run
 
@@ -134,7 +134,7 @@ def test_progress_is_reported_to_the_end(toy_run: Path) -> None:
 
 def test_sources_whose_labels_do_not_count_are_never_pooled_with_the_others(toy_run: Path) -> None:
     images = drawn_images(80, sources=("own", "second"))
-    data: dict[str, Any] = {"data": {"label_sources": ["own"]}}
+    data: dict[str, Any] = {"data": {"measured_sources": ["own"]}}
     found = evaluate_on_box(evaluation_input(toy_run, images, recipe=data))
     assert found.test.counts["normal"] == found.test.model.figures.tn + found.test.model.figures.fp == 20
     assert (found.robustness.normal, found.robustness.of) == (20, 40)
@@ -246,7 +246,7 @@ def test_training_curves_are_of_every_seed(toy_run: Path) -> None:
 
 def test_what_the_study_printed_comes_out_of_its_matrices() -> None:
     first, vuno, lunit = published()
-    assert first.figures.balanced_accuracy.value == pytest.approx(STUDY["balanced_accuracy"], abs=1e-4)
-    assert first.figures.specificity.value == pytest.approx(STUDY["specificity"], abs=1e-4)
+    assert first.figures.balanced_accuracy.value == pytest.approx(STUDY_MEASURES["balanced_accuracy"], abs=1e-4)
+    assert first.figures.specificity.value == pytest.approx(STUDY_MEASURES["specificity"], abs=1e-4)
     assert vuno.figures.balanced_accuracy.value == pytest.approx(0.82331, abs=1e-5)
     assert lunit.figures.accuracy.value == pytest.approx(0.7721, abs=1e-4)

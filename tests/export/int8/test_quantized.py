@@ -4,18 +4,15 @@ import numpy as np
 import pytest
 
 from device.inference.backends.engine import build_engine
-from export.int8.quantized import float_network, quantize
-from tests.train.fitting.test_edge import EDGE, trained_run
-from train.fitting.int8_features import normalized_images
+from export.int8.quantized import quantize
+from tests.train.fitting.test_edge import trained_run
 from train.networks.predictor import predict
 from train.run.trained_run import TrainedRun, load_trained_run
 
 
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    """A rule over features whose kernels stand on int8's grid."""
-    folder = tmp_path_factory.mktemp("settled")
-    return load_trained_run(trained_run(folder, rule={**EDGE["rule"], "noise_penalty": 10.0}), 1)
+    return load_trained_run(trained_run(tmp_path_factory.mktemp("settled")), 1)
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +20,10 @@ def images(settled: TrainedRun) -> np.ndarray:
     return settled.calibration_images.images
 
 
-def test_a_fake_quantized_network_is_quantized_as_it_is(settled: TrainedRun) -> None:
-    before, after = settled.predictor.network.get_weights(), float_network(settled).get_weights()
-    assert all((old == new).all() for old, new in zip(before, after, strict=True))
-
-
 def test_its_int8_form_has_the_same_outputs(settled: TrainedRun, images: np.ndarray) -> None:
     network = quantize(settled)
     engine = build_engine(network.tflite, threads=1, backend="cpu")
-    shown = (normalized_images(images, settled.predictor.tone).astype(np.int16) - 128).astype(np.int8)[..., None]
+    shown = (images.astype(np.int16) - 128).astype(np.int8)[..., None]
     outputs = [engine.run(image[None]) for image in shown]
     place, features = network.outputs.evidence, network.outputs.features
     logits = np.array([maps[place].sum() for maps in outputs]) + network.outputs.bias

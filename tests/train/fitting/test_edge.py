@@ -14,7 +14,8 @@ from train.fitting.sampling import chances, sampler
 from train.fitting.train_network import classifier_of, train_network
 from train.networks.predictor import predict
 from train.recipe import FineTuneSection, Recipe, SamplingSection, edge_network
-from train.run.run_folder import load_seed, read_json
+from train.run.run_folder import read_json
+from train.run.trained_run import load_trained_run
 
 EDGE: dict[str, Any] = {
     "name": "toy-edge",
@@ -40,7 +41,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_read_back_predicts_as_it_was_written(tuned: Path) -> None:
-    seed = load_seed(tuned, 1)
+    seed = load_trained_run(tuned, 1)
     dataset = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", seed.recipe.data)["test"]
     outputs = predict(seed.predictor, dataset.images)
     written = [line.split(",") for line in (tuned / "seed-1" / "scores.csv").read_text().splitlines()[1:]]
@@ -50,7 +51,7 @@ def test_a_run_read_back_predicts_as_it_was_written(tuned: Path) -> None:
 
 
 def test_the_evidence_of_every_image_adds_up_to_its_logit(tuned: Path) -> None:
-    seed = load_seed(tuned, 1)
+    seed = load_trained_run(tuned, 1)
     images = np.random.default_rng(0).integers(0, 256, (3, 224, 224)).astype(np.uint8)
     outputs = predict(seed.predictor, images)
     assert outputs.evidence is not None
@@ -59,7 +60,7 @@ def test_the_evidence_of_every_image_adds_up_to_its_logit(tuned: Path) -> None:
 
 
 def test_the_assembled_network_predicts_as_the_one_that_was_trained(tuned: Path) -> None:
-    predictor = load_seed(tuned, 1).predictor
+    predictor = load_trained_run(tuned, 1).predictor
     classifier = classifier_of(predictor)
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64)).astype(np.uint8)
     model = trainable_network(edge_network(Recipe.model_validate({**_toy(tuned)})), FineTuneSection(), 1, classifier)
@@ -72,7 +73,7 @@ def test_the_assembled_network_predicts_as_the_one_that_was_trained(tuned: Path)
 
 
 def _toy(run: Path) -> dict[str, Any]:
-    return load_seed(run, 1).recipe.model_dump()
+    return load_trained_run(run, 1).recipe.model_dump()
 
 
 def test_the_history_has_a_step_for_each_batch_and_a_rate_that_warms_up_and_falls(tuned: Path) -> None:
@@ -83,9 +84,9 @@ def test_the_history_has_a_step_for_each_batch_and_a_rate_that_warms_up_and_fall
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(tuned: Path) -> None:
-    recipe = load_seed(tuned, 1).recipe
+    recipe = load_trained_run(tuned, 1).recipe
     parts = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)
-    written = predict(load_seed(tuned, 1).predictor, parts["test"].images).logits
+    written = predict(load_trained_run(tuned, 1).predictor, parts["test"].images).logits
     again, other = (
         predict(train_network(recipe, parts, seed).predictor, parts["test"].images).logits for seed in (1, 2)
     )
@@ -95,7 +96,7 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(tuned: Pa
 
 def test_training_goes_on_from_an_earlier_network(tuned: Path) -> None:
     """One step of next to no length leaves the network where it started, not where ImageNet's weights are."""
-    earlier = load_seed(tuned, 1)
+    earlier = load_trained_run(tuned, 1)
     toy = _toy(tuned)
     toy["fine_tune"] |= {"passes": 8, "learning_rate": 1e-12}
     recipe = Recipe.model_validate(toy)
@@ -111,7 +112,7 @@ def test_training_goes_on_from_an_earlier_network(tuned: Path) -> None:
 
 
 def test_classes_and_sources_are_drawn_in_their_shares(tuned: Path) -> None:
-    recipe = load_seed(tuned, 1).recipe
+    recipe = load_trained_run(tuned, 1).recipe
     dataset = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)["train"]
     dataset.table["source"] = ["big"] * 12 + ["small"] * 4
     dataset.table["tier"] = ["A", "A", "C", "C"] * 4
@@ -133,7 +134,7 @@ def test_classes_and_sources_are_drawn_in_their_shares(tuned: Path) -> None:
 
 
 def test_a_batch_without_augmentation_is_the_resized_images(tuned: Path) -> None:
-    recipe = load_seed(tuned, 1).recipe.model_copy(update={"augment": "none"})
+    recipe = load_trained_run(tuned, 1).recipe.model_copy(update={"augment": "none"})
     dataset = load_dataset(tuned.parent / "images" / "manifest.csv", tuned.parent / "images", recipe.data)["train"]
     images, labels = drawn_batch(recipe, dataset, sampler(recipe.sampling, dataset, 1), 0)
     assert (images.shape, images.dtype, labels.shape) == ((8, 64, 64, 1), np.uint8, (8, 1))

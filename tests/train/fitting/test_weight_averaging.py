@@ -11,7 +11,6 @@ from train.data.dataset import load_dataset
 from train.fitting.fine_tune import mean_of
 from train.fitting.train_network import classifier_of
 from train.recipe import find_recipe, load_recipe
-from train.run.blend import has_average, write_average
 from train.run.compare import compare
 from train.run.report import (
     MEAN,
@@ -22,12 +21,12 @@ from train.run.report import (
 from train.run.run_folder import (
     AVERAGED,
     is_finished,
-    load_seed,
     read_json,
     seed_folder,
     seeds_of,
-    train_seed,
 )
+from train.run.trained_run import load_trained_run
+from train.run.training import has_average, train_seed, write_average
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def kernels(run: Path, seed: int) -> dict[str, np.ndarray]:
-    network = load_seed(run, seed).predictor.network.get_layer("edge_small")
+    network = load_trained_run(run, seed).predictor.network.get_layer("edge_small")
     return {layer.name: layer.get_weights()[0] for layer in network.layers if "conv" in layer.name}
 
 
@@ -74,13 +73,13 @@ def test_it_is_the_network_that_reports_and_comparisons_speak_of(run: Path, tmp_
 
 
 def test_one_network_has_no_mean(run: Path) -> None:
-    seed = load_seed(run, 1)
+    seed = load_trained_run(run, 1)
     with pytest.raises(ValueError, match="at least two"):
         mean_of([classifier_of(seed.predictor)], 64)
 
 
 def test_one_seed_or_the_study_network_has_no_average(run: Path) -> None:
-    recipe = load_seed(run, 1).recipe
+    recipe = load_trained_run(run, 1).recipe
     parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
     assert has_average(recipe)
     assert not has_average(recipe.model_copy(update={"seeds": (1,)}))
@@ -91,7 +90,7 @@ def test_one_seed_or_the_study_network_has_no_average(run: Path) -> None:
 
 def test_a_further_seed_renews_the_mean(run: Path, tmp_path: Path) -> None:
     begun = shutil.copytree(run, tmp_path / "run")
-    recipe = load_seed(begun, 1).recipe
+    recipe = load_trained_run(begun, 1).recipe
     parts = load_dataset(run.parent / "images" / "manifest.csv", run.parent / "images", recipe.data)
     train_seed(begun, recipe, parts, 3, on_step=lambda _: None)
     assert not is_finished(begun, AVERAGED)

@@ -18,8 +18,10 @@ from train.commands.fit import Task, fit_all
 from train.data.dataset import load_dataset
 from train.recipe import Recipe, load_recipe
 from train.run.compare import Comparison, Pair, compare
+from train.run.records import DataRecord
 from train.run.report import summarise
-from train.run.run_folder import RunError, start_run, train_seed
+from train.run.run_folder import RunError
+from train.run.training import start_run, train_seed
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +158,7 @@ def test_an_image_that_stands_twice_is_paired_once_with_each(toy: Path, tmp_path
     runs = [tmp_path / "one", tmp_path / "two"]
     recipe = Recipe.model_validate({**load_recipe(toy / "toy.yaml").model_dump(), "epochs": 1, "seeds": (1,)})
     parts = load_dataset(folder / "manifest.csv", folder, recipe.data)
-    start_run(runs[0], recipe, parts, image_folder=folder)
+    start_run(runs[0], recipe, parts, DataRecord.of(parts, folder))
     train_seed(runs[0], recipe, parts, 1, on_step=lambda _: None)
     shutil.copytree(runs[0], runs[1])
     assert only_pair(compare(runs)).images == len(parts["test"]) == COUNTS["test"] + 1

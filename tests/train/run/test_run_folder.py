@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,18 +15,15 @@ from tests.support.toy_images import COUNTS, RECIPE
 from train.app import main
 from train.commands.fit import report_run
 from train.data.dataset import load_dataset
+from train.data.selection import calibration_images
 from train.fitting.from_scratch import fit, steps_per_epoch
 from train.networks.predictor import Predictor, predict
 from train.recipe import Recipe, load_recipe
+from train.run.records import DataRecord
 from train.run.report import representative, summarise, table
-from train.run.run_folder import (
-    RunError,
-    calibration_images,
-    load_seed,
-    read_parts,
-    seeds_of,
-    start_run,
-)
+from train.run.run_folder import RunError, load_predictor, read_data, read_json, read_recipe, seeds_of, write_json
+from train.run.trained_run import load_trained_run
+from train.run.training import start_run
 
 SEED_FILES = {
     "model.weights.h5",
@@ -78,15 +76,13 @@ def test_the_environment_tells_how_to_make_the_weights_again(toy_run: Path) -> N
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
     parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
-    first = load_seed(toy_run, 1)
+    first = load_predictor(toy_run, 1)
     again = fit(recipe, parts["train"], 1)
-    np.testing.assert_array_equal(again.network.get_weights()[0], first.predictor.network.get_weights()[0])
+    np.testing.assert_array_equal(again.network.get_weights()[0], first.network.get_weights()[0])
     test = parts["test"].images
     rebuilt = Predictor(network=again.network, mean=again.mean)
-    np.testing.assert_array_equal(predict(rebuilt, test).logits, predict(first.predictor, test).logits)
-    assert not np.array_equal(
-        load_seed(toy_run, 2).predictor.network.get_weights()[0], first.predictor.network.get_weights()[0]
-    )
+    np.testing.assert_array_equal(predict(rebuilt, test).logits, predict(first, test).logits)
+    assert not np.array_equal(load_predictor(toy_run, 2).network.get_weights()[0], first.network.get_weights()[0])
 
 
 def test_history_has_each_batchs_own_figures(toy_run: Path) -> None:
@@ -144,14 +140,36 @@ def test_a_run_is_never_written_over_another(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
     parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
     with pytest.raises(RunError, match="--out"):
-        start_run(toy_run, recipe, parts, image_folder=toy)
+        start_run(toy_run, recipe, parts, DataRecord.of(parts, toy))
+
+
+def test_a_run_of_another_version_is_refused_with_the_remedy(toy: Path, toy_run: Path, tmp_path: Path) -> None:
+    old = shutil.copytree(toy_run, tmp_path / "old")
+    facts = read_json(old / "data.json")
+    recipe = read_recipe(old)
+    parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
+    for changes in ({"format": 2}, {"format": None}):
+        write_json(old / "data.json", facts | changes)
+        (old / "recipe.yaml").write_text("name: of-another-version\n")
+        for read in (read_recipe, read_data, summarise, load_trained_run):
+            with pytest.raises(RunError, match=r"old: was written by another version .*; train the run again"):
+                read(old)
+        with pytest.raises(RunError, match="train the run again"):
+            start_run(old, recipe, parts, DataRecord.of(parts, toy), resume=True)
+
+
+def test_a_damaged_recipe_is_named_with_the_remedy(toy_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(toy_run, tmp_path / "run")
+    (run / "recipe.yaml").write_text("name: [")
+    with pytest.raises(RunError, match=r"(?s)recipe\.yaml: not YAML.*; train the run again"):
+        load_trained_run(run)
 
 
 def test_what_is_no_run_is_named(toy_run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="pneumoflag-train fit"):
         seeds_of(tmp_path)
     with pytest.raises(RunError, match="finished are 1, 2"):
-        load_seed(toy_run, 9)
+        load_predictor(toy_run, 9)
 
 
 @pytest.mark.parametrize(
@@ -181,9 +199,9 @@ def test_a_fault_is_one_line_on_the_standard_error(
 def test_an_interrupted_run_goes_on_and_leaves_finished_seeds_alone(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
     parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
-    assert start_run(toy_run, recipe, parts, image_folder=toy, resume=True) == (1, 2)
+    assert start_run(toy_run, recipe, parts, DataRecord.of(parts, toy), resume=True) == (1, 2)
     more = Recipe.model_validate({**recipe.model_dump(), "seeds": (1, 2, 3)})
-    assert start_run(toy_run, more, parts, image_folder=toy, resume=True) == (1, 2)
+    assert start_run(toy_run, more, parts, DataRecord.of(parts, toy), resume=True) == (1, 2)
 
 
 def test_a_run_records_the_sources_it_was_trained_without(
@@ -200,7 +218,7 @@ def test_a_run_records_the_sources_it_was_trained_without(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert not stopped.value.code
-    data = read_parts(tmp_path / "run")
+    data = read_data(tmp_path / "run")
     assert (data.without_sources, data.left_out) == (("B",), {"source B": 2})
     assert (data.parts["train"].normal, data.parts["test"].normal) == (7, 5)
     assert "left out, source B: 2 images" in capsys.readouterr().err
@@ -210,6 +228,7 @@ def test_a_run_goes_on_only_with_its_own_recipe_and_images(toy: Path, toy_run: P
     recipe = load_recipe(toy_run / "recipe.yaml")
     parts = load_dataset(toy / "manifest.csv", toy, recipe.data)
     with pytest.raises(RunError, match="another recipe"):
-        start_run(toy_run, recipe.model_copy(update={"epochs": 3}), parts, image_folder=toy, resume=True)
+        start_run(toy_run, recipe.model_copy(update={"epochs": 3}), parts, DataRecord.of(parts, toy), resume=True)
     with pytest.raises(RunError, match="other images"):
-        start_run(toy_run, recipe, {**parts, "train": parts["test"]}, image_folder=toy, resume=True)
+        other = {**parts, "train": parts["test"]}
+        start_run(toy_run, recipe, other, DataRecord.of(other, toy), resume=True)
