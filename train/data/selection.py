@@ -22,6 +22,11 @@ def certain_mask(section: DataSection, dataset: LabelledImages) -> NDArray[np.bo
     return ~np.isin(np.array(dataset.table["tier"], dtype=np.str_), section.uncertain_tiers)
 
 
+def with_certain_labels(section: DataSection, dataset: LabelledImages) -> LabelledImages:
+    """Return the images whose labels are certain."""
+    return select(dataset, certain_mask(section, dataset))
+
+
 def measured_mask(section: DataSection, dataset: LabelledImages) -> NDArray[np.bool_]:
     """Return which images (n,) the main figures are of: certain labels, and of the measured sources if any are named.
 
