@@ -64,8 +64,8 @@ def fine_tune(
     model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[recorder])
     # On one device and in float32: a network spread over several predicts every image once on each.
     body = backbone(size=network.side)
-    body.set_weights(model.get_layer("body").get_weights())
-    weight, bias = model.get_layer("logit").get_weights()
+    body.set_weights(model.body.get_weights())
+    weight, bias = model.logit.get_weights()
     return Classifier(body=body, weight=weight[:, 0], bias=float(bias[0]), history=recorder.history)
 
 
@@ -74,24 +74,38 @@ def step_count(recipe: Recipe) -> int:
     return -(-recipe.fine_tune.passes // recipe.batch_size)
 
 
+class FineTuning(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """`body`, whose batch norms keep their statistics, with dropout and a linear head over its pooled features.
+
+    A functional model would pass `training` on to the batch norms, whatever they were called with.
+    """
+
+    def __init__(self, body: keras.Model, dropout: float) -> None:
+        super().__init__(name="fine_tuning")
+        self.body = body
+        self.means = keras.layers.GlobalAveragePooling2D()
+        self.dropout = keras.layers.Dropout(dropout)
+        self.logit = keras.layers.Dense(1, dtype="float32", kernel_initializer="zeros")
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:  # noqa: FBT001  Keras's signature
+        """Return logits (n, 1) of images (n, side, side, 1)."""
+        return self.logit(self.dropout(self.means(self.body(images, training=False)), training=training))
+
+
 def trainable_network(
     network: EdgeNetwork, section: FineTuneSection, steps: int, start: Classifier | None = None
-) -> keras.Model:
+) -> FineTuning:
     """Return a compiled network: image (n, side, side, 1), `(grey - MEAN) / 255`, to one logit (n, 1)."""
     body = backbone(size=network.side)
-    body.name = "body"
     if start is None:
         load_imagenet(body)
     else:
         body.set_weights(start.body.get_weights())
     freeze(body, section.frozen_blocks)
-    image = keras.Input(body.input.shape[1:], name="image")
-    means = keras.layers.GlobalAveragePooling2D(name="means")(body(image, training=False))
-    features = keras.layers.Dropout(section.dropout, name="dropout")(means)
-    head = keras.layers.Dense(1, dtype="float32", kernel_initializer="zeros", name="logit")
-    model = keras.Model(image, head(features), name="fine_tuning")
+    model = FineTuning(body, section.dropout)
+    model(tf.zeros((1, *body.input.shape[1:])))
     if start is not None:
-        head.set_weights([start.weight[:, None], np.array([start.bias], np.float32)])
+        model.logit.set_weights([start.weight[:, None], np.array([start.bias], np.float32)])
     model.compile(
         optimizer=optimizer(section, model, steps),
         loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=2 * section.smoothing),

@@ -12,6 +12,7 @@ from train.data.dataset import load_dataset
 from train.fitting.fine_tune import MEAN, drawn_batch, trainable_network
 from train.fitting.sampling import chances, sampler
 from train.fitting.train_network import classifier_of, train_network
+from train.networks.efficientnet_lite0 import backbone, load_imagenet
 from train.networks.predictor import predict
 from train.recipe import FineTuneSection, Recipe, SamplingSection, edge_network
 from train.run.run_folder import read_json
@@ -23,7 +24,7 @@ EDGE: dict[str, Any] = {
     "augment": "exposure",
     "batch_size": 8,
     "seeds": [1],
-    "fine_tune": {"passes": 32, "frozen_blocks": 12, "learning_rate": 5e-3},
+    "fine_tune": {"passes": 32, "frozen_blocks": 12, "learning_rate": 5e-3, "averaging": 0.5},
     "operating_point": {"calibration": "pinned"},
 }
 
@@ -92,6 +93,19 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(tuned: Pa
     )
     np.testing.assert_allclose(again, written, atol=1e-5)
     assert np.abs(other - written).max() > 1e-4
+
+
+def test_batch_norms_keep_their_statistics_and_learn_their_scale(tuned: Path) -> None:
+    body, fresh = classifier_of(load_trained_run(tuned, 1).predictor).body, backbone(size=64)
+    load_imagenet(fresh)
+    moved = {
+        variable.path
+        for variable, before in zip(body.weights, fresh.weights, strict=True)
+        if np.abs(np.asarray(variable) - np.asarray(before)).max() > 1e-6
+    }
+    assert not [path for path in moved if "moving" in path]
+    assert [path for path in moved if path.endswith("head_bn/gamma")]
+    assert not [path for path in moved if path.startswith("block11_")]
 
 
 def test_training_goes_on_from_an_earlier_network(tuned: Path) -> None:
