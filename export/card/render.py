@@ -21,8 +21,8 @@ from export.card.elements import (
     share_tile,
 )
 from export.card.sections import sections
-from export.evaluation.evaluation import EVERY_SOURCE, Flags
 from export.evaluation.operating_curve import complement
+from export.evaluation.other_sources import EVERY_SOURCE, Flags
 from metrics.estimates import Estimate
 
 __all__ = ["CARD", "PAGE", "CardContent", "card_parts"]
@@ -52,7 +52,7 @@ def card_parts(content: CardContent) -> dict[str, bytes]:
     card = Card(
         title=f"{model.name} version {model.version}",
         state="released" if model.released else "a trial, not released",
-        description=content.recipe.description,
+        description=content.description,
         created=f"{model.created:%Y-%m-%d}",
         uses=_uses(content),
         not_uses=_not_uses(content),
@@ -95,12 +95,11 @@ def _not_uses(content: CardContent) -> tuple[str, ...]:
         if content.model.outliers is not None
         else "Not for other pictures: it has no out-of-distribution check and returns a number for any picture."
     )
-    limits = content.recipe.release.limits
     return (
         "Not a diagnosis. No decision about a patient may rest on it. No image may wait unread because it is `clear`.",
         "Not for other findings: a `clear` image can show a nodule, a fracture or a pneumothorax.",
         unfamiliar,
-        *((limits,) if limits else ()),
+        *((content.limits,) if content.limits else ()),
     )
 
 
@@ -129,7 +128,7 @@ def _tiles(content: CardContent) -> Iterator[Tile]:
 def _other_sources(content: CardContent) -> Iterator[str]:
     """Yield a line for every source beside those of the main figures: one hospital's figures say little of another."""
     further = () if content.evaluation is None else content.evaluation.further
-    own = set(content.recipe.data.label_sources or ())
+    own = set(content.label_sources or ())
     for images in further:
         for source, flags in images.flags.items():
             if images.name != EVERY_SOURCE or source not in own:

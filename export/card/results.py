@@ -22,8 +22,9 @@ from export.card.plots import (
     training_plot,
 )
 from export.evaluation.baseline import BaselineComparison
-from export.evaluation.evaluation import Evaluation, FurtherImages, HeldOutFigures
+from export.evaluation.evaluation import Evaluation, HeldOutFigures
 from export.evaluation.occlusion import Occlusion
+from export.evaluation.other_sources import FurtherImages
 from export.evaluation.published import WHERE, published
 from export.evaluation.sampled_robustness import SampledRobustness
 from train.data.table import Table

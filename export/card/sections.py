@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from export.card import tables
+from export.card import model_tables, tables
 from export.card.content import CardContent
 from export.card.elements import Section, percent, share
 from export.card.forest_plots import seed_plot
@@ -29,7 +29,7 @@ def sections(content: CardContent) -> Iterator[Section]:
     yield Section(
         title="Figures",
         before=(f"Measured on {content.model.measured_on}.",),
-        tables=(tables.figures_table(content.model.metrics),),
+        tables=(model_tables.figures_table(content.model.metrics),),
         after=(METHODS,),
     )
     yield _training(content)
@@ -39,7 +39,7 @@ def sections(content: CardContent) -> Iterator[Section]:
 
 
 def _thresholds(content: CardContent) -> Section:
-    point, section = content.model.thresholds, content.recipe.operating_point
+    point, section = content.model.thresholds, content.operating_point
     prevalence = "that of the operating images" if section.prevalence is None else percent(section.prevalence)
     before = (
         (
@@ -104,13 +104,13 @@ def _seeds(content: CardContent) -> Section:
                 f"chance.{averaged}"
             ),
         ),
-        drawings=(seed_plot(content.summary, tables.SPREAD),),
-        tables=(tables.seeds_table(content.summary),),
+        drawings=(seed_plot(content.summary, model_tables.SPREAD),),
+        tables=(model_tables.seeds_table(content.summary),),
     )
 
 
 def _training(content: CardContent) -> Section:
-    limits, training = content.recipe.release.limits, content.model.training
+    training = content.model.training
     seeds = list(content.summary.seeds)
     network = f"the mean of the weights of seeds {seeds}"
     if not content.is_weight_average:
@@ -120,9 +120,12 @@ def _training(content: CardContent) -> Section:
         )
     return Section(
         title="Training",
-        before=(f"Recipe `{content.recipe.name}`, {network}. Parts are separated by patient:",),
-        tables=(tables.parts_table(content.parts),),
-        after=(*((limits,) if limits else ()), f"Digest of the training images: `{training.data_digest}`."),
+        before=(f"Recipe `{training.recipe}`, {network}. Parts are separated by patient:",),
+        tables=(model_tables.parts_table(content.parts),),
+        after=(
+            *((content.limits,) if content.limits else ()),
+            f"Digest of the training images: `{training.data_digest}`.",
+        ),
     )
 
 
@@ -144,5 +147,5 @@ def _network(content: CardContent) -> Section:
             ),
             f"int8 compared with Keras on held-out images: {comparison}.",
         ),
-        tables=(tables.operators_table(audit),),
+        tables=(model_tables.operators_table(audit),),
     )

@@ -17,7 +17,7 @@ from device.bundle.loader import (
 from device.commands.selftest import selftest
 from device.inference.classifier import Classifier
 from export.app import main
-from export.build import BuildRequest, BuildResult, ExportError, build
+from export.build import BuildRequest, BuildResult, ExportError, Release, build
 from export.bundle.golden import golden_inputs
 from export.bundle.writer import make_key, read_signing_key
 from export.int8.parity import MAX_FLIPPED_SHARE, Parity
@@ -41,11 +41,15 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(toy_run: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
     baseline = tmp_path_factory.mktemp("older") / "run"
     shutil.copytree(toy_run, baseline)
-    order = BuildRequest(
-        run=toy_run, out=tmp_path_factory.mktemp("out") / "toy.bundle", key=read_signing_key(key), name="newer",
-        notes="Seen elsewhere.", baseline=baseline,
-    )  # fmt: skip
-    return build(order)
+    request = BuildRequest(
+        run=toy_run,
+        out=tmp_path_factory.mktemp("out") / "toy.bundle",
+        key=read_signing_key(key),
+        release=Release(name="newer"),
+        notes="Seen elsewhere.",
+        baseline=baseline,
+    )
+    return build(request)
 
 
 def exit_code(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from collector.app import main as collector
+from export.card.model_tables import SHOWN
 from export.card.render import CARD, PAGE, card_parts
-from export.card.tables import SHOWN
 from export.int8.predictions import HeldOutPredictions
 from metrics.evaluation import MEASURES, evaluate
 from metrics.roc import placements

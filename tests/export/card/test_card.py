@@ -19,7 +19,8 @@ from export.card.elements import (
 from export.card.operating_plot import operating_plot
 from export.card.render import CARD, PAGE, card_parts
 from export.evaluation.baseline import BaselineComparison
-from export.evaluation.evaluation import Evaluation, EvaluationInput
+from export.evaluation.evaluation import Evaluation
+from export.evaluation.evaluation_input import EvaluationInput
 from export.evaluation.operating_curve import operating_curve
 from export.site.notice import with_notice
 from metrics.estimates import Difference, Estimate

@@ -12,7 +12,8 @@ import pytest
 
 from export.evaluation.baseline import Decisions, compare_with_baseline
 from export.evaluation.curves import roc, training_curves
-from export.evaluation.evaluation import Evaluation, refused
+from export.evaluation.evaluation import Evaluation
+from export.evaluation.evaluation_input import refused
 from export.evaluation.occlusion import DRAWS
 from export.evaluation.operating_curve import complement, operating_curve, review
 from export.evaluation.published import published
