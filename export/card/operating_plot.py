@@ -74,13 +74,13 @@ def _point(curve: OperatingCurve, threshold: float) -> CurvePoint:
     return next(point for point in curve.points if point.threshold == threshold)
 
 
-def _class(axes: Axes, points: Sequence[CurvePoint], measure: str, colour: str, style: str) -> None:
+def _class(axes: Axes, points: Sequence[CurvePoint], measure: str, colour: str, dash: str) -> None:
     label = {
         "sensitivity": "sensitivity: pneumonia images at or above it",
         "specificity": "specificity: normal images below it",
     }[measure]
     values = [getattr(point, measure) for point in points]
-    axes.plot([point.below for point in points], values, color=colour, ls=style, lw=1.8, label=label)
+    axes.plot([point.below for point in points], values, color=colour, ls=dash, lw=1.8, label=label)
 
 
 def _in_force(axes: Axes, point: CurvePoint, place: InForce) -> None:
@@ -96,10 +96,10 @@ def _in_force(axes: Axes, point: CurvePoint, place: InForce) -> None:
 
 
 def _review(axes: Axes, points: Sequence[CurvePoint]) -> None:
-    for name, style in (("clear_below", "-"), ("flag_at", "--")):
+    for name, dash in (("clear_below", "-"), ("flag_at", "--")):
         line = [(p.below, share) for p in points if (share := getattr(p, f"review_if_{name}")) is not None]
         axes.plot(
-            *zip(*line, strict=True), color=FAINT, ls=style, lw=1.5, label=f"share in review if {name} moved there"
+            *zip(*line, strict=True), color=FAINT, ls=dash, lw=1.5, label=f"share in review if {name} moved there"
         )
     axes.set_ylim(bottom=0)
 

@@ -74,8 +74,8 @@ def _thresholds(content: CardContent) -> Section:
 
 
 def _outliers(content: CardContent) -> Section:
-    rule, evaluation = content.model.outliers, content.evaluation
-    if rule is None:
+    check, evaluation = content.model.outliers, content.evaluation
+    if check is None:
         return Section(
             title=OUTLIERS, before=("It has no out-of-distribution check: it returns a number for any picture.",)
         )
@@ -85,8 +85,8 @@ def _outliers(content: CardContent) -> Section:
         before=(
             (
                 f"An image gets no flag, with the reason `out_of_distribution`, when its features lie farther than "
-                f"{rule.threshold:.4g} (squared distance) from those of the training images. The threshold was chosen "
-                f"on {rule.chosen_on}. That share of false alarms was accepted.{refused}"
+                f"{check.threshold:.4g} (squared distance) from those of the training images. The threshold was chosen "
+                f"on {check.chosen_on}. That share of false alarms was accepted.{refused}"
             ),
         ),
     )

@@ -87,12 +87,12 @@ def worst_layers(run: TrainedRun, held_out: Images, table: Path) -> str:
 
     `held_out` uint8 (n, 224, 224), as preprocessed, are run; the run's calibration images set the ranges.
     """
-    tone, mean = run.predictor.tone, run.predictor.mean
+    predictor = run.predictor
     report = layer_report(
         float_network(run),
-        normalized_images(run.calibration_images.images, tone),
-        mean=mean,
-        held_out=normalized_images(held_out, tone),
+        normalized_images(run.calibration_images.images, predictor.tone),
+        mean=predictor.mean,
+        held_out=normalized_images(held_out, predictor.tone),
     )
     worst = "; ".join(str(layer) for layer in report.worst(NAMED))
     try:

@@ -14,7 +14,7 @@ AFTER = (
     "longer apply."
 )
 PLACE = "<!-- notice -->"
-STYLE = "border: 2px solid #b3261e; border-radius: 8px; padding: .6rem 1.2rem .9rem; margin-bottom: 1.5rem"
+BOX_CSS = "border: 2px solid #b3261e; border-radius: 8px; padding: .6rem 1.2rem .9rem; margin-bottom: 1.5rem"
 
 
 def text_with_notice(card: bytes, model: ModelDescription, rows: Sequence[ExpectedFlags]) -> bytes:
@@ -38,7 +38,7 @@ def with_notice(page: bytes, title: str, paragraphs: Sequence[str]) -> bytes:
     notice = Markup(
         '<section role="note" style="{}"><h2 style="border: 0; margin: 0; padding: 0">{}</h2>\n{}</section>'
     )
-    return page.replace(PLACE.encode(), f"{PLACE}\n{notice.format(STYLE, escape(title), lines)}".encode(), 1)
+    return page.replace(PLACE.encode(), f"{PLACE}\n{notice.format(BOX_CSS, escape(title), lines)}".encode(), 1)
 
 
 def _title(model: ModelDescription) -> str:

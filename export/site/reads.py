@@ -165,13 +165,13 @@ def _label(row: Row) -> int:
 def _name(row: Row, key: bytes | None) -> tuple[str, str]:
     """Return the column and value of a read's most specific name; raw identifiers become keyed."""
     cells = dict(row.cells)
-    for raw, (column, kind) in RAW.items():
+    for raw, (column, identifier_type) in RAW.items():
         if value := cells.get(raw):
             if key is None:
                 raise ReadsError(
                     f"{row.where}: {raw}: is a raw identifier; name the site key of the results with --site-key"
                 )
-            cells[column] = cells.get(column) or pseudonym(key, kind, value) or ""
+            cells[column] = cells.get(column) or pseudonym(key, identifier_type, value) or ""
     if value := cells.get(CONTENT):
         cells["exposure_id"] = cells.get("exposure_id") or content_id(key or b"", value.lower())
     for column in ORDER:

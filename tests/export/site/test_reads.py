@@ -26,18 +26,23 @@ KEY = bytes(range(32))
 
 
 def result(path: str, score: float | None, *, digest: str = DIGEST, **ids: Any) -> dict[str, Any]:
-    """What `classify` writes of one image, as far as it matters here."""
-    exposure = ids.pop("exposure_id", hashlib.sha256(path.encode()).hexdigest()[:32])
-    rest = {"study_id": None, "patient_id": None, "accession_id": None, **ids}
-    flag = "unclassified" if score is None else "review"
+    """Return the fields of a result of `classify` that matter here."""
     return {
-        "schema": 1, "exposure_id": exposure, **rest, "flag": flag, "score": score,
-        "model": {"name": "study", "version": 1, "digest": digest}, "source_path": path,
-    }  # fmt: skip
+        "schema": 1,
+        "exposure_id": hashlib.sha256(path.encode()).hexdigest()[:32],
+        "study_id": None,
+        "patient_id": None,
+        "accession_id": None,
+        "flag": "unclassified" if score is None else "review",
+        "score": score,
+        "model": {"name": "study", "version": 1, "digest": digest},
+        "source_path": path,
+        **ids,
+    }
 
 
 class Site:
-    """A folder with what a site has: results and reads."""
+    """A folder with a site's results and reads."""
 
     def __init__(self, folder: Path) -> None:
         self.results, self.reads, self.key = folder / "results.jsonl", folder / "reads.csv", folder / "site.key"
@@ -51,27 +56,27 @@ class Site:
         self.reads.write_text("\n".join([header, *lines, ""]))
         return site_reads(self.results, self.reads, digest=DIGEST, site_key=self.key if keyed else None)
 
-    def refuses(self, words: str, header: str, *lines: str) -> None:
-        with pytest.raises(ReadsError, match=words):
+    def refuses(self, message: str, header: str, *lines: str) -> None:
+        with pytest.raises(ReadsError, match=message):
             self.read(header, *lines)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """Two images, `images/a.png` (0.25) and `images/b.png` (0.75)."""
-    found = Site(tmp_path)
-    found.has(result("images/a.png", 0.25), result("images/b.png", 0.75))
-    return found
+    site = Site(tmp_path)
+    site.has(result("images/a.png", 0.25), result("images/b.png", 0.75))
+    return site
 
 
-def scores(found: SiteReads) -> list[tuple[float, int]]:
-    """Score and label of each image, ascending."""
-    pairs = zip(1 / (1 + np.exp(-found.logits)), found.labels, strict=True)
+def scores(paired: SiteReads) -> list[tuple[float, int]]:
+    """Return the score and label of each image, ascending."""
+    pairs = zip(1 / (1 + np.exp(-paired.logits)), paired.labels, strict=True)
     return sorted((round(float(score), 6), int(label)) for score, label in pairs)
 
 
-def left_out(found: SiteReads) -> dict[str, int]:
-    return {reason: count for reason, count in found.left_out.items() if count}
+def left_out(paired: SiteReads) -> dict[str, int]:
+    return {reason: count for reason, count in paired.left_out.items() if count}
 
 
 @pytest.mark.parametrize(
@@ -84,19 +89,19 @@ def left_out(found: SiteReads) -> dict[str, int]:
     ],
 )
 def test_reads_name_images_by_path_or_its_end(site: Site, column: str, names: Sequence[str]) -> None:
-    found = site.read(f"{column},label", f"{names[0]},0", f"{names[1]},1")
-    assert scores(found) == [(0.25, 0), (0.75, 1)]
-    assert not left_out(found)
+    paired = site.read(f"{column},label", f"{names[0]},0", f"{names[1]},1")
+    assert scores(paired) == [(0.25, 0), (0.75, 1)]
+    assert not left_out(paired)
 
 
 @pytest.mark.parametrize("column", ["exposure_id", "case_id", "study_id", "accession_id"])
 def test_reads_name_images_by_keyed_identifiers(site: Site, column: str) -> None:
-    kind = "exposure_id" if column == "case_id" else column
-    site.has(result("x/1", 0.25, **{kind: "0a" * 16}), result("x/2", 0.75, **{kind: "0b" * 16}))
+    field = "exposure_id" if column == "case_id" else column
+    site.has(result("x/1", 0.25, **{field: "0a" * 16}), result("x/2", 0.75, **{field: "0b" * 16}))
     assert scores(site.read(f"{column},label", f"{'0a' * 16},0", f"{'0b' * 16},1")) == [(0.25, 0), (0.75, 1)]
 
 
-def test_reads_of_the_collectors_form_are_keyed_as_the_box_did(site: Site) -> None:
+def test_raw_identifiers_of_reads_are_keyed_as_on_the_box(site: Site) -> None:
     site.has(
         result("1", 0.1, exposure_id=pseudonym(KEY, IdentifierType.EXPOSURE, "1.2.3")),
         result("2", 0.2, study_id=pseudonym(KEY, IdentifierType.STUDY, "1.2")),
@@ -117,32 +122,38 @@ def test_images_with_keyed_identifiers_are_matched_by_a_file_that_the_collector_
     bundle, public = tiny_bundle
     images = [make_dx(tmp_path / f"{index}.dcm", SOPInstanceUID=f"1.2.3.{index}") for index in range(2)]
     code = classify_paths(
-        images, bundle=bundle, out=site.results, progress=False, site_key=site.key, trusted=[public.where],
-        backend="cpu", threads=1,
-    )  # fmt: skip
+        images,
+        bundle=bundle,
+        out=site.results,
+        progress=False,
+        site_key=site.key,
+        trusted=[public.where],
+        backend="cpu",
+        threads=1,
+    )
     digest = load_bundle(bundle, [public]).model.digest
     site.reads.write_text("Reader,Label,SOP_Instance_UID\nR1,normal,1.2.3.0\nR1,1,1.2.3.1\nR2,1,1.2.3.1\n")
-    found = site_reads(site.results, site.reads, digest=digest, site_key=site.key)
-    assert (code, sorted(found.labels)) == (0, [0, 1])
-    theirs = {read.exposure_id: read.positive for read in reads.read_reads(site.reads, KEY, datetime.now(UTC))}
+    paired = site_reads(site.results, site.reads, digest=digest, site_key=site.key)
+    assert (code, sorted(paired.labels)) == (0, [0, 1])
+    by_collector = {read.exposure_id: read.positive for read in reads.read_reads(site.reads, KEY, datetime.now(UTC))}
     exposures = [json.loads(line)["exposure_id"] for line in site.results.read_text().splitlines()]
-    assert theirs == dict(zip(exposures, (False, True), strict=True))
+    assert by_collector == dict(zip(exposures, (False, True), strict=True))
 
 
 def test_a_read_that_names_an_exposure_belongs_to_it_or_to_none(site: Site) -> None:
     site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5, accession_id="0c" * 16))
-    found = site.read("exposure_id,accession_id,file,label", ",,a.png,0", ",,b.png,1", f"{'0d' * 16},{'0c' * 16},,1")
-    assert left_out(found) == {"reads without a result": 1, "images with a result and no read": 1}
+    paired = site.read("exposure_id,accession_id,file,label", ",,a.png,0", ",,b.png,1", f"{'0d' * 16},{'0c' * 16},,1")
+    assert left_out(paired) == {"reads without a result": 1, "images with a result and no read": 1}
 
 
 def test_a_name_that_matches_several_images_is_left_out_and_its_whole_path_is_not(site: Site) -> None:
     site.has(*(result(path, score) for path, score in (("a.png", 0.1), ("x/a.png", 0.9), ("x/b.png", 0.5))))
-    found = site.read("file,label", "a.png,0", "x/a.png,1")
-    assert scores(found) == [(0.1, 0), (0.9, 1)]
+    paired = site.read("file,label", "a.png,0", "x/a.png,1")
+    assert scores(paired) == [(0.1, 0), (0.9, 1)]
     site.has(*(result(path, score) for path, score in (("y/a.png", 0.1), ("x/a.png", 0.9), ("x/b.png", 0.5))))
-    found = site.read("file,label", "a.png,0", "x/a.png,1", "b.png,0")
-    assert scores(found) == [(0.5, 0), (0.9, 1)]
-    assert left_out(found)["reads that match several images"] == 1
+    paired = site.read("file,label", "a.png,0", "x/a.png,1", "b.png,0")
+    assert scores(paired) == [(0.5, 0), (0.9, 1)]
+    assert left_out(paired)["reads that match several images"] == 1
 
 
 def test_a_study_stands_for_its_image_that_the_network_classified(site: Site) -> None:
@@ -153,42 +164,42 @@ def test_a_study_stands_for_its_image_that_the_network_classified(site: Site) ->
 
 def test_the_majority_of_readers_counts_and_a_tie_is_no_reference(site: Site) -> None:
     site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5))
-    lines = [f"{image},{reader},{label}" for image, labels in {"a.png": "010", "b.png": "110", "c.png": "01"}.items()
-             for reader, label in enumerate(labels)]  # fmt: skip
-    found = site.read("file,reader,label", *lines)
-    assert scores(found) == [(0.25, 0), (0.75, 1)]
-    assert left_out(found) == {"images whose reads tie": 1}
+    labels_of = {"a.png": "010", "b.png": "110", "c.png": "01"}
+    lines = [f"{image},{i},{label}" for image, labels in labels_of.items() for i, label in enumerate(labels)]
+    paired = site.read("file,reader,label", *lines)
+    assert scores(paired) == [(0.25, 0), (0.75, 1)]
+    assert left_out(paired) == {"images whose reads tie": 1}
 
 
-def test_the_same_word_of_the_same_reader_counts_once(site: Site) -> None:
+def test_the_same_label_of_the_same_reader_counts_once(site: Site) -> None:
     lines = ("a.png,R1,1", "images/a.png,R1,1", "a.png,R2,0", "a.png,R3,0", "b.png,R1,1")
     assert scores(site.read("file,reader,label", *lines)) == [(0.25, 0), (0.75, 1)]
 
 
 def test_two_labels_of_one_reader_for_one_image_are_refused(site: Site) -> None:
-    site.refuses(r"line 3: another label for the image of line 2; keep one$", "file,reader,label", "a.png,R1,1",
-                 "images/a.png,R1,0")  # fmt: skip
+    message = r"line 3: another label for the image of line 2; keep one$"
+    site.refuses(message, "file,reader,label", "a.png,R1,1", "images/a.png,R1,0")
     site.refuses("name the readers in a column reader", "file,label", "a.png,1", "a.png,0")
 
 
 def test_an_image_under_two_names_or_classified_twice_is_one(site: Site) -> None:
     twice = [result(path, 0.25, exposure_id="0f" * 16) for path in ("a.png", "copy/a2.png")]
     site.has(*twice, result("b.png", 0.5), result("b.png", 0.75))
-    found = site.read("file,reader,label", "a.png,R1,0", "a2.png,R2,0", "b.png,R1,1")
-    assert scores(found) == [(0.25, 0), (0.75, 1)]
+    paired = site.read("file,reader,label", "a.png,R1,0", "a2.png,R2,0", "b.png,R1,1")
+    assert scores(paired) == [(0.25, 0), (0.75, 1)]
 
 
 def test_images_of_one_patient_keep_their_patient(site: Site) -> None:
     site.has(*(result(f"{index}.png", 0.5, patient_id="0a" * 16 if index < 2 else None) for index in range(4)))
-    found = site.read("file,label", "0.png,0", "1.png,1", "2.png,0", "3.png,1")
-    assert len(set(found.patients)) == 3
+    paired = site.read("file,label", "0.png,0", "1.png,1", "2.png,0", "3.png,1")
+    assert len(set(paired.patients)) == 3
 
 
 def test_what_is_left_out_is_counted(site: Site) -> None:
     foreign, unclassified = result("f.png", 0.5, digest=OTHER), result("lateral.png", None)
     site.has(result("a.png", 0.25), result("b.png", 0.75), result("c.png", 0.5), foreign, unclassified)
-    found = site.read("file,label", "a.png,0", "b.png,1", "f.png,1", "lateral.png,1", "nowhere.png,0")
-    assert left_out(found) == {
+    paired = site.read("file,label", "a.png,0", "b.png,1", "f.png,1", "lateral.png,1", "nowhere.png,0")
+    assert left_out(paired) == {
         "results of another network": 1,
         "images with a result and no read": 1,
         "reads without a result": 2,
@@ -201,9 +212,9 @@ def test_results_may_be_a_table(site: Site) -> None:
         "\ufefffile, Score ,model_digest\n"
         f'"images/a, first.png",0.25,{DIGEST}\nimages/b.png,0.75,{DIGEST}\n\nimages/c.png,,{DIGEST}\n'
     )
-    found = site.read("file,label", '"a, first.png",0', "images/b.png,1", "c.png,1")
-    assert scores(found) == [(0.25, 0), (0.75, 1)]
-    assert left_out(found) == {"images that the network did not classify": 1}
+    paired = site.read("file,label", '"a, first.png",0', "images/b.png,1", "c.png,1")
+    assert scores(paired) == [(0.25, 0), (0.75, 1)]
+    assert left_out(paired) == {"images that the network did not classify": 1}
 
 
 def test_scores_of_zero_and_one_have_logits(site: Site) -> None:
@@ -212,7 +223,7 @@ def test_scores_of_zero_and_one_have_logits(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "message"),
     [
         (
             [result("a.png", 0.5, digest=OTHER)],
@@ -227,12 +238,12 @@ def test_scores_of_zero_and_one_have_logits(site: Site) -> None:
         ([{"model": 7}], "line 1: not a box's result"),
     ],
 )
-def test_results_that_are_none_are_named(site: Site, lines: Sequence[dict[str, Any]], words: str) -> None:
+def test_lines_that_are_no_results_are_named(site: Site, lines: Sequence[dict[str, Any]], message: str) -> None:
     site.has(*lines)
-    site.refuses(words, "file,label", "a.png,0")
+    site.refuses(message, "file,label", "a.png,0")
 
 
-def test_images_that_the_network_did_not_classify_choose_nothing(site: Site) -> None:
+def test_images_that_the_network_did_not_classify_choose_no_thresholds(site: Site) -> None:
     site.has(result("a.png", None), result("b.png", None))
     site.refuses(
         "the network classified none of the images with a read; their gate reasons say why", "file,label", "a.png,0"
@@ -240,7 +251,7 @@ def test_images_that_the_network_did_not_classify_choose_nothing(site: Site) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "empty; expected a header line"),
         ("file,label\na.png,1\n", "no column score and no model_digest"),
@@ -250,9 +261,9 @@ def test_images_that_the_network_did_not_classify_choose_nothing(site: Site) -> 
         ('file,score,model_digest\n"a,1\n', "not CSV"),
     ],
 )
-def test_text_that_holds_no_results_is_named(site: Site, text: str, words: str) -> None:
+def test_a_file_without_results_is_named(site: Site, text: str, message: str) -> None:
     site.results.write_text(text)
-    site.refuses(words, "file,label", "a.png,0")
+    site.refuses(message, "file,label", "a.png,0")
 
 
 def test_files_that_cannot_be_read_are_named(site: Site, tmp_path: Path) -> None:
@@ -264,7 +275,7 @@ def test_files_that_cannot_be_read_are_named(site: Site, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("header", "lines", "words"),
+    ("header", "lines", "message"),
     [
         ("file,read", ["a.png,0"], "expected the columns label and one of .*file.*, separated by commas"),
         ("name,label", ["a.png,0"], "expected the columns label and one of"),
@@ -279,18 +290,16 @@ def test_files_that_cannot_be_read_are_named(site: Site, tmp_path: Path) -> None
         ("", [], "empty; expected a header line"),
     ],
 )
-def test_reads_that_cannot_be_used_are_named(site: Site, header: str, lines: Sequence[str], words: str) -> None:
-    site.refuses(words, header, *lines)
+def test_reads_that_cannot_be_used_are_named(site: Site, header: str, lines: Sequence[str], message: str) -> None:
+    site.refuses(message, header, *lines)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30), unique=True))
-def test_whatever_a_file_is_called_its_whole_path_finds_it(
-    tmp_path_factory: pytest.TempPathFactory, names: list[str]
-) -> None:
+def test_any_file_name_is_matched_by_its_whole_path(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     paths = [f"images/{index}/{name.strip().strip('/') or 'x'}" for index, name in enumerate([*names, "a", "b"])]
     site = Site(tmp_path_factory.mktemp("site"))
     site.has(*(result(path, 0.5, exposure_id=f"{index:032x}") for index, path in enumerate(paths)))
     with site.reads.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("file", "label"), *((path, index % 2) for index, path in enumerate(paths))])
-    found = site_reads(site.results, site.reads, digest=DIGEST)
-    assert len(found.labels) == len(paths)
+    paired = site_reads(site.results, site.reads, digest=DIGEST)
+    assert len(paired.labels) == len(paths)
