@@ -16,10 +16,9 @@ from device.bundle.loader import (
     trusted_keys,
 )
 from device.bundle.manifest import Manifest
+from export.bundle.writer import CARD, PAGE
 from export.int8.audit import Audit, read_audit
 from export.int8.parity import Parity
-
-CARD, PAGE = "model_card.md", "model_card.html"
 
 
 class NoCard(UsageError):

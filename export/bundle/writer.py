@@ -38,6 +38,7 @@ from device.bundle.loader import (
 )
 from device.bundle.manifest import Manifest, ModelDescription
 
+CARD, PAGE = "model_card.md", "model_card.html"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every part carries the oldest time of a zip archive, so that equal parts make equal bundles."""
 

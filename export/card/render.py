@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from device.bundle.manifest import Metric
-from export.bundle.inspect import CARD, PAGE
+from export.bundle.writer import CARD, PAGE
 from export.card.content import CardContent
 from export.card.elements import (
     Section,

@@ -72,6 +72,7 @@ def test_an_aim_is_reached_at_the_lower_bound_and_no_better_threshold_reaches_it
         assert shares(replace(point, flag_at=float(lower[-1])), site)[1] < specificity
 
 
+@settings(deadline=None)
 @given(images, aims)
 def test_a_threshold_without_an_aim_stays(site: SiteReads, share: float) -> None:
     for aim, kept in ((Aim(sensitivity=share), "flag_at"), (Aim(specificity=share), "clear_below")):
@@ -140,6 +141,7 @@ calibrations = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(calibrations, st.floats(0, 1), st.floats(-30, 30, width=32))
 def test_a_point_on_another_scale_divides_images_where_it_did(
     facts: dict[str, Any], threshold: float, logit: float
