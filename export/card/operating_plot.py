@@ -31,7 +31,8 @@ TICKS = tuple(np.round(np.linspace(0, 1, 11), 1).tolist())
 
 def operating_plot(curve: OperatingCurve) -> Drawing:
     """Draw sensitivity and specificity by threshold over the share of images in review, the band in force shaded."""
-    low, high = (_point(curve, place.threshold) for place in (curve.clear_below, curve.flag_at))
+    by_threshold = {point.threshold: point for point in curve.points}
+    low, high = by_threshold[curve.clear_below.threshold], by_threshold[curve.flag_at.threshold]
 
     def draw(canvas: Figure) -> None:
         above, below = (plain(axes) for axes in canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1.4)))
@@ -68,10 +69,6 @@ def _alternative(curve: OperatingCurve) -> str:
     ]
     share = percent(curve.review.share)
     return f"Sensitivity and specificity by threshold. {' '.join(thresholds)} {share} of images are in review."
-
-
-def _point(curve: OperatingCurve, threshold: float) -> CurvePoint:
-    return next(point for point in curve.points if point.threshold == threshold)
 
 
 def _class(axes: Axes, points: Sequence[CurvePoint], measure: str, colour: str, dash: str) -> None:

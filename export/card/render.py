@@ -74,13 +74,15 @@ def card_parts(content: CardContent) -> dict[str, bytes]:
 
 def _uses(content: CardContent) -> tuple[str, ...]:
     ages = content.model.ages
-    oldest = "" if ages.max_years is None else f" to {ages.max_years}"
+    aged = f"{ages.min_years} years or older"
+    if ages.max_years is not None:
+        aged = f"{ages.min_years} to {ages.max_years} years"
     return (
         content.model.intended_use,
         (
-            f"It flags frontal chest images of patients from {ages.min_years}{oldest} years as `pneumonia`, `review` "
-            "or `clear` while the patient is still in the room. Its results are kept for comparison with vendor AI and "
-            "with radiologists' reads."
+            f"It flags frontal chest images of patients aged {aged} as `pneumonia`, `review` or `clear` while the "
+            "patient is still in the room. Its results are kept for comparison with vendor AI and with radiologists' "
+            "reads."
         ),
         (
             "These ages are those of the population that the box is for. Whether the network was trained on them is "
@@ -114,7 +116,7 @@ def _tiles(content: CardContent) -> Iterator[Tile]:
         yield share_tile(
             review.share, f"of all images are in `review`, with {review.errors_inside} of {review.errors} errors"
         )
-    yield figure_tile(_interval(metrics["roc_auc"]), "ROC AUC: how well the scores rank images, at any threshold")
+    yield figure_tile(_interval(metrics["roc_auc"]), "ROC AUC: how well the scores rank images, whatever the threshold")
     yield share_tile(
         _interval(metrics["balanced_accuracy"]), "balanced accuracy at one threshold; the study prints this as its AUC"
     )

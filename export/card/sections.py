@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from export.card import model_tables, tables
 from export.card.content import CardContent
@@ -14,9 +15,10 @@ from export.card.results import measured_sections, review_text
 METHODS = (
     "Intervals are 95 % intervals; the table names their methods. Differences and calibration errors have intervals by "
     "bootstrap over patients (2,000 draws, 2.5th and 97.5th percentile). Images that the box would refuse count like "
-    "all others, except in `refused`. With several figures from the same images, some intervals miss by chance."
+    "all others, except in `refused`. Among so many intervals, some miss the true value by chance."
 )
 OUTLIERS = "Out-of-distribution check"
+NO_CHECK = "The network has no out-of-distribution check: it returns a number for any picture."
 
 
 def sections(content: CardContent) -> Iterator[Section]:
@@ -39,37 +41,40 @@ def sections(content: CardContent) -> Iterator[Section]:
 
 
 def _thresholds(content: CardContent) -> Section:
-    point, section = content.model.thresholds, content.operating_point
-    prevalence = "that of the operating images" if section.prevalence is None else percent(section.prevalence)
-    before = (
-        (
-            f"The flag is `pneumonia` from probability {point.flag_at:.4f} (`flag_at`) up and `clear` below "
-            f"{point.clear_below:.4f} (`clear_below`). Between them it is `review`: a person looks at the image."
+    point, chosen = content.model.thresholds, content.operating_point
+    prevalence = "the prevalence of the operating images"
+    if chosen.prevalence is not None:
+        prevalence = f"a prevalence of {percent(chosen.prevalence)}"
+    section = Section(
+        title="Thresholds",
+        before=(
+            (
+                f"Images with a probability of at least {point.flag_at:.4f} (`flag_at`) are flagged `pneumonia`, those "
+                f"below {point.clear_below:.4f} (`clear_below`) `clear`. Between them is `review`: a person looks at "
+                "the image."
+            ),
+            (
+                f"Required: {point.aim}. The thresholds and the calibration (`{chosen.calibration}`) were chosen on "
+                f"{point.chosen_on}; never on the test images."
+            ),
         ),
-        (
-            f"Required: {point.aim}. The thresholds and the calibration (`{section.calibration}`) were chosen on "
-            f"{point.chosen_on}; never on the test images."
-        ),
-    )
-    after = (
-        (
-            f"Probabilities refer to a prevalence of {prevalence}, not to that of your wards. With other patients or "
-            "another modality these thresholds will perform differently: choose them on your own reads with "
-            "`pneumoflag-export set-thresholds`."
+        after=(
+            (
+                f"Probabilities refer to {prevalence}, not to that of your wards. With other patients or another "
+                "modality these thresholds will perform differently: choose them on your own reads with "
+                "`pneumoflag-export set-thresholds`."
+            ),
         ),
     )
     if content.evaluation is None:
-        return Section(title="Thresholds", before=before, after=after)
+        return section
     test = content.evaluation.test
-    return Section(
-        title="Thresholds",
-        before=(*before, review_text(test)),
+    flags = tables.flags_table("Flags of the test images", test.operating.flags)
+    return replace(
+        section,
+        before=(*section.before, review_text(test)),
         drawings=(operating_plot(test.operating),),
-        tables=(
-            tables.thresholds_table(test.operating),
-            tables.flags_table("Flags of the test images", test.operating.flags),
-        ),
-        after=after,
+        tables=(tables.thresholds_table(test.operating), flags),
     )
 
 
@@ -77,7 +82,8 @@ def _outliers(content: CardContent) -> Section:
     check, evaluation = content.model.outliers, content.evaluation
     if check is None:
         return Section(
-            title=OUTLIERS, before=("It has no out-of-distribution check: it returns a number for any picture.",)
+            title=OUTLIERS,
+            before=("The network has no out-of-distribution check: it returns a number for any picture.",),
         )
     refused = "" if evaluation is None else f" Of the test images it refuses {share(evaluation.test.refused)}."
     return Section(
@@ -99,8 +105,8 @@ def _seeds(content: CardContent) -> Section:
         title="Seeds",
         before=(
             (
-                f"{count} training{'s' if count > 1 else ''} on the same images, each with another random seed. "
-                "Measured in Keras on the run's test images before quantization, they show how much figures vary by "
+                f"{count} training{'s' if count > 1 else ''} on the same images, each with a different random seed. "
+                "Measured in Keras on the run's test images, before quantization, they show how much figures vary by "
                 f"chance.{averaged}"
             ),
         ),
@@ -115,8 +121,8 @@ def _training(content: CardContent) -> Section:
     network = f"the mean of the weights of seeds {seeds}"
     if not content.is_weight_average:
         network = (
-            f"seed {training.seed} of {seeds} (by default the one with the median ROC AUC on the operating images, "
-            "without regard to the test)"
+            f"seed {training.seed} of {seeds} (by default the one with the median ROC AUC on the operating images; "
+            "the test images have no influence)"
         )
     return Section(
         title="Training",
@@ -132,11 +138,12 @@ def _training(content: CardContent) -> Section:
 def _network(content: CardContent) -> Section:
     audit, parity = content.audit, content.parity
     objections = "none" if audit.passed else "see audit.json"
-    comparison = "not measured: the run's images were missing when the bundle was built"
+    comparison = "int8 was not compared with Keras: the run's images were missing when the bundle was built."
     if parity is not None:
         comparison = (
-            f"{parity.label_flips} of {parity.images} labels and {parity.flag_flips} flags differ, largest difference "
-            f"of a score {parity.largest_score_difference:.4f} ({parity.interpreter})"
+            f"int8 compared with Keras on held-out images: {parity.label_flips} of {parity.images} labels and "
+            f"{parity.flag_flips} flags differ, largest difference of a score {parity.largest_score_difference:.4f} "
+            f"({parity.interpreter})."
         )
     return Section(
         title="Network",
@@ -145,7 +152,7 @@ def _network(content: CardContent) -> Section:
                 f"Full {content.model.quantization}, {audit.bytes} bytes. Objections by the Edge TPU's published "
                 f"rules: {objections}."
             ),
-            f"int8 compared with Keras on held-out images: {comparison}.",
+            comparison,
         ),
         tables=(model_tables.operators_table(audit),),
     )

@@ -116,7 +116,7 @@ def reliability_table(curve: Reliability) -> Table:
     """Return the calibration errors."""
     lines = [
         ("expected calibration error, 10 bins of equal width", measure(curve.ece)),
-        ("the same for as many images with perfect calibration", figure(curve.ece_if_perfect)),
+        ("the same, by chance, if calibration were perfect", figure(curve.ece_if_perfect)),
         ("expected calibration error, bins of equally many images", measure(curve.ece_equal_mass)),
         ("Brier score", measure(curve.brier)),
     ]

@@ -1,8 +1,8 @@
 """Audit: a .tflite comes in; its operators, and why a board might refuse them, go out. It is compiled for Coral here.
 
 The rules are those that Coral publishes for the Edge TPU (coral.ai/docs/edgetpu/models-intro, "Model requirements") and
-what tflite-runtime 2.14 was seen to refuse. The Edge TPU's own compiler has the last word, where it is installed; it is
-on no package registry and was not run by the authors.
+what tflite-runtime 2.14 was seen to refuse. The Edge TPU's own compiler has the last word where it is installed; the
+authors could not run it.
 """
 
 from __future__ import annotations
