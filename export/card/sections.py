@@ -41,11 +41,25 @@ def sections(content: CardContent) -> Iterator[Section]:
 
 
 def _thresholds(content: CardContent) -> Section:
+    texts = _threshold_texts(content)
+    if content.evaluation is None:
+        return texts
+    test = content.evaluation.test
+    flags = tables.flags_table("Flags of the test images", test.operating.flags)
+    return replace(
+        texts,
+        before=(*texts.before, review_text(test)),
+        drawings=(operating_plot(test.operating),),
+        tables=(tables.thresholds_table(test.operating), flags),
+    )
+
+
+def _threshold_texts(content: CardContent) -> Section:
     point, chosen = content.model.thresholds, content.operating_point
     prevalence = "the prevalence of the operating images"
     if chosen.prevalence is not None:
         prevalence = f"a prevalence of {percent(chosen.prevalence)}"
-    section = Section(
+    return Section(
         title="Thresholds",
         before=(
             (
@@ -65,16 +79,6 @@ def _thresholds(content: CardContent) -> Section:
                 "`pneumoflag-export set-thresholds`."
             ),
         ),
-    )
-    if content.evaluation is None:
-        return section
-    test = content.evaluation.test
-    flags = tables.flags_table("Flags of the test images", test.operating.flags)
-    return replace(
-        section,
-        before=(*section.before, review_text(test)),
-        drawings=(operating_plot(test.operating),),
-        tables=(tables.thresholds_table(test.operating), flags),
     )
 
 
