@@ -1,4 +1,4 @@
-"""Every state of the flag page, with phantoms, as one picture for docs/board.md."""
+"""Every state of the flag page, with phantoms, as one picture for docs/device/board.md."""
 
 from __future__ import annotations
 
