@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from console.progress import progress_bars, progress_callback
 from export.build import BuildRequest, FurtherDataset, build
 from export.bundle.inspect import audit_lines, parity_line
-from train.commands.progress_bars import progress_bars, progress_callback
 from train.run.report import network_name
 from train.run.run_folder import RunError
 
