@@ -89,7 +89,7 @@ def compare_with_baseline(
         raise RunError(f"{baseline}: is the run itself; name another run with --baseline")
     baseline_run = load_trained_run(baseline)
     scores = baseline_run.test_scores
-    shared = _shared_images(dataset, scores["label"])
+    shared = (pd.Series(dataset.digests).map(scores["label"]) == dataset.labels).to_numpy(np.bool_)
     common = select(dataset, shared)
     if len(set(common.labels.tolist())) < 2:
         raise RunError(
@@ -111,8 +111,3 @@ def compare_with_baseline(
         mcnemar=mcnemar(model.decided == positive, other.decided == positive),
         balanced_accuracy=paired_bootstrap(positive, model.decided, other.decided, common.patients),
     )
-
-
-def _shared_images(dataset: LabelledImages, labels: pd.Series) -> NDArray[np.bool_]:
-    """Return which images (n,) have the same label in `labels`, which is indexed by digest."""
-    return (pd.Series(dataset.digests).map(labels) == dataset.labels).to_numpy(np.bool_)

@@ -25,7 +25,11 @@ def text_with_notice(card: bytes, model: ModelDescription, rows: Sequence[Expect
 
 def page_with_notice(page: bytes, model: ModelDescription, rows: Sequence[ExpectedFlags]) -> bytes:
     """Return the card as an HTML page, with the notice on top."""
-    flags = [_flags(rows, label) for label in ("pneumonia", "normal")]
+    flags = []
+    for label in ("pneumonia", "normal"):
+        of_label = [row for row in rows if row.label == label]
+        counts = ", ".join(f"{row.after} {row.flag} (before {row.before})" for row in of_label)
+        flags.append(f"Of {of_label[0].images} images read as {label}: {counts}.")
     return with_notice(page, _title(model), [_point(model), *flags, AFTER])
 
 
@@ -51,9 +55,3 @@ def _point(model: ModelDescription) -> str:
         f"flag_at {point.flag_at:.4f}, clear_below {point.clear_below:.4f}; {point.aim}. Chosen on {point.chosen_on}. "
         "Expect somewhat worse figures on new images, because these images chose the thresholds."
     )
-
-
-def _flags(rows: Sequence[ExpectedFlags], label: str) -> str:
-    of_label = [row for row in rows if row.label == label]
-    counts = ", ".join(f"{row.after} {row.flag} (before {row.before})" for row in of_label)
-    return f"Of {of_label[0].images} images read as {label}: {counts}."

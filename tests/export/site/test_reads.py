@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,65 +16,11 @@ from device.bundle.keys import PublicKey
 from device.bundle.loader import load_bundle
 from device.commands.classify_files import classify_paths
 from device.contract import IdentifierType, content_id, pseudonym
-from export.site.reads import ReadsError, SiteReads, site_reads
+from export.site.reads import site_reads
+from tests.export.site.site_files import DIGEST, KEY, OTHER, Site, left_out, result, scores, site
 from tests.support.dicom_files import make_dx
 
-DIGEST, OTHER = "a" * 64, "b" * 64
-KEY = bytes(range(32))
-
-
-def result(path: str, score: float | None, *, digest: str = DIGEST, **ids: Any) -> dict[str, Any]:
-    """Return the fields of a result of `classify` that matter here."""
-    return {
-        "schema": 1,
-        "exposure_id": hashlib.sha256(path.encode()).hexdigest()[:32],
-        "study_id": None,
-        "patient_id": None,
-        "accession_id": None,
-        "flag": "unclassified" if score is None else "review",
-        "score": score,
-        "model": {"name": "study", "version": 1, "digest": digest},
-        "source_path": path,
-        **ids,
-    }
-
-
-class Site:
-    """A folder with a site's results and reads."""
-
-    def __init__(self, folder: Path) -> None:
-        self.results, self.reads, self.key = folder / "results.jsonl", folder / "reads.csv", folder / "site.key"
-        self.key.write_text(KEY.hex())
-        self.key.chmod(0o600)
-
-    def has(self, *results: dict[str, Any]) -> None:
-        self.results.write_text("".join(json.dumps(one) + "\n" for one in results))
-
-    def read(self, header: str, *lines: str, keyed: bool = False) -> SiteReads:
-        self.reads.write_text("\n".join([header, *lines, ""]))
-        return site_reads(self.results, self.reads, digest=DIGEST, site_key=self.key if keyed else None)
-
-    def refuses(self, message: str, header: str, *lines: str) -> None:
-        with pytest.raises(ReadsError, match=message):
-            self.read(header, *lines)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """Two images, `images/a.png` (0.25) and `images/b.png` (0.75)."""
-    site = Site(tmp_path)
-    site.has(result("images/a.png", 0.25), result("images/b.png", 0.75))
-    return site
-
-
-def scores(paired: SiteReads) -> list[tuple[float, int]]:
-    """Return the score and label of each image, ascending."""
-    pairs = zip(1 / (1 + np.exp(-paired.logits)), paired.labels, strict=True)
-    return sorted((round(float(score), 6), int(label)) for score, label in pairs)
-
-
-def left_out(paired: SiteReads) -> dict[str, int]:
-    return {reason: count for reason, count in paired.left_out.items() if count}
+__all__ = ["site"]
 
 
 @pytest.mark.parametrize(
@@ -176,12 +120,6 @@ def test_the_same_label_of_the_same_reader_counts_once(site: Site) -> None:
     assert scores(site.read("file,reader,label", *lines)) == [(0.25, 0), (0.75, 1)]
 
 
-def test_two_labels_of_one_reader_for_one_image_are_refused(site: Site) -> None:
-    message = r"line 3: another label for the image of line 2; keep one$"
-    site.refuses(message, "file,reader,label", "a.png,R1,1", "images/a.png,R1,0")
-    site.refuses("name the readers in a column reader", "file,label", "a.png,1", "a.png,0")
-
-
 def test_an_image_under_two_names_or_classified_twice_is_one(site: Site) -> None:
     twice = [result(path, 0.25, exposure_id="0f" * 16) for path in ("a.png", "copy/a2.png")]
     site.has(*twice, result("b.png", 0.5), result("b.png", 0.75))
@@ -220,78 +158,6 @@ def test_results_may_be_a_table(site: Site) -> None:
 def test_scores_of_zero_and_one_have_logits(site: Site) -> None:
     site.has(result("a.png", 0.0), result("b.png", 1.0))
     assert np.isfinite(site.read("file,label", "a.png,0", "b.png,1").logits).all()
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (
-            [result("a.png", 0.5, digest=OTHER)],
-            "expected results of this bundle's network aaaaaaaaaaaa…, got results of bbbbbbbbbbbb…",
-        ),
-        ([{**result("a.png", 0.5), "score": "high"}], "line 1: score: expected a number from 0 to 1"),
-        ([{**result("a.png", 0.5), "score": 1.5}], "line 1: score"),
-        ([{**result("a.png", 0.5), "score": float("nan")}], "line 1: score"),
-        ([{**result("a.png", 0.5), "score": True}], "line 1: score"),
-        ([{"model": {"digest": DIGEST}, "score": 0.5}], "line 1: expected exposure_id or one of"),
-        ([{"hello": 1}], "line 1: not a box's result; name a file that `classify` wrote"),
-        ([{"model": 7}], "line 1: not a box's result"),
-    ],
-)
-def test_lines_that_are_no_results_are_named(site: Site, lines: Sequence[dict[str, Any]], message: str) -> None:
-    site.has(*lines)
-    site.refuses(message, "file,label", "a.png,0")
-
-
-def test_images_that_the_network_did_not_classify_choose_no_thresholds(site: Site) -> None:
-    site.has(result("a.png", None), result("b.png", None))
-    site.refuses(
-        "the network classified none of the images with a read; their gate reasons say why", "file,label", "a.png,0"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "empty; expected a header line"),
-        ("file,label\na.png,1\n", "no column score and no model_digest"),
-        ('{"model": {"digest": "x"}}\nnot json\n', "line 2: not a box's result"),
-        (f"file,file,score,model_digest\na,a,1,{DIGEST}\n", "two columns have the same name"),
-        (f"file,score,model_digest\na,b,1,{DIGEST}\n", "line 2: 4 cells under 3 columns; quote"),
-        ('file,score,model_digest\n"a,1\n', "not CSV"),
-    ],
-)
-def test_a_file_without_results_is_named(site: Site, text: str, message: str) -> None:
-    site.results.write_text(text)
-    site.refuses(message, "file,label", "a.png,0")
-
-
-def test_files_that_cannot_be_read_are_named(site: Site, tmp_path: Path) -> None:
-    site.results.write_bytes(b"\xff\xfe{")
-    site.refuses("not UTF-8 text; save it as UTF-8", "file,label", "a.png,0")
-    for path in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(ReadsError, match="cannot be read"):
-            site_reads(path, site.reads, digest=DIGEST)
-
-
-@pytest.mark.parametrize(
-    ("header", "lines", "message"),
-    [
-        ("file,read", ["a.png,0"], "expected the columns label and one of .*file.*, separated by commas"),
-        ("name,label", ["a.png,0"], "expected the columns label and one of"),
-        ("file,label", ["a.png,2"], "line 2: label: expected 0, 1, normal or pneumonia"),
-        ("file,label", ["a.png,0", "b.png"], "line 3: label"),
-        ("file,label", ["a.png,0", ",1"], "line 3: names no image"),
-        ("file,reader,label", ["a.png,,1"], "reader: empty"),
-        ("file,label", ["x.png,0", "y.png,1"], "none of its images is in .*; compare how both name images"),
-        ("file,label", ["a.png,0", "b.png,0"], "no pneumonia image among the 2 with a score; add reads of some"),
-        ("file,label", ["a.png,1"], "no normal image among the 1"),
-        ("file,label", [], "none of its images"),
-        ("", [], "empty; expected a header line"),
-    ],
-)
-def test_reads_that_cannot_be_used_are_named(site: Site, header: str, lines: Sequence[str], message: str) -> None:
-    site.refuses(message, header, *lines)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30), unique=True))
