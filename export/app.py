@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,72 @@ OutOption = Annotated[Path, typer.Option("--out", help="NAME.bundle for one file
 TrustedKeyOption = Annotated[
     list[Path],
     typer.Option("--trusted-key", metavar="<path>", help="A public key to trust besides the shipped ones; repeatable."),
+]
+
+# Options of `build`.
+RunArgument = Annotated[Path, typer.Argument(metavar="run", help="Folder that `pneumoflag-train fit --out` wrote.")]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", help="Seed to build; default: the weight average, else the seed of median operating ROC AUC."
+    ),
+]
+NameOption = Annotated[str | None, typer.Option("--name", help="Name of the model; default: that of the recipe.")]
+VersionOption = Annotated[
+    int,
+    typer.Option("--model-version", metavar="<int>", min=1, help="Version of the model; it rises with every release."),
+]
+ReleasedOption = Annotated[
+    bool, typer.Option("--released", help="Mark the bundle as released: boxes in use may run it.")
+]
+ExpiresOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--expires",
+        metavar="<date>",
+        formats=["%Y-%m-%d"],
+        help="Boxes refuse the bundle from this day on (YYYY-MM-DD).",
+    ),
+]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option("--images", help="Folder of the run's images, if it has moved; for the int8 parity check."),
+]
+NotesOption = Annotated[Path | None, typer.Option("--notes", help="Markdown file that the model card includes.")]
+AlsoOption = Annotated[
+    list[str] | None,
+    typer.Option("--also", metavar="MANIFEST:FOLDER", help="Further images for the int8 parity check; repeatable."),
+]
+BaselineOption = Annotated[
+    Path | None,
+    typer.Option("--baseline", help="Another run on the same test images, for a paired comparison in the card."),
+]
+MaxFlipsOption = Annotated[
+    float, typer.Option("--max-flips", help="Largest share of labels in which int8 may differ from Keras.")
+]
+
+# Options of `set-thresholds`.
+ResultsOption = Annotated[
+    Path, typer.Option("--results", help="Results that `pneumoflag-device classify` wrote or boxes published.")
+]
+ReadsOption = Annotated[
+    Path, typer.Option("--reads", help="CSV with label, reader, and file, exposure_id or another identifier.")
+]
+AimOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--aim", metavar="NAME=VALUE", help="sensitivity=0.97 or specificity=0.9, for the lower 95 % bound; repeatable."
+    ),
+]
+FlagAtOption = Annotated[
+    float | None, typer.Option("--flag-at", help="Probability from which on the flag is pneumonia.")
+]
+ClearBelowOption = Annotated[
+    float | None, typer.Option("--clear-below", help="Probability below which the flag is clear.")
+]
+RecalibrateOption = Annotated[bool, typer.Option("--recalibrate", help="Also fit the calibration to these reads.")]
+SiteKeyOption = Annotated[
+    Path | None, typer.Option("--site-key", help="The site's key, where the reads hold raw DICOM identifiers.")
 ]
 
 
@@ -66,43 +132,19 @@ def keygen(
 @app.command()
 @_checked_inputs()
 def build(
-    folder: Annotated[Path, typer.Argument(metavar="run", help="Folder that `pneumoflag-train fit --out` wrote.")],
+    run_folder: RunArgument,
     out: OutOption,
     key: KeyOption,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Seed to build; default: the weight average, else the seed of median operating ROC AUC."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the recipe.")] = None,
-    version: Annotated[
-        int,
-        typer.Option(
-            "--model-version", metavar="<int>", min=1, help="Version of the model; it rises with every release."
-        ),
-    ] = 1,
-    released: Annotated[
-        bool, typer.Option("--released", help="Mark the bundle as released: boxes in use may run it.")
-    ] = False,
-    expires: Annotated[
-        datetime | None,
-        typer.Option(
-            metavar="<date>", formats=["%Y-%m-%d"], help="Boxes refuse the bundle from this day on (YYYY-MM-DD)."
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the run's images, if it has moved; for the int8 parity check.")
-    ] = None,
-    notes: Annotated[Path | None, typer.Option(help="Markdown file that the model card includes.")] = None,
-    also: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MANIFEST:FOLDER", help="Further images for the int8 parity check; repeatable."),
-    ] = None,
-    baseline: Annotated[
-        Path | None, typer.Option(help="Another run on the same test images, for a paired comparison in the card.")
-    ] = None,
-    max_flips: Annotated[
-        float, typer.Option(help="Largest share of labels in which int8 may differ from Keras.")
-    ] = 0.005,
+    seed: SeedOption = None,
+    name: NameOption = None,
+    version: VersionOption = 1,
+    released: ReleasedOption = False,
+    expires: ExpiresOption = None,
+    images: ImagesOption = None,
+    notes: NotesOption = None,
+    also: AlsoOption = None,
+    baseline: BaselineOption = None,
+    max_flips: MaxFlipsOption = 0.005,
 ) -> None:
     """Build a signed bundle from a trained network.
 
@@ -111,23 +153,24 @@ def build(
     Example: pneumoflag-export build runs/study --out study.bundle --key my.key --model-version 2
     """
     with silenced_output():
-        from export.commands.build import BuildOptions, build_bundle
+        from export.build import BuildRequest, Release
+        from export.bundle.writer import read_signing_key
+        from export.commands.build import build_bundle, further_datasets, read_notes
 
     build_bundle(
-        BuildOptions(
-            run=folder,
+        BuildRequest(
+            run=run_folder,
             out=out,
-            key=key,
+            key=read_signing_key(key),
+            release=Release(
+                name=name, version=version, released=released, expires=expires and expires.replace(tzinfo=UTC)
+            ),
             seed=seed,
-            name=name,
-            version=version,
-            released=released,
-            expires=expires,
             images=images,
-            notes=notes,
-            also=tuple(also or ()),
+            notes=read_notes(notes),
+            further=further_datasets(also),
             baseline=baseline,
-            max_flips=max_flips,
+            max_flipped_share=max_flips,
         )
     )
 
@@ -136,24 +179,15 @@ def build(
 @_checked_inputs()
 def set_thresholds(
     bundle: Annotated[Path, typer.Argument(help="The bundle whose operating point changes.")],
-    results: Annotated[Path, typer.Option(help="Results that `pneumoflag-device classify` wrote or boxes published.")],
-    reads: Annotated[Path, typer.Option(help="CSV with label, reader, and file, exposure_id or another identifier.")],
+    results: ResultsOption,
+    reads: ReadsOption,
     key: KeyOption,
     out: OutOption,
-    aim: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE", help="sensitivity=0.97 or specificity=0.9, for the lower 95 % bound; repeatable."
-        ),
-    ] = None,
-    flag_at: Annotated[float | None, typer.Option(help="Probability from which on the flag is pneumonia.")] = None,
-    clear_below: Annotated[float | None, typer.Option(help="Probability below which the flag is clear.")] = None,
-    recalibrate: Annotated[
-        bool, typer.Option("--recalibrate", help="Also fit the calibration to these reads.")
-    ] = False,
-    site_key: Annotated[
-        Path | None, typer.Option(help="The site's key, where the reads hold raw DICOM identifiers.")
-    ] = None,
+    aim: AimOption = None,
+    flag_at: FlagAtOption = None,
+    clear_below: ClearBelowOption = None,
+    recalibrate: RecalibrateOption = False,
+    site_key: SiteKeyOption = None,
     trusted_key: TrustedKeyOption = [],  # noqa: B006 - typer reads it
 ) -> None:
     """Choose a bundle's thresholds on your own reads.
@@ -164,21 +198,20 @@ def set_thresholds(
     Example: pneumoflag-export set-thresholds study.bundle --results results.jsonl --reads reads.csv --key my.key --out
     site.bundle --aim sensitivity=0.97
     """
-    from export.commands.set_thresholds import ThresholdsOptions, set_bundle_thresholds
+    from device.bundle.loader import trusted_keys
+    from export.bundle.writer import read_signing_key
+    from export.commands.set_thresholds import Aim, ThresholdsRequest, aimed_shares, set_bundle_thresholds
 
     set_bundle_thresholds(
-        ThresholdsOptions(
+        ThresholdsRequest(
             bundle=bundle,
             results=results,
             reads=reads,
-            key=key,
+            aim=Aim(**aimed_shares(aim), flag_at=flag_at, clear_below=clear_below, recalibrate=recalibrate),
+            key=read_signing_key(key),
             out=out,
-            aims=tuple(aim or ()),
-            flag_at=flag_at,
-            clear_below=clear_below,
-            recalibrate=recalibrate,
             site_key=site_key,
-            trusted=tuple(trusted_key),
+            trusted=trusted_keys(trusted_key),
         )
     )
 
@@ -197,8 +230,7 @@ def inspect(
 
     Example: pneumoflag-export inspect study.bundle --html card.html
     """
-    from export.bundle.inspect import card_of, page_of
-    from export.bundle.inspect import inspect as lines_of
+    from export.bundle.inspect import card_of, page_of, summary_lines
 
     if html is not None:
         html.write_bytes(page_of(bundle))
@@ -207,7 +239,7 @@ def inspect(
         print(card_of(bundle).decode(), end="")
     if card or html is not None:
         return
-    for line in lines_of(bundle, trusted_key):
+    for line in summary_lines(bundle, trusted_key):
         print(line)
 
 

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,8 +25,8 @@ from device.bundle.loader import (
     load_bundle,
     read_members,
 )
-from device.bundle.manifest import Manifest, Metric, OperatingPoint
-from export.bundle.writer import SigningKey, build_timestamp, signed_parts, write_bundle
+from device.bundle.manifest import Manifest, OperatingPoint
+from export.bundle.writer import CARD, PAGE, SigningKey, build_timestamp, json_file, signed_parts, write_bundle
 from export.evaluation.manifest_metrics import metrics_at_thresholds
 from export.site.expected_flags import ExpectedFlags, expected_flags
 from export.site.notice import page_with_notice, text_with_notice
@@ -37,7 +36,6 @@ from export.site.reads import SiteReads, site_reads
 
 OPERATING_POINT, PICTURE = "operating_point.json", "operating_point.svg"
 EVIDENCE = ("parity.json", "evaluation.json")
-CARD, PAGE = "model_card.md", "model_card.html"
 
 
 class PlaceError(UsageError):
@@ -86,7 +84,7 @@ def set_thresholds(request: ThresholdsRequest) -> ThresholdsSet:
     rows = expected_flags(before, after, site)
     manifest = _manifest(bundle.manifest, request.aim, after, site)
     members = _with_origin(_members(bundle), bundle.manifest)
-    members[OPERATING_POINT] = _json(_record(bundle.manifest, before, after, site, rows))
+    members[OPERATING_POINT] = _operating_point_file(bundle.manifest, before, after, site, rows)
     members[PICTURE] = draw_point(before, after, site)
     members[CARD] = text_with_notice(members.get(CARD, b""), manifest, rows)
     if PAGE in members:
@@ -145,12 +143,15 @@ def _with_origin(members: Mapping[str, bytes], old: Manifest) -> dict[str, bytes
     point = old.thresholds
     origin = {"version": old.version, "flag_at": point.flag_at, "clear_below": point.clear_below}
     evidence = {name: json.loads(members[name]) for name in EVIDENCE if name in members}
-    return {**members, **{name: _json({"measured_with": origin} | report) for name, report in evidence.items()}}
+    return {**members, **{name: json_file({"measured_with": origin} | report) for name, report in evidence.items()}}
 
 
 def _manifest(old: Manifest, aim: Aim, after: Point, site: SiteReads) -> Manifest:
     """Return the old manifest with new values for what depends on the thresholds."""
     previous = f"version {old.version} had {old.thresholds.flag_at:.4f} and {old.thresholds.clear_below:.4f}"
+    probabilities = after.probabilities(site.logits)
+    thresholds = {"": 0.5, "_at_flag": after.flag_at, "_at_clear": after.clear_below}
+    decisions = {suffix: probabilities >= threshold for suffix, threshold in thresholds.items()}
     return old.model_copy(
         update={
             "version": old.version + 1,
@@ -162,7 +163,7 @@ def _manifest(old: Manifest, aim: Aim, after: Point, site: SiteReads) -> Manifes
                 aim=aim_text(aim),
                 chosen_on=f"{site.description}; {previous}",
             ),
-            "metrics": _metrics(after, site),
+            "metrics": metrics_at_thresholds(site.labels == 1, site.logits, decisions),
             "measured_on": f"{site.description}, which also chose the thresholds; metrics without a threshold are at "
             "probability 0.5",
         }
@@ -171,40 +172,27 @@ def _manifest(old: Manifest, aim: Aim, after: Point, site: SiteReads) -> Manifes
 
 def aim_text(aim: Aim) -> str:
     """Describe what was required of both thresholds."""
-    sides = (
+    texts = []
+    for name, measure, share, given in (
         ("clear_below", "sensitivity of not being clear", aim.sensitivity, aim.clear_below),
         ("flag_at", "specificity of the flag pneumonia", aim.specificity, aim.flag_at),
-    )
-    texts = [_threshold_text(*side) for side in sides]
+    ):
+        if share is not None:
+            texts.append(f"{name}: {measure} {share:g} at the lower 95 % bound")
+        else:
+            texts.append(f"{name}: as before" if given is None else f"{name}: {given:g} as the site set it")
     return "; ".join([*texts, *(["probabilities fitted to the same images"] if aim.recalibrate else [])])
 
 
-def _threshold_text(name: str, measure: str, share: float | None, given: float | None) -> str:
-    if share is not None:
-        return f"{name}: {measure} {share:g} at the lower 95 % bound"
-    return f"{name}: as before" if given is None else f"{name}: {given:g} as the site set it"
-
-
-def _metrics(point: Point, site: SiteReads) -> dict[str, Metric]:
-    """Return the metrics that a new bundle has, of the site's images."""
-    probabilities = point.probabilities(site.logits)
-    thresholds = {"": 0.5, "_at_flag": point.flag_at, "_at_clear": point.clear_below}
-    decisions = {suffix: probabilities >= threshold for suffix, threshold in thresholds.items()}
-    return metrics_at_thresholds(site.labels == 1, site.logits, decisions)
-
-
-def _record(
+def _operating_point_file(
     old: Manifest, before: Point, after: Point, site: SiteReads, rows: Sequence[ExpectedFlags]
-) -> Mapping[str, Any]:
-    """Return operating_point.json."""
-    return {
-        "from": {"name": old.name, "version": old.version, "network": old.files[MODEL]},
-        "before": before.to_dict(),
-        "after": after.to_dict(),
-        "images": {"normal": site.count(0), "pneumonia": site.count(1), "left_out": dict(site.left_out)},
-        "expected": [asdict(row) for row in rows],
-    }
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1) + "\n").encode()
+) -> bytes:
+    return json_file(
+        {
+            "from": {"name": old.name, "version": old.version, "network": old.files[MODEL]},
+            "before": before.to_dict(),
+            "after": after.to_dict(),
+            "images": {"normal": site.count(0), "pneumonia": site.count(1), "left_out": dict(site.left_out)},
+            "expected": [asdict(row) for row in rows],
+        }
+    )

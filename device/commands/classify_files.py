@@ -176,9 +176,7 @@ def _shown(exposures: Sequence[Path], *, progress: bool) -> Iterator[Iterator[Pa
     if not progress:
         yield iter(exposures)
         return
-    from rich.console import Console  # noqa: PLC0415 - only for those who watch
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from console.progress import progress_bars  # noqa: PLC0415 - only for those who watch
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("left"), console=Console(stderr=True)) as bar:
-        yield iter(bar.track(exposures, description="exposures"))
+    with progress_bars(shown=True) as bars:
+        yield iter(bars.track(exposures, description="exposures"))

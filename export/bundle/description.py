@@ -36,12 +36,12 @@ _CALIBRATION: TypeAdapter[Calibration] = TypeAdapter(Calibration)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What the release decides and the run does not. `released` is false for a trial."""
+    """What the release decides, not the run. `name` None takes the recipe's; `released` is false for a trial."""
 
-    name: str
-    version: int
-    released: bool
-    expires: datetime | None
+    name: str | None = None
+    version: int = 1
+    released: bool = False
+    expires: datetime | None = None
 
 
 def describe(run: TrainedRun, network: Int8Network, release: Release) -> ModelDescription:
@@ -50,7 +50,7 @@ def describe(run: TrainedRun, network: Int8Network, release: Release) -> ModelDe
     section, environment = run.recipe.release, run.environment
     return ModelDescription(
         schema=1,
-        name=release.name,
+        name=release.name or run.recipe.name,
         version=release.version,
         released=release.released,
         created=build_timestamp(),

@@ -1,4 +1,4 @@
-"""Inspect: a bundle and the trusted keys come in; a summary of the bundle goes out, line by line."""
+"""Inspect: a bundle and the trusted keys come in; a summary of it, line by line, or its model card goes out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from device.bundle.loader import (
     trusted_keys,
 )
 from device.bundle.manifest import Manifest
-from export.int8.audit import Audit
+from export.bundle.writer import CARD, PAGE
+from export.int8.audit import Audit, read_audit
 from export.int8.parity import Parity
-
-CARD, PAGE = "model_card.md", "model_card.html"
 
 
 class NoCard(UsageError):
@@ -43,12 +42,16 @@ def _part(bundle: Path, name: str) -> bytes:
     return members[name]
 
 
-def inspect(path: Path, trusted: list[Path]) -> Iterator[str]:
-    """Yield lines. A bad signature is reported and the rest still shown. Raises BundleError for other files."""
+def summary_lines(path: Path, trusted: list[Path]) -> Iterator[str]:
+    """Summarize a bundle. A bad signature is reported and the rest still shown. Raises BundleError for other files."""
     members = dict(read_members(path))
     manifest = Manifest.model_validate_json(members[MANIFEST])
     yield f"{manifest.name} version {manifest.version}{'' if manifest.released else ' (a trial, not released)'}"
-    yield _signature(path, trusted)
+    try:
+        signer = load_bundle(path, trusted_keys(trusted)).signed_by
+        yield f"signature and digests good, key {signer.key_id} ({signer.where})"
+    except BundleError as error:
+        yield f"NOT VERIFIED: {error}"
     yield from _manifest(manifest)
     for name, content in sorted(members.items()):
         yield f"  {hashlib.sha256(content).hexdigest()}  {len(content):>9}  {name}"
@@ -57,19 +60,11 @@ def inspect(path: Path, trusted: list[Path]) -> Iterator[str]:
         interval = "" if metric.low is None else f"  {metric.low:.4f} to {metric.high:.4f}"
         yield f"  {name:<28}{'-' if metric.value is None else f'{metric.value:.4f}'}{interval}  {metric.method}"
     if "audit.json" in members:
-        yield from audit_lines(Audit.from_dict(json.loads(members["audit.json"])))
+        yield from audit_lines(read_audit(members["audit.json"]))
     if "parity.json" in members:
         parity = json.loads(members["parity.json"])
         origin = parity.get("measured_with")
         yield parity_line(Parity.from_dict(parity), None if origin is None else origin["version"])
-
-
-def _signature(path: Path, trusted: list[Path]) -> str:
-    try:
-        bundle = load_bundle(path, trusted_keys(trusted))
-    except BundleError as error:
-        return f"NOT VERIFIED: {error}"
-    return f"signature and digests good, key {bundle.signed_by.key_id} ({bundle.signed_by.where})"
 
 
 def _manifest(manifest: Manifest) -> Iterator[str]:

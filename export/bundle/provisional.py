@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,7 @@ from device.inference.classifier import Classifier
 from device.inference.tensors import input_tensor, level_table, read_outputs
 from export.bundle.description import Release, describe
 from export.bundle.golden import golden_inputs
-from export.bundle.writer import SigningKey, arrays_file, golden_file, signed_parts, write_bundle
+from export.bundle.writer import SigningKey, arrays_file, golden_file, json_file, signed_parts, write_bundle
 from export.int8.quantized import Int8Network
 from train.run.trained_run import TrainedRun
 
@@ -43,9 +41,9 @@ def provisional_bundle(run: TrainedRun, network: Int8Network, release: Release, 
         "audit.json": json_file(network.audit.to_dict()),
         "calibration_images.json": json_file({"sha256": run.calibration_images.digests}),
     }
-    rule = run.predictor.outliers
-    if rule is not None and model.outliers is not None:
-        parts[OUTLIERS] = arrays_file(centres=rule.centres, whiten=rule.whiten)
+    distances = run.predictor.outliers
+    if distances is not None and model.outliers is not None:
+        parts[OUTLIERS] = arrays_file(centres=distances.centres, whiten=distances.whiten)
     if network.compiled is not None:
         parts[EDGETPU_MODEL] = network.compiled
     with tempfile.TemporaryDirectory(prefix="pneumoflag-export-") as folder:
@@ -61,8 +59,3 @@ def golden_logits(network: Int8Network, spec: InputSpec, images: NDArray[np.uint
     levels = level_table(spec)
     tensors = (input_tensor(image, spec, levels) for image in images)
     return np.array([read_outputs(network.outputs, engine.run(tensor)).logit for tensor in tensors], np.float32)
-
-
-def json_file(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
-    """Return indented JSON. Raises ValueError for NaN and infinity, which JSON does not have."""
-    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()

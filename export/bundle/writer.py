@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ from device.bundle.loader import (
 )
 from device.bundle.manifest import Manifest, ModelDescription
 
+CARD, PAGE = "model_card.md", "model_card.html"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every part carries the oldest time of a zip archive, so that equal parts make equal bundles."""
 
@@ -105,6 +107,11 @@ def arrays_file(**arrays: NDArray[Any]) -> bytes:
             np.save(content, array, allow_pickle=False)
             archive.writestr(_entry(f"{name}.npy"), content.getvalue())
     return stream.getvalue()
+
+
+def json_file(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """Return indented JSON. Raises ValueError for NaN and infinity, which JSON does not have."""
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
 def build_timestamp() -> datetime:

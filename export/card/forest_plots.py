@@ -59,29 +59,14 @@ def group_plot(rows: Sequence[SubgroupRow]) -> Drawing | None:
 def robustness_plot(rows: Sequence[Robustness]) -> Drawing:
     """Draw what each corruption costs at its three strengths: ROC AUC, changed decisions, refused images."""
     by_corruption = {(row.corruption, row.strength): row for row in rows if row.corruption != CLEAN}
-    refusing = any(row.refused is not None for row in rows)
-    panels = ("auc_change", "flips", "refused") if refusing else ("auc_change", "flips")
-    titles = {"auc_change": "change of ROC AUC", "flips": "changed decisions", "refused": "refused images"}
+    panels = {"auc_change": "change of ROC AUC", "flips": "changed decisions"}
+    if any(row.refused is not None for row in rows):
+        panels["refused"] = "refused images"
 
     def draw(canvas: Figure) -> None:
-        for axes, panel in zip(canvas.subplots(1, len(panels), sharey=True), panels, strict=True):
-            plain(axes)
-            for line, name in enumerate(CORRUPTIONS):
-                for place, strength in enumerate(STRENGTHS):
-                    _point(
-                        axes,
-                        getattr(by_corruption[name, strength], panel),
-                        line + 0.22 * (place - 1),
-                        *SERIES[place],
-                        ms=4.5,
-                    )
-            _rows(axes, list(CORRUPTIONS))
-            axes.set_title(titles[panel])
-            if panel == "auc_change":
-                axes.axvline(0, color=INK, lw=0.8)
-            else:
-                axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-                axes.set_xlim(-0.01, min(axes.get_xlim()[1], 1.02))
+        for axes, (panel, title) in zip(canvas.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+            _corruption_rows(plain(axes), by_corruption, panel)
+            axes.set_title(title)
         _legend(canvas, axes, [f"strength {strength}" for strength in STRENGTHS])
 
     return drawing(
@@ -93,6 +78,19 @@ def robustness_plot(rows: Sequence[Robustness]) -> Drawing:
         caption="Twelve image corruptions at three strengths, each compared with the same images without it. Lines are "
         "95 % intervals. In the first column the cost is the distance below 0, in the others the value itself.",
     )
+
+
+def _corruption_rows(axes: Axes, by_corruption: Mapping[tuple[str, int], Robustness], panel: str) -> None:
+    for line, name in enumerate(CORRUPTIONS):
+        for place, strength in enumerate(STRENGTHS):
+            interval = getattr(by_corruption[name, strength], panel)
+            _point(axes, interval, line + 0.22 * (place - 1), *SERIES[place], ms=4.5)
+    _rows(axes, list(CORRUPTIONS))
+    if panel == "auc_change":
+        axes.axvline(0, color=INK, lw=0.8)
+    else:
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_xlim(-0.01, min(axes.get_xlim()[1], 1.02))
 
 
 def _worst(by_corruption: Mapping[tuple[str, int], Robustness]) -> str:

@@ -31,7 +31,8 @@ TICKS = tuple(np.round(np.linspace(0, 1, 11), 1).tolist())
 
 def operating_plot(curve: OperatingCurve) -> Drawing:
     """Draw sensitivity and specificity by threshold over the share of images in review, the band in force shaded."""
-    low, high = (_point(curve, place.threshold) for place in (curve.clear_below, curve.flag_at))
+    by_threshold = {point.threshold: point for point in curve.points}
+    low, high = by_threshold[curve.clear_below.threshold], by_threshold[curve.flag_at.threshold]
 
     def draw(canvas: Figure) -> None:
         above, below = (plain(axes) for axes in canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1.4)))
@@ -70,17 +71,13 @@ def _alternative(curve: OperatingCurve) -> str:
     return f"Sensitivity and specificity by threshold. {' '.join(thresholds)} {share} of images are in review."
 
 
-def _point(curve: OperatingCurve, threshold: float) -> CurvePoint:
-    return next(point for point in curve.points if point.threshold == threshold)
-
-
-def _class(axes: Axes, points: Sequence[CurvePoint], measure: str, colour: str, style: str) -> None:
+def _class(axes: Axes, points: Sequence[CurvePoint], measure: str, colour: str, dash: str) -> None:
     label = {
         "sensitivity": "sensitivity: pneumonia images at or above it",
         "specificity": "specificity: normal images below it",
     }[measure]
     values = [getattr(point, measure) for point in points]
-    axes.plot([point.below for point in points], values, color=colour, ls=style, lw=1.8, label=label)
+    axes.plot([point.below for point in points], values, color=colour, ls=dash, lw=1.8, label=label)
 
 
 def _in_force(axes: Axes, point: CurvePoint, place: InForce) -> None:
@@ -96,10 +93,10 @@ def _in_force(axes: Axes, point: CurvePoint, place: InForce) -> None:
 
 
 def _review(axes: Axes, points: Sequence[CurvePoint]) -> None:
-    for name, style in (("clear_below", "-"), ("flag_at", "--")):
+    for name, dash in (("clear_below", "-"), ("flag_at", "--")):
         line = [(p.below, share) for p in points if (share := getattr(p, f"review_if_{name}")) is not None]
         axes.plot(
-            *zip(*line, strict=True), color=FAINT, ls=style, lw=1.5, label=f"share in review if {name} moved there"
+            *zip(*line, strict=True), color=FAINT, ls=dash, lw=1.5, label=f"share in review if {name} moved there"
         )
     axes.set_ylim(bottom=0)
 

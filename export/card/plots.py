@@ -135,14 +135,8 @@ def training_plot(systems: Sequence[SystemFigures]) -> Drawing | None:
 
 
 def _fitted_in_one_step(above: Axes, below: Axes) -> None:
-    above.text(
-        0.5,
-        0,
-        "no batches:\na linear probe on fixed features, fitted in one step",
-        ha="center",
-        va="center",
-        color=FAINT,
-    )
+    text = "no batches:\na linear probe on fixed features, fitted in one step"
+    above.text(0.5, 0, text, ha="center", va="center", color=FAINT)
     for axes in (above, below):
         axes.set_axis_off()
 
@@ -169,13 +163,8 @@ def reliability_plot(curve: Reliability) -> Drawing:
         )
         above.set(ylabel="share with pneumonia", ylim=(-0.03, 1.03))
         widths = [bin_.high - bin_.low for bin_ in curve.bins]
-        below.bar(
-            [bin_.low for bin_ in curve.bins],
-            [bin_.n for bin_ in curve.bins],
-            widths,
-            align="edge",
-            color="#9aa6b1",
-        )
+        counts = [bin_.n for bin_ in curve.bins]
+        below.bar([bin_.low for bin_ in curve.bins], counts, widths, align="edge", color="#9aa6b1")
         below.set(xlim=(0, 1), xlabel="probability", ylabel="images")
 
     return drawing(

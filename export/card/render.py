@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from device.bundle.manifest import Metric
-from export.bundle.inspect import CARD, PAGE
+from export.bundle.writer import CARD, PAGE
 from export.card.content import CardContent
 from export.card.elements import (
     Section,
@@ -21,8 +21,8 @@ from export.card.elements import (
     share_tile,
 )
 from export.card.sections import sections
-from export.evaluation.evaluation import EVERY_SOURCE, Flags
 from export.evaluation.operating_curve import complement
+from export.evaluation.other_sources import EVERY_SOURCE, Flags
 from metrics.estimates import Estimate
 
 __all__ = ["CARD", "PAGE", "CardContent", "card_parts"]
@@ -52,7 +52,7 @@ def card_parts(content: CardContent) -> dict[str, bytes]:
     card = Card(
         title=f"{model.name} version {model.version}",
         state="released" if model.released else "a trial, not released",
-        description=content.recipe.description,
+        description=content.description,
         created=f"{model.created:%Y-%m-%d}",
         uses=_uses(content),
         not_uses=_not_uses(content),
@@ -74,13 +74,15 @@ def card_parts(content: CardContent) -> dict[str, bytes]:
 
 def _uses(content: CardContent) -> tuple[str, ...]:
     ages = content.model.ages
-    oldest = "" if ages.max_years is None else f" to {ages.max_years}"
+    aged = f"{ages.min_years} years or older"
+    if ages.max_years is not None:
+        aged = f"{ages.min_years} to {ages.max_years} years"
     return (
         content.model.intended_use,
         (
-            f"It flags frontal chest images of patients from {ages.min_years}{oldest} years as `pneumonia`, `review` "
-            "or `clear` while the patient is still in the room. Its results are kept for comparison with vendor AI and "
-            "with radiologists' reads."
+            f"It flags frontal chest images of patients aged {aged} as `pneumonia`, `review` or `clear` while the "
+            "patient is still in the room. Its results are kept for comparison with vendor AI and with radiologists' "
+            "reads."
         ),
         (
             "These ages are those of the population that the box is for. Whether the network was trained on them is "
@@ -95,12 +97,11 @@ def _not_uses(content: CardContent) -> tuple[str, ...]:
         if content.model.outliers is not None
         else "Not for other pictures: it has no out-of-distribution check and returns a number for any picture."
     )
-    limits = content.recipe.release.limits
     return (
         "Not a diagnosis. No decision about a patient may rest on it. No image may wait unread because it is `clear`.",
         "Not for other findings: a `clear` image can show a nodule, a fracture or a pneumothorax.",
         unfamiliar,
-        *((limits,) if limits else ()),
+        *((content.limits,) if content.limits else ()),
     )
 
 
@@ -115,7 +116,7 @@ def _tiles(content: CardContent) -> Iterator[Tile]:
         yield share_tile(
             review.share, f"of all images are in `review`, with {review.errors_inside} of {review.errors} errors"
         )
-    yield figure_tile(_interval(metrics["roc_auc"]), "ROC AUC: how well the scores rank images, at any threshold")
+    yield figure_tile(_interval(metrics["roc_auc"]), "ROC AUC: how well the scores rank images, whatever the threshold")
     yield share_tile(
         _interval(metrics["balanced_accuracy"]), "balanced accuracy at one threshold; the study prints this as its AUC"
     )
@@ -129,7 +130,7 @@ def _tiles(content: CardContent) -> Iterator[Tile]:
 def _other_sources(content: CardContent) -> Iterator[str]:
     """Yield a line for every source beside those of the main figures: one hospital's figures say little of another."""
     further = () if content.evaluation is None else content.evaluation.further
-    own = set(content.recipe.data.measured_sources or ())
+    own = set(content.measured_sources or ())
     for images in further:
         for source, flags in images.flags.items():
             if images.name != EVERY_SOURCE or source not in own:

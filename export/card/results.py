@@ -22,7 +22,7 @@ from export.card.plots import (
     training_plot,
 )
 from export.evaluation.baseline import BaselineComparison
-from export.evaluation.evaluation import Evaluation, FurtherImages, HeldOutFigures
+from export.evaluation.evaluation import Evaluation, HeldOutFigures
 from export.evaluation.occlusion import Occlusion
 from export.evaluation.published import WHERE, published
 from export.evaluation.sampled_robustness import SampledRobustness
@@ -30,15 +30,15 @@ from train.data.table import Table
 
 PINNED = (
     "`pinned` is `platt` with probability 0.5 pinned at the operating point, the score that reaches the required "
-    "sensitivity. An image with at least that score reads 0.5 or more. The cost in calibration is the difference "
-    "between the two lines."
+    "sensitivity. An image with at least that score has a probability of at least 0.5. What this costs in calibration "
+    "is the difference between the rows of `platt` and `pinned`."
 )
 GROUPS = "Sensitivity and specificity are those of the network's own decision: one threshold, without review."
 FURTHER = (
     "These images are never pooled with those above.",
     (
-        "Accuracy on a source with a single label says nothing about skill: whoever recognizes the source knows the "
-        "label. A score that separates two sources of the same label has learnt the source. In a table of several "
+        "Accuracy on a source with a single label says nothing about skill: a network that recognizes the source knows "
+        "the label. A score that separates two sources of the same label depends on the source. In a table of several "
         "sources, the groups by tier, view, sex and age mix them."
     ),
 )
@@ -57,7 +57,11 @@ def measured_sections(evaluation: Evaluation) -> Iterator[Section]:
     )
     if evaluation.further or evaluation.separation:
         separated = (tables.separation_table(evaluation.separation),) if evaluation.separation else ()
-        shown = [table for further in evaluation.further for table in _further_tables(further)]
+        shown: list[Table] = []
+        for further in evaluation.further:
+            flags = {source or further.name: counts for source, counts in further.flags.items()}
+            shown.append(tables.groups_table(further.name, further.groups))
+            shown.append(tables.source_flags_table(further.name, flags))
         yield Section(title="Images of other sources", before=FURTHER, tables=(*shown, *separated))
     yield _robustness(evaluation.robustness)
     if evaluation.occlusion is not None:
@@ -67,11 +71,12 @@ def measured_sections(evaluation: Evaluation) -> Iterator[Section]:
 def review_text(test: HeldOutFigures) -> str:
     """Describe the review band."""
     review = test.operating.review
-    errors = f"{review.errors_inside} of {review.errors} errors, {share(review.share_of_errors)}, lie in it"
+    errors = "no image is misclassified"
+    if review.errors:
+        errors = f"so are {review.errors_inside} of {review.errors} errors, {share(review.share_of_errors)}"
     return (
-        f"Review holds {review.inside} of {review.images} test images, {share(review.share)}; "
-        f"{errors if review.errors else 'no image is misclassified'}. An image is misclassified when its flag does not "
-        "match its label; in review, when the side of probability 0.5 does not."
+        f"{review.inside} of {review.images} test images, {share(review.share)}, are in review; {errors}. An image is "
+        "misclassified when its flag does not match its label; in review, when the side of probability 0.5 does not."
     )
 
 
@@ -79,13 +84,13 @@ def _decisions(evaluation: Evaluation) -> Section:
     comparison = evaluation.baseline
     systems = (evaluation.test.model,) if comparison is None else (comparison.model, comparison.baseline)
     drawings = (roc_plot(systems, published()), confusion_plot(systems, published()), training_plot(systems))
-    counts = tables.counts_table("Beside the published figures of the study", tables.beside(systems, published()))
+    counts = tables.counts_table("Beside the figures that the study published", tables.beside(systems, published()))
     return Section(
         title="Decisions and training" if comparison is None else f"Comparison with {comparison.baseline.name}",
         before=() if comparison is None else _comparison_text(comparison),
         drawings=tuple(drawing for drawing in drawings if drawing is not None),
         tables=(counts,) if comparison is None else (tables.paired_table(comparison), counts),
-        after=(f"The published lines are of {WHERE}: they show the scale and are no comparison.",),
+        after=(f"The published figures are of {WHERE}. They show the scale and are no comparison.",),
     )
 
 
@@ -113,13 +118,13 @@ def _comparison_text(comparison: BaselineComparison) -> tuple[str, ...]:
 
 def _calibration(test: HeldOutFigures) -> Section:
     curve = test.reliability
-    prevalence = "that share" if test.prevalence is None else f"a share of {percent(test.prevalence)}"
+    prevalence = "that share" if test.prevalence is None else f"a prevalence of {percent(test.prevalence)}"
     return Section(
         title="Calibration of the probability",
         before=(
             (
                 f"Of these images {percent(curve.prevalence)} show pneumonia; probabilities refer to {prevalence}. "
-                f"With as many images, even perfect calibration gives an expected calibration error (ECE) of "
+                f"With this many images, even perfect calibration gives an expected calibration error (ECE) of "
                 f"{figure(curve.ece_if_perfect)} by chance."
             ),
         ),
@@ -127,11 +132,6 @@ def _calibration(test: HeldOutFigures) -> Section:
         tables=(tables.reliability_table(curve), tables.calibrations_table(test.calibrations)),
         after=(PINNED,) if any(row.method == "pinned" for row in test.calibrations) else (),
     )
-
-
-def _further_tables(further: FurtherImages) -> list[Table]:
-    flags = {source or further.name: counts for source, counts in further.flags.items()}
-    return [tables.groups_table(further.name, further.groups), tables.source_flags_table(further.name, flags)]
 
 
 def _robustness(sample: SampledRobustness) -> Section:
@@ -158,7 +158,7 @@ def _occlusion(result: Occlusion) -> Section:
             "The flag board shows each position's share of the score.",
             (
                 f"Tested on {result.n} pneumonia images that were classified as pneumonia. Hiding the brightest tenth "
-                "of the evidence map must lower the score more than hiding the same area elsewhere. It did in "
+                "of the evidence map should lower the score more than hiding the same area elsewhere. It did in "
                 f"{percent(result.more_often)} of the images, {p_value(result.p_value)} (Wilcoxon, one-sided). This "
                 "shows where the score comes from, not that pneumonia is there."
             ),

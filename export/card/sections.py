@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from export.card import tables
+from export.card import model_tables, tables
 from export.card.content import CardContent
 from export.card.elements import Section, percent, share
 from export.card.forest_plots import seed_plot
@@ -14,9 +15,10 @@ from export.card.results import measured_sections, review_text
 METHODS = (
     "Intervals are 95 % intervals; the table names their methods. Differences and calibration errors have intervals by "
     "bootstrap over patients (2,000 draws, 2.5th and 97.5th percentile). Images that the box would refuse count like "
-    "all others, except in `refused`. With several figures from the same images, some intervals miss by chance."
+    "all others, except in `refused`. Among so many intervals, some miss the true value by chance."
 )
 OUTLIERS = "Out-of-distribution check"
+NO_CHECK = "The network has no out-of-distribution check: it returns a number for any picture."
 
 
 def sections(content: CardContent) -> Iterator[Section]:
@@ -29,7 +31,7 @@ def sections(content: CardContent) -> Iterator[Section]:
     yield Section(
         title="Figures",
         before=(f"Measured on {content.model.measured_on}.",),
-        tables=(tables.figures_table(content.model.metrics),),
+        tables=(model_tables.figures_table(content.model.metrics),),
         after=(METHODS,),
     )
     yield _training(content)
@@ -39,45 +41,53 @@ def sections(content: CardContent) -> Iterator[Section]:
 
 
 def _thresholds(content: CardContent) -> Section:
-    point, section = content.model.thresholds, content.recipe.operating_point
-    prevalence = "that of the operating images" if section.prevalence is None else percent(section.prevalence)
-    before = (
-        (
-            f"The flag is `pneumonia` from probability {point.flag_at:.4f} (`flag_at`) up and `clear` below "
-            f"{point.clear_below:.4f} (`clear_below`). Between them it is `review`: a person looks at the image."
-        ),
-        (
-            f"Required: {point.aim}. The thresholds and the calibration (`{section.calibration}`) were chosen on "
-            f"{point.chosen_on}; never on the test images."
-        ),
-    )
-    after = (
-        (
-            f"Probabilities refer to a prevalence of {prevalence}, not to that of your wards. With other patients or "
-            "another modality these thresholds will perform differently: choose them on your own reads with "
-            "`pneumoflag-export set-thresholds`."
-        ),
-    )
+    texts = _threshold_texts(content)
     if content.evaluation is None:
-        return Section(title="Thresholds", before=before, after=after)
+        return texts
     test = content.evaluation.test
+    flags = tables.flags_table("Flags of the test images", test.operating.flags)
+    return replace(
+        texts,
+        before=(*texts.before, review_text(test)),
+        drawings=(operating_plot(test.operating),),
+        tables=(tables.thresholds_table(test.operating), flags),
+    )
+
+
+def _threshold_texts(content: CardContent) -> Section:
+    point, chosen = content.model.thresholds, content.operating_point
+    prevalence = "the prevalence of the operating images"
+    if chosen.prevalence is not None:
+        prevalence = f"a prevalence of {percent(chosen.prevalence)}"
     return Section(
         title="Thresholds",
-        before=(*before, review_text(test)),
-        drawings=(operating_plot(test.operating),),
-        tables=(
-            tables.thresholds_table(test.operating),
-            tables.flags_table("Flags of the test images", test.operating.flags),
+        before=(
+            (
+                f"Images with a probability of at least {point.flag_at:.4f} (`flag_at`) are flagged `pneumonia`, those "
+                f"below {point.clear_below:.4f} (`clear_below`) `clear`. Between them is `review`: a person looks at "
+                "the image."
+            ),
+            (
+                f"Required: {point.aim}. The thresholds and the calibration (`{chosen.calibration}`) were chosen on "
+                f"{point.chosen_on}; never on the test images."
+            ),
         ),
-        after=after,
+        after=(
+            (
+                f"Probabilities refer to {prevalence}, not to that of your wards. With other patients or another "
+                "modality these thresholds will perform differently: choose them on your own reads with "
+                "`pneumoflag-export set-thresholds`."
+            ),
+        ),
     )
 
 
 def _outliers(content: CardContent) -> Section:
-    rule, evaluation = content.model.outliers, content.evaluation
-    if rule is None:
+    check, evaluation = content.model.outliers, content.evaluation
+    if check is None:
         return Section(
-            title=OUTLIERS, before=("It has no out-of-distribution check: it returns a number for any picture.",)
+            title=OUTLIERS,
+            before=("The network has no out-of-distribution check: it returns a number for any picture.",),
         )
     refused = "" if evaluation is None else f" Of the test images it refuses {share(evaluation.test.refused)}."
     return Section(
@@ -85,8 +95,8 @@ def _outliers(content: CardContent) -> Section:
         before=(
             (
                 f"An image gets no flag, with the reason `out_of_distribution`, when its features lie farther than "
-                f"{rule.threshold:.4g} (squared distance) from those of the training images. The threshold was chosen "
-                f"on {rule.chosen_on}. That share of false alarms was accepted.{refused}"
+                f"{check.threshold:.4g} (squared distance) from those of the training images. The threshold was chosen "
+                f"on {check.chosen_on}. That share of false alarms was accepted.{refused}"
             ),
         ),
     )
@@ -99,41 +109,45 @@ def _seeds(content: CardContent) -> Section:
         title="Seeds",
         before=(
             (
-                f"{count} training{'s' if count > 1 else ''} on the same images, each with another random seed. "
-                "Measured in Keras on the run's test images before quantization, they show how much figures vary by "
+                f"{count} training{'s' if count > 1 else ''} on the same images, each with a different random seed. "
+                "Measured in Keras on the run's test images, before quantization, they show how much figures vary by "
                 f"chance.{averaged}"
             ),
         ),
-        drawings=(seed_plot(content.summary, tables.SPREAD),),
-        tables=(tables.seeds_table(content.summary),),
+        drawings=(seed_plot(content.summary, model_tables.SPREAD),),
+        tables=(model_tables.seeds_table(content.summary),),
     )
 
 
 def _training(content: CardContent) -> Section:
-    limits, training = content.recipe.release.limits, content.model.training
+    training = content.model.training
     seeds = list(content.summary.seeds)
     network = f"the mean of the weights of seeds {seeds}"
     if not content.is_weight_average:
         network = (
-            f"seed {training.seed} of {seeds} (by default the one with the median ROC AUC on the operating images, "
-            "without regard to the test)"
+            f"seed {training.seed} of {seeds} (by default the one with the median ROC AUC on the operating images; "
+            "the test images have no influence)"
         )
     return Section(
         title="Training",
-        before=(f"Recipe `{content.recipe.name}`, {network}. Parts are separated by patient:",),
-        tables=(tables.parts_table(content.parts),),
-        after=(*((limits,) if limits else ()), f"Digest of the training images: `{training.data_digest}`."),
+        before=(f"Recipe `{training.recipe}`, {network}. Parts are separated by patient:",),
+        tables=(model_tables.parts_table(content.parts),),
+        after=(
+            *((content.limits,) if content.limits else ()),
+            f"Digest of the training images: `{training.data_digest}`.",
+        ),
     )
 
 
 def _network(content: CardContent) -> Section:
     audit, parity = content.audit, content.parity
     objections = "none" if audit.passed else "see audit.json"
-    comparison = "not measured: the run's images were missing when the bundle was built"
+    comparison = "int8 was not compared with Keras: the run's images were missing when the bundle was built."
     if parity is not None:
         comparison = (
-            f"{parity.label_flips} of {parity.images} labels and {parity.flag_flips} flags differ, largest difference "
-            f"of a score {parity.largest_score_difference:.4f} ({parity.interpreter})"
+            f"int8 compared with Keras on held-out images: {parity.label_flips} of {parity.images} labels and "
+            f"{parity.flag_flips} flags differ, largest difference of a score {parity.largest_score_difference:.4f} "
+            f"({parity.interpreter})."
         )
     return Section(
         title="Network",
@@ -142,7 +156,7 @@ def _network(content: CardContent) -> Section:
                 f"Full {content.model.quantization}, {audit.bytes} bytes. Objections by the Edge TPU's published "
                 f"rules: {objections}."
             ),
-            f"int8 compared with Keras on held-out images: {comparison}.",
+            comparison,
         ),
-        tables=(tables.operators_table(audit),),
+        tables=(model_tables.operators_table(audit),),
     )

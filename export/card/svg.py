@@ -20,7 +20,7 @@ from metrics.estimates import Estimate
 
 MODEL, BASELINE, THIRD, FOURTH = "#0b6aa8", "#b8500a", "#1a7f5a", "#8a4a9e"
 INK, FAINT, GRID, BAND = "#1d2329", "#59636e", "#dde1e4", "#f3e3bd"
-STYLE: Any = {  # the stubs list every setting by name, which a dictionary cannot satisfy
+FIGURE_SETTINGS: Any = {  # the stubs list every setting by name, which a dictionary cannot satisfy
     "svg.fonttype": "none",
     "font.size": 10.0,
     "font.family": "sans-serif",
@@ -45,7 +45,7 @@ Draw = Callable[[Figure], None]
 
 def drawing(name: str, draw: Draw, *, size: tuple[float, float], caption: str, alt: str, wide: bool = False) -> Drawing:
     """Draw an SVG. `size` is in inches; `name` keeps the ids of several drawings apart; `alt` is for screen readers."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**FIGURE_SETTINGS, "svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         buffer = io.StringIO()

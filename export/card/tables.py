@@ -1,10 +1,9 @@
-"""Card tables: figures of an evaluation come in; the tables of a model card go out."""
+"""Card tables: figures of an evaluation come in; the tables of the model card that show them go out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from device.bundle.manifest import Metric
 from export.card.elements import (
     NOTHING,
     change,
@@ -18,56 +17,20 @@ from export.card.elements import (
 from export.evaluation.baseline import BaselineComparison, SystemFigures
 from export.evaluation.occlusion import Occlusion
 from export.evaluation.operating_curve import OperatingCurve
+from export.evaluation.other_sources import Flags
 from export.evaluation.published import Published
 from export.evaluation.robustness import CLEAN
 from export.evaluation.sampled_robustness import SampledRobustness
-from export.int8.audit import Audit
 from metrics.calibration import Reliability
 from metrics.evaluation import Evaluation
 from metrics.subgroups import Separation, SubgroupRow
 from train.augmentation.corruptions import STRENGTHS
 from train.calibration.comparison import Calibrated
 from train.data.table import Table
-from train.run.records import PartCounts
-from train.run.report import MEAN, RunSummary
 
-SHOWN = {
-    "roc_auc": "ROC AUC",
-    "sensitivity": "sensitivity of the network's own decision, without review",
-    "specificity": "specificity of that decision",
-    "accuracy": "accuracy of that decision",
-    "precision": "precision of that decision",
-    "f1": "F1 of that decision",
-    "balanced_accuracy": "balanced accuracy of that decision (the study prints this as its AUC)",
-    "sensitivity_at_flag": "sensitivity of the flag `pneumonia`",
-    "specificity_at_flag": "specificity of the flag `pneumonia`",
-    "sensitivity_at_clear": "sensitivity of not being `clear`",
-    "specificity_at_clear": "specificity of not being `clear`: normal images that are `clear`",
-}
-Flags = Mapping[str, Mapping[str, int]]
 LABELS = {0: "normal", 1: "pneumonia"}
 COUNTED = ("tn", "fp", "fn", "tp")
 SIMPLE = ("sensitivity", "specificity", "accuracy")
-SPREAD = {
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-}
-
-
-def figures_table(metrics: Mapping[str, Metric]) -> Table:
-    """Return the manifest's own metrics."""
-    lines = [_metric(label, metrics[name]) for name, label in SHOWN.items() if name in metrics]
-    return table("", ("measure", "value", "95 % interval", "method"), lines)
-
-
-def _metric(label: str, metric: Metric) -> tuple[str, ...]:
-    if metric.value is None:
-        return label, "not defined", "", metric.method
-    return label, f"{metric.value:.4f}", f"{metric.low:.4f} to {metric.high:.4f}", metric.method
 
 
 def thresholds_table(curve: OperatingCurve) -> Table:
@@ -153,7 +116,7 @@ def reliability_table(curve: Reliability) -> Table:
     """Return the calibration errors."""
     lines = [
         ("expected calibration error, 10 bins of equal width", measure(curve.ece)),
-        ("the same for as many images with perfect calibration", figure(curve.ece_if_perfect)),
+        ("the same, by chance, if calibration were perfect", figure(curve.ece_if_perfect)),
         ("expected calibration error, bins of equally many images", measure(curve.ece_equal_mass)),
         ("Brier score", measure(curve.brier)),
     ]
@@ -231,38 +194,3 @@ def occlusion_table(result: Occlusion) -> Table:
         ("difference, paired", change(result.difference, 2)),
     ]
     return table("", ("hidden area", "mean drop of the score's logit (95 % interval)"), lines)
-
-
-def seeds_table(summary: RunSummary) -> Table:
-    """Return the mean, the standard deviation and every seed's figures."""
-    measures, averaged = summary.measures, summary.weight_average
-    lines = [
-        (
-            label,
-            figure(measures[name].mean),
-            figure(measures[name].sd),
-            *(figure(value) for value in measures[name].values),
-            *([figure(averaged.measures[name])] if averaged else ()),
-        )
-        for name, label in SPREAD.items()
-    ]
-    return table(
-        "",
-        ("measure", "mean", "sd", *(f"seed {seed}" for seed in summary.seeds), *([MEAN] if averaged else ())),
-        lines,
-    )
-
-
-def parts_table(parts: Mapping[str, PartCounts]) -> Table:
-    """Return the images and patients of each part."""
-    lines = [(part, str(n.normal), str(n.pneumonia), str(n.patients)) for part, n in parts.items()]
-    return table("", ("part", "normal", "pneumonia", "patients"), lines)
-
-
-def operators_table(audit: Audit) -> Table:
-    """Return the network's operators in order."""
-    lines = [
-        (str(index), op.name, str(op.version), ", ".join(op.outputs), "; ".join(op.objections) or "none")
-        for index, op in enumerate(audit.operators, 1)
-    ]
-    return table("Operators", ("", "operator", "version", "output", "objections"), lines)

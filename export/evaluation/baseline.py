@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from export.evaluation.curves import (
@@ -86,22 +87,17 @@ def compare_with_baseline(
     """
     if baseline.resolve() == run.folder.resolve():
         raise RunError(f"{baseline}: is the run itself; name another run with --baseline")
-    other_run = load_trained_run(baseline)
-    table = other_run.test_scores
-    shared = np.array(
-        [
-            digest in table.index and int(table.loc[digest, "label"]) == int(label)
-            for digest, label in zip(dataset.digests, dataset.labels, strict=True)
-        ]
-    )
+    baseline_run = load_trained_run(baseline)
+    scores = baseline_run.test_scores
+    shared = (pd.Series(dataset.digests).map(scores["label"]) == dataset.labels).to_numpy(np.bool_)
     common = select(dataset, shared)
     if len(set(common.labels.tolist())) < 2:
         raise RunError(
             f"{baseline}: expected test images of both classes in common with {run.folder}, got {len(common)} images; "
             "name a run that was measured on the same ones"
         )
-    rows = table.loc[list(common.digests)]
-    paired = Decisions(logits=decisions.logits[shared], decided=decisions.decided[shared])
+    rows = scores.loc[list(common.digests)]
+    model = Decisions(logits=decisions.logits[shared], decided=decisions.decided[shared])
     other = Decisions(logits=rows["logit"].to_numpy(np.float64), decided=rows["decided"].to_numpy(np.int64) == 1)
     counts, positive = common.counts(), common.labels == 1
     return BaselineComparison(
@@ -109,9 +105,9 @@ def compare_with_baseline(
         normal=counts["normal"],
         pneumonia=counts["pneumonia"],
         left_out=len(dataset) - len(common),
-        model=system_figures(name, INT8, common, paired, training_curves(run)),
-        baseline=system_figures(other_run.recipe.name, KERAS, common, other, training_curves(other_run)),
-        auc=roc_auc_difference(positive, paired.logits, other.logits),
-        mcnemar=mcnemar(paired.decided == positive, other.decided == positive),
-        balanced_accuracy=paired_bootstrap(positive, paired.decided, other.decided, common.patients),
+        model=system_figures(name, INT8, common, model, training_curves(run)),
+        baseline=system_figures(baseline_run.recipe.name, KERAS, common, other, training_curves(baseline_run)),
+        auc=roc_auc_difference(positive, model.logits, other.logits),
+        mcnemar=mcnemar(model.decided == positive, other.decided == positive),
+        balanced_accuracy=paired_bootstrap(positive, model.decided, other.decided, common.patients),
     )

@@ -27,9 +27,10 @@ def manifest_metrics(evaluation: Evaluation, suffix: str) -> dict[str, Metric]:
 
     The ROC AUC depends on no threshold, so it appears once, without suffix.
     """
-    names = [name for name in MEASURES if not (suffix and name == "roc_auc")]
-    return {f"{name}{suffix}": _metric(getattr(evaluation, name)) for name in names}
-
-
-def _metric(estimate: Estimate | None) -> Metric:
-    return UNDEFINED if estimate is None else Metric(**estimate.to_dict())
+    metrics = {}
+    for name in MEASURES:
+        if suffix and name == "roc_auc":
+            continue
+        estimate: Estimate | None = getattr(evaluation, name)
+        metrics[f"{name}{suffix}"] = UNDEFINED if estimate is None else Metric(**estimate.to_dict())
+    return metrics

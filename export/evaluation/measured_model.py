@@ -12,19 +12,19 @@ from train.data.selection import image_sources, measured_mask, select
 from train.run.trained_run import TrainedRun
 
 
-def measured(model: ModelDescription, run: TrainedRun, predictions: PredictionsByName | None) -> ModelDescription:
-    """Return `model` with its metrics, and with the out-of-distribution threshold that holds for int8.
+def with_training_metrics(model: ModelDescription, run: TrainedRun) -> ModelDescription:
+    """Return `model` with the metrics that training measured in Keras; the out-of-distribution threshold stays."""
+    metrics = {
+        **manifest_metrics(run.metrics.test, ""),
+        **manifest_metrics(run.metrics.test_at_flag, "_at_flag"),
+        **manifest_metrics(run.metrics.test_at_clear, "_at_clear"),
+    }
+    measured_on = f"{run.metrics.test.n} test images, in Keras before quantization"
+    return model.model_copy(update={"metrics": metrics, "measured_on": measured_on})
 
-    Without predictions the metrics are those that training measured in Keras, and the threshold stays.
-    """
-    if predictions is None:
-        metrics = {
-            **manifest_metrics(run.metrics.test, ""),
-            **manifest_metrics(run.metrics.test_at_flag, "_at_flag"),
-            **manifest_metrics(run.metrics.test_at_clear, "_at_clear"),
-        }
-        measured_on = f"{run.metrics.test.n} test images, in Keras before quantization"
-        return model.model_copy(update={"metrics": metrics, "measured_on": measured_on})
+
+def with_int8_metrics(model: ModelDescription, run: TrainedRun, predictions: PredictionsByName) -> ModelDescription:
+    """Return `model` with its metrics on a box, and with the out-of-distribution threshold that holds for int8."""
     outliers = int8_outliers(run, model.outliers, predictions["operating"])
     metrics, measured_on = int8_metrics(run, model, predictions["test"])
     return model.model_copy(update={"outliers": outliers, "metrics": metrics, "measured_on": measured_on})

@@ -57,11 +57,11 @@ def robustness(
     clean = _Clean(
         logits=outputs[0], labels=labels, operating_logit=operating_logit, outlier_threshold=outlier_threshold
     )
-    rows = [_row(CLEAN, 0, outputs, clean)]
+    rows = [clean.compare(CLEAN, 0, outputs)]
     tasks = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
     for done, (name, strength) in enumerate(tasks, start=1):
         outputs = classify(corrupt(images, name, strength, seed=seed))
-        rows.append(_row(name, strength, outputs, clean))
+        rows.append(clean.compare(name, strength, outputs))
         if on_step:
             on_step(done, len(tasks))
     return tuple(rows)
@@ -76,23 +76,23 @@ class _Clean:
     operating_logit: float
     outlier_threshold: float | None
 
-
-def _row(name: str, strength: int, outputs: tuple[Floats, Floats | None], clean: _Clean) -> Robustness:
-    (logits, distances), labels, clean_logits = outputs, clean.labels, clean.logits
-    operating_logit, outlier_threshold = clean.operating_logit, clean.outlier_threshold
-    decided = logits >= operating_logit
-    refused = None
-    if distances is not None and outlier_threshold is not None:
-        refused = proportion(int((distances > outlier_threshold).sum()), len(labels))
-    evaluation = evaluate(labels == 1, logits, decided)
-    return Robustness(
-        corruption=name,
-        strength=strength,
-        n=len(labels),
-        roc_auc=evaluation.roc_auc,
-        auc_change=roc_auc_difference(labels == 1, logits, clean_logits) if strength else None,
-        sensitivity=evaluation.sensitivity,
-        specificity=evaluation.specificity,
-        flips=proportion(int((decided != (clean_logits >= operating_logit)).sum()), len(labels)),
-        refused=refused,
-    )
+    def compare(self, name: str, strength: int, outputs: tuple[Floats, Floats | None]) -> Robustness:
+        """Measure the logits (n,) and distances (n,) of the corrupted images against the clean ones."""
+        logits, distances = outputs
+        positive, decided = self.labels == 1, logits >= self.operating_logit
+        flips = decided != (self.logits >= self.operating_logit)
+        refused = None
+        if distances is not None and self.outlier_threshold is not None:
+            refused = proportion(int((distances > self.outlier_threshold).sum()), len(positive))
+        evaluation = evaluate(positive, logits, decided)
+        return Robustness(
+            corruption=name,
+            strength=strength,
+            n=len(positive),
+            roc_auc=evaluation.roc_auc,
+            auc_change=roc_auc_difference(positive, logits, self.logits) if strength else None,
+            sensitivity=evaluation.sensitivity,
+            specificity=evaluation.specificity,
+            flips=proportion(int(flips.sum()), len(positive)),
+            refused=refused,
+        )

@@ -1,8 +1,8 @@
 """Audit: a .tflite comes in; its operators, and why a board might refuse them, go out. It is compiled for Coral here.
 
 The rules are those that Coral publishes for the Edge TPU (coral.ai/docs/edgetpu/models-intro, "Model requirements") and
-what tflite-runtime 2.14 was seen to refuse. The Edge TPU's own compiler has the last word, where it is installed; it is
-on no package registry and was not run by the authors.
+what tflite-runtime 2.14 was seen to refuse. The Edge TPU's own compiler has the last word where it is installed; the
+authors could not run it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
+from pydantic import TypeAdapter
 
 from console.errors import ExpectedError
 
@@ -77,23 +77,13 @@ class Audit:
         """JSON types."""
         return {"passed": self.passed, **asdict(self)}
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Audit:
-        """Read the JSON types of `to_dict`."""
-        return cls(
-            bytes=content["bytes"],
-            operators=tuple(
-                Operator(
-                    name=operator["name"],
-                    version=operator["version"],
-                    inputs=tuple(operator["inputs"]),
-                    outputs=tuple(operator["outputs"]),
-                    objections=tuple(operator["objections"]),
-                )
-                for operator in content["operators"]
-            ),
-            objections=tuple(content["objections"]),
-        )
+
+_AUDIT = TypeAdapter(Audit)
+
+
+def read_audit(content: bytes) -> Audit:
+    """Read audit.json, as `to_dict` gave it. Raises ValidationError."""
+    return _AUDIT.validate_json(content)
 
 
 def audit(network: bytes) -> Audit:

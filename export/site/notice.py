@@ -14,7 +14,7 @@ AFTER = (
     "longer apply."
 )
 PLACE = "<!-- notice -->"
-STYLE = "border: 2px solid #b3261e; border-radius: 8px; padding: .6rem 1.2rem .9rem; margin-bottom: 1.5rem"
+BOX_CSS = "border: 2px solid #b3261e; border-radius: 8px; padding: .6rem 1.2rem .9rem; margin-bottom: 1.5rem"
 
 
 def text_with_notice(card: bytes, model: ModelDescription, rows: Sequence[ExpectedFlags]) -> bytes:
@@ -25,7 +25,11 @@ def text_with_notice(card: bytes, model: ModelDescription, rows: Sequence[Expect
 
 def page_with_notice(page: bytes, model: ModelDescription, rows: Sequence[ExpectedFlags]) -> bytes:
     """Return the card as an HTML page, with the notice on top."""
-    flags = [_flags(rows, label) for label in ("pneumonia", "normal")]
+    flags = []
+    for label in ("pneumonia", "normal"):
+        of_label = [row for row in rows if row.label == label]
+        counts = ", ".join(f"{row.after} {row.flag} (before {row.before})" for row in of_label)
+        flags.append(f"Of {of_label[0].images} images read as {label}: {counts}.")
     return with_notice(page, _title(model), [_point(model), *flags, AFTER])
 
 
@@ -38,7 +42,7 @@ def with_notice(page: bytes, title: str, paragraphs: Sequence[str]) -> bytes:
     notice = Markup(
         '<section role="note" style="{}"><h2 style="border: 0; margin: 0; padding: 0">{}</h2>\n{}</section>'
     )
-    return page.replace(PLACE.encode(), f"{PLACE}\n{notice.format(STYLE, escape(title), lines)}".encode(), 1)
+    return page.replace(PLACE.encode(), f"{PLACE}\n{notice.format(BOX_CSS, escape(title), lines)}".encode(), 1)
 
 
 def _title(model: ModelDescription) -> str:
@@ -51,9 +55,3 @@ def _point(model: ModelDescription) -> str:
         f"flag_at {point.flag_at:.4f}, clear_below {point.clear_below:.4f}; {point.aim}. Chosen on {point.chosen_on}. "
         "Expect somewhat worse figures on new images, because these images chose the thresholds."
     )
-
-
-def _flags(rows: Sequence[ExpectedFlags], label: str) -> str:
-    of_label = [row for row in rows if row.label == label]
-    counts = ", ".join(f"{row.after} {row.flag} (before {row.before})" for row in of_label)
-    return f"Of {of_label[0].images} images read as {label}: {counts}."

@@ -167,13 +167,13 @@ def _between(below: float, reached: float) -> float:
 
 def _may_miss(count: int, share: float, label: str, measure: str) -> int:
     """Return how many of `count` images may be missed with the lower bound still at `share`. Raises AimError."""
-    if (best := _bound(count, count)) < share:
+    if (best := wilson_bounds(count, count)[0]) < share:
         raise AimError(
             f"{count} {label} images with a read are too few to show a {measure} of {share:g} at the lower 95 % bound: "
             f"{needed(share)} suffice if none is missed; add reads, or aim at {math.floor(best * 100) / 100:g}"
         )
     missed = 0
-    while missed + 1 < count and _bound(count - missed - 1, count) >= share:
+    while missed + 1 < count and wilson_bounds(count - missed - 1, count)[0] >= share:
         missed += 1
     return missed
 
@@ -181,7 +181,3 @@ def _may_miss(count: int, share: float, label: str, measure: str) -> int:
 def needed(share: float) -> int:
     """Return how many images, none of them missed, Wilson's lower bound n / (n + z²) needs to reach `share`."""
     return math.ceil(norm.isf(ALPHA / 2) ** 2 * share / (1 - share))
-
-
-def _bound(successes: int, trials: int) -> float:
-    return wilson_bounds(successes, trials)[0]

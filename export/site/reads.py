@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,13 @@ class _Votes:
     unknown: set[str] = field(default_factory=set)
     ambiguous: set[str] = field(default_factory=set)
 
+    def add(self, image: ClassifiedImage, reader: str, label: int, where: str) -> None:
+        """Count a reader's label of an image once. Raises ReadsError for another label than before."""
+        before, line = self.images.setdefault(image.exposure, {}).setdefault(reader, (label, where))
+        if before != label:
+            remedy = "keep one" if reader else "keep one, or name the readers in a column reader"
+            raise ReadsError(f"{where}: another label for the image of {line.rpartition(', ')[2]}; {remedy}")
+
     def labels(self) -> dict[str, int]:
         """Return each exposure's majority label; a tie is no reference."""
         shares = {
@@ -88,12 +95,24 @@ def site_reads(results: Path, reads: Path, *, digest: str, site_key: Path | None
     key = None if site_key is None else load_site_key(site_key)
     classified = site_results(results, digest=digest)
     votes = _votes(reads, classified, key)
-    labels = votes.labels()
     if not votes.images:
         raise ReadsError(f"{reads}: none of its images is in {results}; compare how both name images")
+    site = _paired(classified, votes)
+    if votes.labels() and not len(site.labels):
+        raise ReadsError(
+            f"{results}: the network classified none of the images with a read; their gate reasons say why"
+        )
+    for label, name in enumerate(("normal", "pneumonia")):
+        if not site.count(label):
+            raise ReadsError(f"{reads}: no {name} image among the {len(site.labels)} with a score; add reads of some")
+    return site
+
+
+def _paired(classified: SiteResults, votes: _Votes) -> SiteReads:
+    labels = votes.labels()
     images = [classified.images[exposure] for exposure in sorted(labels)]
     scored = [(image, image.score) for image in images if image.score is not None]
-    site = SiteReads(
+    return SiteReads(
         logits=logit(np.clip(np.array([score for _, score in scored]), SMALLEST, 1 - SMALLEST)),
         labels=np.array([labels[image.exposure] for image, _ in scored], np.int64),
         patients=tuple(image.patient for image, _ in scored),
@@ -106,46 +125,22 @@ def site_reads(results: Path, reads: Path, *, digest: str, site_key: Path | None
             "images that the network did not classify": len(images) - len(scored),
         },
     )
-    if images and not scored:
-        raise ReadsError(
-            f"{results}: the network classified none of the images with a read; their gate reasons say why"
-        )
-    return _both_classes(site, reads)
-
-
-def _both_classes(site: SiteReads, reads: Path) -> SiteReads:
-    for label, name in enumerate(("normal", "pneumonia")):
-        if not site.count(label):
-            raise ReadsError(f"{reads}: no {name} image among the {len(site.labels)} with a score; add reads of some")
-    return site
 
 
 def _votes(reads: Path, classified: SiteResults, key: bytes | None) -> _Votes:
     votes = _Votes()
-    for row in _rows(reads):
-        reader, label = _reader(row), _label(row)
-        column, value = _name(row, key)
-        matches = classified.find(column, value)
-        if len(matches) == 1:
-            _count(votes, matches[0], reader, label, row.where)
-        else:
-            (votes.ambiguous if matches else votes.unknown).add(value)
-    return votes
-
-
-def _rows(reads: Path) -> Iterator[Row]:
     for row in rows_of(reads, read_text(reads)):
         if "label" not in row.cells or not set(COLUMNS) & set(row.cells):
             names = ", ".join(COLUMNS)
             raise ReadsError(f"{reads}: expected the columns label and one of {names}, separated by commas; add them")
-        yield row
-
-
-def _count(votes: _Votes, image: ClassifiedImage, reader: str, label: int, where: str) -> None:
-    before, line = votes.images.setdefault(image.exposure, {}).setdefault(reader, (label, where))
-    if before != label:
-        remedy = "keep one" if reader else "keep one, or name the readers in a column reader"
-        raise ReadsError(f"{where}: another label for the image of {line.rpartition(', ')[2]}; {remedy}")
+        reader, label = _reader(row), _label(row)
+        column, value = _name(row, key)
+        matches = classified.find(column, value)
+        if len(matches) == 1:
+            votes.add(matches[0], reader, label, row.where)
+        else:
+            (votes.ambiguous if matches else votes.unknown).add(value)
+    return votes
 
 
 def _reader(row: Row) -> str:
@@ -165,13 +160,13 @@ def _label(row: Row) -> int:
 def _name(row: Row, key: bytes | None) -> tuple[str, str]:
     """Return the column and value of a read's most specific name; raw identifiers become keyed."""
     cells = dict(row.cells)
-    for raw, (column, kind) in RAW.items():
+    for raw, (column, identifier_type) in RAW.items():
         if value := cells.get(raw):
             if key is None:
                 raise ReadsError(
                     f"{row.where}: {raw}: is a raw identifier; name the site key of the results with --site-key"
                 )
-            cells[column] = cells.get(column) or pseudonym(key, kind, value) or ""
+            cells[column] = cells.get(column) or pseudonym(key, identifier_type, value) or ""
     if value := cells.get(CONTENT):
         cells["exposure_id"] = cells.get("exposure_id") or content_id(key or b"", value.lower())
     for column in ORDER:

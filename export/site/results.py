@@ -6,18 +6,29 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from export.site.table import ReadsError, read_text, rows_of
 
-FIELDS = ("exposure_id", "study_id", "accession_id", "patient_id", "source_path", "score")
 PATHS = ("source_path", "file", "case_id")
 """Columns that name an image by its path, or by the path's end."""
 KEYED = ("exposure_id", "study_id", "accession_id")
 NAME_TYPES = {"source_path": ("path", "end"), "file": ("path", "end"), "case_id": ("exposure_id", "path", "end")}
 """What a value of the column may be, the most specific first."""
+BOX_FIELDS = (*KEYED, "patient_id", "source_path")
+TABLE_FIELDS = (*KEYED, "patient_id", *PATHS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """One result. `fields` are its non-empty names by column, as text; `score` is as it was written, "" for none."""
+
+    where: str
+    digest: str
+    fields: Mapping[str, str]
+    score: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +68,10 @@ def site_results(path: Path, *, digest: str) -> SiteResults:
     """
     images: dict[str, ClassifiedImage] = {}
     digests = []
-    for where, result in _records(path):
-        digests.append(result["model_digest"])
-        if result["model_digest"] == digest:
-            image = _image(where, result)
+    for record in _records(path):
+        digests.append(record.digest)
+        if record.digest == digest:
+            image = _image(record)
             images[image.exposure] = _joined(images.get(image.exposure), image)
     if not images:
         others = ", ".join(sorted({f"{other[:12]}…" for other in digests})) or "none"
@@ -83,7 +94,7 @@ def _joined(before: ClassifiedImage | None, image: ClassifiedImage) -> Classifie
     )
 
 
-def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _records(path: Path) -> Iterator[_Record]:
     text = read_text(path)
     if text.lstrip().startswith("{"):
         yield from _json_records(path, text)
@@ -91,45 +102,47 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for row in rows_of(path, text):
         if missing := [name for name in ("score", "model_digest") if name not in row.cells]:
             raise ReadsError(f"{path}: no column {' and no '.join(missing)}; name a file that `classify` wrote")
-        yield row.where, dict(row.cells)
+        fields = {name: row.cells[name] for name in TABLE_FIELDS if row.cells.get(name)}
+        yield _Record(where=row.where, digest=row.cells["model_digest"], fields=fields, score=row.cells["score"])
 
 
-def _json_records(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_records(path: Path, text: str) -> Iterator[_Record]:
     for number, line in enumerate(text.split("\n"), start=1):
         where = f"{path}, line {number}"
         if line.strip():
             try:
                 result = json.loads(line)
-                digest = result["model"]["digest"]
+                digest = str(result["model"]["digest"])
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise ReadsError(f"{where}: not a box's result; name a file that `classify` wrote") from None
-            yield where, {**{name: result.get(name) for name in FIELDS}, "model_digest": str(digest)}
+            fields = {name: str(result[name]) for name in BOX_FIELDS if result.get(name)}
+            yield _Record(where=where, digest=digest, fields=fields, score=result.get("score"))
 
 
-def _image(where: str, result: Mapping[str, Any]) -> ClassifiedImage:
-    keyed = {(column, str(result[column])) for column in KEYED if result.get(column)}
-    paths = [PurePosixPath(str(result[column])) for column in PATHS if result.get(column)]
-    exposure = result.get("exposure_id") or (str(paths[0]) if paths else None)
+def _image(record: _Record) -> ClassifiedImage:
+    paths = [PurePosixPath(record.fields[column]) for column in PATHS if column in record.fields]
+    exposure = record.fields.get("exposure_id") or (str(paths[0]) if paths else None)
     if not exposure:
-        raise ReadsError(f"{where}: expected exposure_id or one of {', '.join(PATHS)}; add it")
+        raise ReadsError(f"{record.where}: expected exposure_id or one of {', '.join(PATHS)}; add it")
+    keyed = {(column, record.fields[column]) for column in KEYED if column in record.fields}
     ends = {("end", str(PurePosixPath(*path.parts[start:]))) for path in paths for start in range(1, len(path.parts))}
-    names = keyed | {("path", str(path)) for path in paths} | ends
-    patient = result.get("patient_id") or exposure
     return ClassifiedImage(
-        exposure=str(exposure), patient=str(patient), score=_score(where, result), names=frozenset(names)
+        exposure=exposure,
+        patient=record.fields.get("patient_id", exposure),
+        score=_score(record),
+        names=frozenset(keyed | {("path", str(path)) for path in paths} | ends),
     )
 
 
-def _score(where: str, result: Mapping[str, Any]) -> float | None:
-    value = result.get("score")
-    if value is None or value in {"", "null"}:
+def _score(record: _Record) -> float | None:
+    if record.score is None or record.score in ("", "null"):
         return None
-    try:
-        score = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        score = math.nan
+    score = math.nan
+    if isinstance(record.score, str | int | float) and not isinstance(record.score, bool):
+        with suppress(ValueError):
+            score = float(record.score)
     if not 0.0 <= score <= 1.0:
         raise ReadsError(
-            f"{where}: score: expected a number from 0 to 1, or nothing; name a file that `classify` wrote"
+            f"{record.where}: score: expected a number from 0 to 1, or nothing; name a file that `classify` wrote"
         )
     return score

@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from console.errors import UsageError
 
@@ -37,29 +36,28 @@ def read_text(path: Path) -> str:
 def rows_of(path: Path, text: str) -> Iterator[Row]:
     """Yield the rows under a header line: names in lower case, cells stripped, no blank rows. Raises ReadsError."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    names: list[str] = []
     try:
-        _, header = next(_filled(reader), (0, []))
-        names = _names(path, header)
-        for line, cells in _filled(reader):
-            where = f"{path}, line {line}"
-            if len(cells) > len(names):
-                raise ReadsError(f"{where}: {len(cells)} cells under {len(names)} columns; quote cells with commas")
-            yield Row(where=where, cells=dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=True)))
+        for cells in reader:
+            texts = [value.strip() for value in cells]
+            where = f"{path}, line {reader.line_num}"
+            if not any(texts):
+                continue
+            if not names:
+                names = _names(path, texts)
+            elif len(texts) > len(names):
+                raise ReadsError(f"{where}: {len(texts)} cells under {len(names)} columns; quote cells with commas")
+            else:
+                yield Row(where=where, cells=dict(zip(names, texts + [""] * (len(names) - len(texts)), strict=True)))
     except csv.Error as error:
         raise ReadsError(f"{path}, line {reader.line_num}: not CSV ({error}); correct it") from None
-
-
-def _filled(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    for cells in reader:
-        stripped = [cell.strip() for cell in cells]
-        if any(stripped):
-            yield reader.line_num, stripped
+    if not names:
+        raise ReadsError(f"{path}: empty; expected a header line and a line per image")
 
 
 def _names(path: Path, header: list[str]) -> list[str]:
     names = [name.lower() for name in header]
-    if not names:
-        raise ReadsError(f"{path}: empty; expected a header line and a line per image")
-    if len({name for name in names if name}) < len([name for name in names if name]):
+    filled = [name for name in names if name]
+    if len(set(filled)) < len(filled):
         raise ReadsError(f"{path}, line 1: two columns have the same name; is there a header line?")
     return names

@@ -13,7 +13,9 @@ import pandas as pd
 from device.bundle.manifest import ModelDescription
 from device.inference.classifier import Scores
 from export.card.content import CardContent
-from export.evaluation.evaluation import Evaluation, EvaluationInput, evaluate_on_box
+from export.card.content import card_content as content_of_run
+from export.evaluation.evaluation import Evaluation, evaluate_on_box
+from export.evaluation.evaluation_input import EvaluationInput
 from export.evaluation.measured_model import int8_metrics
 from export.int8.audit import Audit, Operator
 from export.int8.predictions import HeldOutPredictions, box_outputs
@@ -114,16 +116,14 @@ def card_content(
     metrics, measured_on = int8_metrics(inputs.run, inputs.model, inputs.predictions["test"])
     update = {"metrics": metrics, "measured_on": measured_on, **(model or {})}
     operator = Operator(name="CONV_2D", version=3, inputs=(), outputs=("int8[1, 4]",), objections=())
-    values: dict[str, Any] = {
-        "model": inputs.model.model_copy(update=update),
-        "recipe": inputs.run.recipe,
-        "parts": inputs.run.parts,
-        "summary": inputs.run.summary,
-        "parity": None,
-        "evaluation": evaluation,
-        "audit": Audit(bytes=1234, operators=(operator,), objections=()),
-    }
-    return CardContent(**{**values, **changes})
+    content = content_of_run(
+        inputs.run,
+        model=inputs.model.model_copy(update=update),
+        audit=Audit(bytes=1234, operators=(operator,), objections=()),
+        parity=None,
+        evaluation=evaluation,
+    )
+    return replace(content, **changes)
 
 
 __all__ = ["GreyBox", "card_content", "drawn_images", "evaluate_on_box", "evaluation_input", "recipe"]

@@ -17,7 +17,7 @@ from device.bundle.loader import (
 from device.commands.selftest import selftest
 from device.inference.classifier import Classifier
 from export.app import main
-from export.build import BuildRequest, BuildResult, ExportError, build
+from export.build import BuildRequest, BuildResult, ExportError, Release, build
 from export.bundle.golden import golden_inputs
 from export.bundle.writer import make_key, read_signing_key
 from export.int8.parity import MAX_FLIPPED_SHARE, Parity
@@ -41,11 +41,15 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(toy_run: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
     baseline = tmp_path_factory.mktemp("older") / "run"
     shutil.copytree(toy_run, baseline)
-    order = BuildRequest(
-        run=toy_run, out=tmp_path_factory.mktemp("out") / "toy.bundle", key=read_signing_key(key), name="newer",
-        notes="Seen elsewhere.", baseline=baseline,
-    )  # fmt: skip
-    return build(order)
+    request = BuildRequest(
+        run=toy_run,
+        out=tmp_path_factory.mktemp("out") / "toy.bundle",
+        key=read_signing_key(key),
+        release=Release(name="newer"),
+        notes="Seen elsewhere.",
+        baseline=baseline,
+    )
+    return build(request)
 
 
 def exit_code(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -60,7 +64,7 @@ def test_the_bundle_passes_the_boxs_selftest(built: BuildResult, key: Path) -> N
     assert selftest(built.out, trusted=[key.with_name("test.key.pub")], backend="auto", threads=1) == 0
 
 
-def test_the_box_scores_images_as_keras_did(built: BuildResult, key: Path, toy: Path, toy_run: Path) -> None:
+def test_the_box_scores_images_as_keras_does(built: BuildResult, key: Path, toy: Path, toy_run: Path) -> None:
     bundle = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))])
     classifier = Classifier(bundle, backend="cpu", threads=1)
     images = load_dataset(toy / "manifest.csv", toy, load_recipe(toy_run / "recipe.yaml").data)["test"].images
@@ -70,13 +74,13 @@ def test_the_box_scores_images_as_keras_did(built: BuildResult, key: Path, toy: 
     np.testing.assert_allclose(model, keras_logits, atol=0.05 * spread)
 
 
-def test_the_bundle_carries_its_evidence(built: BuildResult) -> None:
+def test_the_bundle_contains_its_evidence(built: BuildResult) -> None:
     parts = dict(read_members(built.out))
     assert json.loads(parts["audit.json"])["passed"] is True
     assert json.loads(parts["parity.json"])["images"] == 24
     assert len(json.loads(parts["calibration_images.json"])["sha256"]) == 16
     card = parts["model_card.md"].decode()
-    for words in (
+    for text in (
         "## What it is for",
         "tests",
         "out-of-distribution",
@@ -84,14 +88,16 @@ def test_the_bundle_carries_its_evidence(built: BuildResult) -> None:
         "## Notes\n\nSeen elsewhere.",
         "never on the test images",
     ):
-        assert words in card
+        assert text in card
     assert b"<svg" in parts["model_card.html"]
     evaluation, manifest = (json.loads(parts[name]) for name in ("evaluation.json", "manifest.json"))
     assert evaluation["test"]["model"]["figures"]["roc_auc"] == manifest["metrics"]["roc_auc"]
     assert evaluation["test"]["operating"]["flag_at"]["sensitivity"] == manifest["metrics"]["sensitivity_at_flag"]
 
 
-def test_the_manifest_says_what_chose_the_thresholds_and_what_was_measured(built: BuildResult, key: Path) -> None:
+def test_the_manifest_states_the_images_that_chose_the_thresholds_and_those_measured(
+    built: BuildResult, key: Path
+) -> None:
     manifest = load_bundle(built.out, [read_public_key(key.with_name("test.key.pub"))]).manifest
     assert manifest.thresholds.chosen_on.startswith("6 normal and 6 pneumonia images of 6 patients held out")
     assert manifest.measured_on.endswith("int8 on the device's own code")
@@ -104,15 +110,15 @@ def test_the_same_run_gives_the_same_bundle_byte_by_byte(
     toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: BuildResult
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
-    orders = [
+    requests = [
         BuildRequest(run=toy_run, out=tmp_path / name, key=read_signing_key(key)) for name in ("a.bundle", "b.bundle")
     ]
-    made = [build(order) for order in orders]
+    made = [build(request) for request in requests]
     assert made[0].digest == made[1].digest == built.digest
-    assert orders[0].out.read_bytes() == orders[1].out.read_bytes()
+    assert requests[0].out.read_bytes() == requests[1].out.read_bytes()
 
 
-def test_without_the_images_the_metrics_of_training_are_used_and_named_so(
+def test_without_the_images_the_manifest_has_the_metrics_of_training(
     toy_run: Path, key: Path, tmp_path: Path, built: BuildResult
 ) -> None:
     moved = tmp_path / "run"
@@ -132,24 +138,24 @@ def test_images_that_changed_since_the_training_are_refused(
     images = tmp_path / "images"
     shutil.copytree(toy, images)
     shutil.copy(images / "images" / "test-1.png", images / "images" / "test-0.png")
-    order = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key), images=images)
+    request = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key), images=images)
     with pytest.raises(RunError, match=r"test-0\.png: not the image"):
-        build(order)
-    assert not order.out.exists()
+        build(request)
+    assert not request.out.exists()
 
 
 def test_a_network_that_int8_changes_too_much_is_not_written(
     toy_run: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turned = (
+    inverted = (
         "export.int8.predictions.box_outputs",
         lambda _, images: ModelOutputs(logits=np.where(np.arange(len(images)) % 2, -9.0, 9.0)),
     )
-    monkeypatch.setattr(*turned)
-    order = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))
+    monkeypatch.setattr(*inverted)
+    request = BuildRequest(run=toy_run, out=tmp_path / "x.bundle", key=read_signing_key(key))
     with pytest.raises(ExportError, match=r"flips \d+ of 24 labels"):
-        build(order)
-    assert not order.out.exists()
+        build(request)
+    assert not request.out.exists()
 
 
 def test_half_a_percent_of_flips_is_the_limit() -> None:
@@ -184,7 +190,7 @@ def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
 ) -> None:
     assert exit_code(["inspect", str(built.out), "--trusted-key", f"{key}.pub"], monkeypatch) == 0
     text = capsys.readouterr().out
-    for words in (
+    for part in (
         "newer version 1 (a trial",
         "signature and digests good",
         "roc_auc",
@@ -192,7 +198,7 @@ def test_inspect_shows_what_is_in_a_bundle_and_who_signed_it(
         "parity passed",
         MODEL,
     ):
-        assert words in text
+        assert part in text
     assert exit_code(["inspect", str(built.out)], monkeypatch) == 0
     assert "NOT VERIFIED" in capsys.readouterr().out
     assert exit_code(["inspect", str(built.out), "--card"], monkeypatch) == 0
@@ -211,9 +217,9 @@ def test_inspect_writes_the_page_out_and_says_when_a_bundle_has_none(
 
 
 def test_a_baseline_stands_beside_the_network_in_its_card(built: BuildResult) -> None:
-    found = json.loads(dict(read_members(built.out))["evaluation.json"])["baseline"]
-    assert (found["images"], found["model"]["name"], found["baseline"]["name"]) == (12, "newer", "toy")
-    assert found["auc"]["value"] == pytest.approx(0, abs=0.05)
+    comparison = json.loads(dict(read_members(built.out))["evaluation.json"])["baseline"]
+    assert (comparison["images"], comparison["model"]["name"], comparison["baseline"]["name"]) == (12, "newer", "toy")
+    assert comparison["auc"]["value"] == pytest.approx(0, abs=0.05)
 
 
 def test_a_baseline_without_the_images_is_a_usage_error(toy_run: Path, key: Path, tmp_path: Path) -> None:
@@ -226,16 +232,16 @@ def test_a_baseline_without_the_images_is_a_usage_error(toy_run: Path, key: Path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["build", "/nowhere", "--out", "x", "--key", "/nowhere.key"], "pneumoflag-export keygen"),
         (["inspect", "/nowhere.bundle"], "cannot be read"),
     ],
 )
-def test_a_fault_is_one_line_on_the_standard_error(
-    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_error_is_one_line_on_the_standard_error(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code(arguments, monkeypatch) == 2
     text = capsys.readouterr().err.strip()
-    assert words in text
+    assert message in text
     assert len(text.splitlines()) == 1

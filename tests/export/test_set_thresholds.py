@@ -51,10 +51,10 @@ from tests.support.hospital import (
 __all__ = ["command", "site"]
 
 
-def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
+def test_a_box_installs_the_bundle_with_a_sites_own_thresholds_and_flags_by_them(
     command: Command, site: Site, tmp_path: Path
 ) -> None:
-    out = tmp_path / "ours.bundle"
+    out = tmp_path / "site.bundle"
     code, output, errors = command.run(site.arguments(out, *AIMS))
     assert (code, errors) == (0, "")
     old = load_bundle(site.bundle, [read_public_key(site.vendor_key)])
@@ -63,9 +63,11 @@ def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
     assert (new.model.digest, new.tflite) == (old.model.digest, old.tflite)
     assert f"after: flag at {new.thresholds.flag_at:.4f}, clear below {new.thresholds.clear_below:.4f}" in output
     settings = ModelConfig(
-        bundle=tmp_path / "models" / "active", trusted_keys=(public(site.key), site.vendor_key), backend="cpu",
+        bundle=tmp_path / "models" / "active",
+        trusted_keys=(public(site.key), site.vendor_key),
+        backend="cpu",
         threads=1,
-    )  # fmt: skip
+    )
     install(site.bundle, settings)
     assert install(out, settings).model.version == 4
     images = classify_images(site.images, settings.bundle, public(site.key), tmp_path / "again.jsonl")
@@ -76,7 +78,7 @@ def test_a_site_chooses_anew_and_its_box_takes_the_bundle_and_flags_by_it(
     } == flag_counts(images)
 
 
-def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> None:
+def test_earlier_evidence_names_the_version_whose_thresholds_it_was_measured_with(tmp_path: Path) -> None:
     counts = {"passed": True, "label_flips": 1, "films": 9, "flipped_share": 1 / 9, "flag_flips": 2}
     parity = counts | {
         "largest_score_difference": 0.1,
@@ -86,19 +88,20 @@ def test_evidence_of_other_thresholds_says_whose_they_were(tmp_path: Path) -> No
     parts = {MODEL: TINY.read_bytes(), GOLDEN: golden_file(*tiny_golden()), "model_card.md": b"# Tiny\n"}
     bundle, key = make_bundle(tmp_path, parts={**parts, "parity.json": json.dumps(parity).encode()})
     old = load_bundle(bundle, [key])
-    made = set_thresholds(make_site(tmp_path, bundle, key.where).request(tmp_path / "ours.bundle", flag_at=0.9))
-    found = json.loads(dict(read_members(made.out))["parity.json"])
-    assert found["measured_with"] == {
-        "version": old.manifest.version, "flag_at": old.thresholds.flag_at, "clear_below": old.thresholds.clear_below,
-    }  # fmt: skip
-    assert f"thresholds of version {old.manifest.version}" in parity_line(
-        Parity.from_dict(found), found["measured_with"]["version"]
-    )
+    made = set_thresholds(make_site(tmp_path, bundle, key.where).request(tmp_path / "site.bundle", flag_at=0.9))
+    report = json.loads(dict(read_members(made.out))["parity.json"])
+    assert report["measured_with"] == {
+        "version": old.manifest.version,
+        "flag_at": old.thresholds.flag_at,
+        "clear_below": old.thresholds.clear_below,
+    }
+    line = parity_line(Parity.from_dict(report), report["measured_with"]["version"])
+    assert f"thresholds of version {old.manifest.version}" in line
     assert "version" not in parity_line(Parity.from_dict(parity))
 
 
-def test_the_flags_before_are_those_that_the_box_gave(site: Site, tmp_path: Path) -> None:
-    made = set_thresholds(site.request(tmp_path / "ours.bundle", sensitivity=0.8))
+def test_the_flags_before_are_those_of_the_box(site: Site, tmp_path: Path) -> None:
+    made = set_thresholds(site.request(tmp_path / "site.bundle", sensitivity=0.8))
     assert {(row.flag, row.label): row.before for row in made.rows} == flag_counts(site.lines())
     probabilities = {image["exposure_id"]: image["probability"] for image in site.lines()}
     np.testing.assert_array_equal(
@@ -106,10 +109,10 @@ def test_the_flags_before_are_those_that_the_box_gave(site: Site, tmp_path: Path
     )
 
 
-def test_an_evidence_networks_bundle_keeps_its_outlier_rule(tmp_path: Path) -> None:
+def test_an_evidence_networks_bundle_keeps_its_out_of_distribution_check(tmp_path: Path) -> None:
     bundle, key = make_evidence_bundle(tmp_path)
     site = make_site(tmp_path, bundle, key.where)
-    made = set_thresholds(site.request(tmp_path / "ours.bundle", flag_at=0.9))
+    made = set_thresholds(site.request(tmp_path / "site.bundle", flag_at=0.9))
     classified = [image for image in site.lines() if image["score"] is not None]
     assert 0 < len(classified) < len(site.images)
     assert made.site.left_out["images that the network did not classify"] == len(site.images) - len(classified)
@@ -118,13 +121,14 @@ def test_an_evidence_networks_bundle_keeps_its_outlier_rule(tmp_path: Path) -> N
     assert Classifier(new, backend="cpu", threads=1).thresholds.flag_at == 0.9
 
 
-def test_the_new_bundle_says_what_was_asked_what_chose_it_and_what_to_expect(site: Site, tmp_path: Path) -> None:
-    made = set_thresholds(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
+def test_the_new_bundle_states_the_aim_the_images_and_the_expected_flags(site: Site, tmp_path: Path) -> None:
+    made = set_thresholds(site.request(tmp_path / "site.bundle", sensitivity=0.8, recalibrate=True))
     parts = dict(read_members(made.out))
     manifest = load_bundle(made.out, [read_public_key(public(site.key))]).manifest
-    ill = sum(label_of(index) for index in range(48))
+    positive = sum(label_of(index) for index in range(48))
     assert manifest.thresholds.chosen_on == (
-        f"{48 - ill} normal and {ill} pneumonia images by the site's own reads; version 3 had 0.7000 and 0.3000"
+        f"{48 - positive} normal and {positive} pneumonia images by the site's own reads; "
+        "version 3 had 0.7000 and 0.3000"
     )
     assert manifest.thresholds.aim == (
         "clear_below: sensitivity of not being clear 0.8 at the lower 95 % bound; flag_at: as before; "
@@ -158,7 +162,7 @@ def test_a_card_with_pictures_has_the_notice_on_top_and_later_ones_above_it(site
     assert f"Of {pneumonia} images read as pneumonia: " in text
 
 
-def test_a_bundle_may_be_chosen_anew_again(site: Site, tmp_path: Path) -> None:
+def test_thresholds_can_be_set_a_second_time(site: Site, tmp_path: Path) -> None:
     first = set_thresholds(site.request(tmp_path / "first.bundle", sensitivity=0.8))
     second = set_thresholds(replace(site.request(tmp_path / "second.bundle", flag_at=0.9), bundle=first.out))
     assert (second.version, second.before.clear_below) == (5, first.after.clear_below)
@@ -181,17 +185,17 @@ def test_a_bundle_may_be_a_folder_with_the_picture_in_it(site: Site, tmp_path: P
 
 
 def test_the_picture_shows_both_points_and_lies_beside_the_bundle(site: Site, tmp_path: Path) -> None:
-    made = set_thresholds(site.request(tmp_path / "ours.bundle", sensitivity=0.8, recalibrate=True))
-    assert made.picture == tmp_path / "ours.operating_point.svg"
+    made = set_thresholds(site.request(tmp_path / "site.bundle", sensitivity=0.8, recalibrate=True))
+    assert made.picture == tmp_path / "site.operating_point.svg"
     assert made.picture.read_bytes() == dict(read_members(made.out))[PICTURE]
-    words = re.sub(r"<[^>]+>", " ", made.picture.read_text())
-    for label in ("sensitivity", "specificity", "95 %", "before: flag_at 0.7000", "before: clear_below 0.3000",
-                 f"after: clear_below {made.after.clear_below:.4f}"):  # fmt: skip
-        assert label in words
+    text = re.sub(r"<[^>]+>", " ", made.picture.read_text())
+    for label in ("sensitivity", "specificity", "95 %", "before: flag_at 0.7000", "before: clear_below 0.3000"):
+        assert label in text
+    assert f"after: clear_below {made.after.clear_below:.4f}" in text
 
 
-def test_a_bundle_of_before_is_replaced(site: Site, tmp_path: Path) -> None:
-    out = tmp_path / "ours.bundle"
+def test_a_previous_bundle_is_replaced(site: Site, tmp_path: Path) -> None:
+    out = tmp_path / "site.bundle"
     first, second = (set_thresholds(site.request(out, sensitivity=share)) for share in (0.6, 0.8))
     assert first.after.clear_below > second.after.clear_below
     assert load_bundle(out, [read_public_key(public(site.key))]).thresholds.clear_below == second.after.clear_below
@@ -199,5 +203,5 @@ def test_a_bundle_of_before_is_replaced(site: Site, tmp_path: Path) -> None:
 
 def test_it_needs_no_tensorflow() -> None:
     code = "import export.commands.set_thresholds, sys; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
-    assert found.stdout.strip() == "[]"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert modules.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""What cannot be done is reported in one line, with exit code 2, and nothing is written."""
+"""An aim, input or place that cannot be used is reported in one line, with exit code 2, and nothing is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["command", "site"]
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ([], "nothing to do: name --aim, --flag-at, --clear-below or --recalibrate"),
         (["--aim", "sensitivity"], "a share such as sensitivity=0.9"),
@@ -39,15 +39,15 @@ __all__ = ["command", "site"]
         (["--aim", "sensitivity=0.99"], "25 pneumonia images with a read are too few .* 381 suffice .* aim at 0.86"),
     ],
 )
-def test_an_aim_that_cannot_be_had_is_named_and_nothing_written(
-    command: Command, site: Site, options: list[str], words: str, tmp_path: Path
+def test_an_aim_that_cannot_be_reached_is_named_and_nothing_written(
+    command: Command, site: Site, options: list[str], message: str, tmp_path: Path
 ) -> None:
-    assert re.search(words, command.usage_error(site.arguments(tmp_path / "x.bundle", *options)))
+    assert re.search(message, command.usage_error(site.arguments(tmp_path / "x.bundle", *options)))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"bundle": "absent.bundle"}, "bundle cannot be read"),
         ({"bundle": "reads.csv"}, "not a bundle"),
@@ -58,25 +58,25 @@ def test_an_aim_that_cannot_be_had_is_named_and_nothing_written(
             {"results": "other.jsonl"},
             "expected results of this bundle's network .* classify the images with this bundle",
         ),
-        ({"reads": "turned.csv"}, "contradict the reads .* check that 1 is pneumonia"),
-        ({"reads": "healthy.csv"}, "no pneumonia image among the 48"),
+        ({"reads": "inverted.csv"}, "contradict the reads .* check that 1 is pneumonia"),
+        ({"reads": "normal.csv"}, "no pneumonia image among the 48"),
     ],
 )
 def test_wrong_input_is_named_and_nothing_written(
-    command: Command, site: Site, changes: dict[str, str], words: str, tmp_path: Path
+    command: Command, site: Site, changes: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     given_files = tmp_path / "given"
     given_files.mkdir()
     reads, results = site.reads.read_text(), site.results.read_text()
     (given_files / "reads.csv").write_text(reads)
     (given_files / "other.jsonl").write_text(results.replace(site.lines()[0]["model"]["digest"], "f" * 64))
-    (given_files / "turned.csv").write_text(re.sub(r",([01])\b", lambda label: f",{1 - int(label[1])}", reads))
-    (given_files / "healthy.csv").write_text(re.sub(r",1\b", ",0", reads))
+    (given_files / "inverted.csv").write_text(re.sub(r",([01])\b", lambda label: f",{1 - int(label[1])}", reads))
+    (given_files / "normal.csv").write_text(re.sub(r",1\b", ",0", reads))
     make_bundle(given_files, name="foreign.bundle")
     arguments = site.arguments(
         tmp_path / "x.bundle", *AIMS, **{name: given_files / file for name, file in changes.items()}
     )
-    assert re.search(words, command.usage_error(arguments))
+    assert re.search(message, command.usage_error(arguments))
     assert list(tmp_path.iterdir()) == [given_files]
 
 

@@ -43,7 +43,7 @@ class Stage:
             BoardConfig(port=0, stale_after_s=20),
             folder / "outbox.sqlite",
             folder / "spool",
-            title="north hospital · room 2",
+            title="north hospital · X-ray room 2",
             model_note="released",
         )
         self.url = self.server.start()

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from collector.app import main as collector
+from export.card.model_tables import SHOWN
 from export.card.render import CARD, PAGE, card_parts
-from export.card.tables import SHOWN
 from export.int8.predictions import HeldOutPredictions
 from metrics.evaluation import MEASURES, evaluate
 from metrics.roc import placements
@@ -104,7 +104,7 @@ def test_all_three_state_the_same_interval_for_the_same_counts_and_scores(
         assert 0 < float(low) < float(value) < float(high) < 1
 
 
-def test_one_wrong_call_more_of_each_class_changes_every_interval(
+def test_one_more_misclassified_image_of_each_class_changes_every_interval(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The negative control: four decimals are enough to show two changed cases among 120."""

@@ -1,4 +1,4 @@
 """Commands of `pneumoflag-train`: parsed options come in; work with progress bars and printed tables goes out.
 
-Imported by `train.app`; export uses the progress bars.
+Imported by `train.app`.
 """

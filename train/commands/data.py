@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
-from train.commands.progress_bars import progress_bars, progress_callback
+from console.progress import progress_bars, progress_callback
 from train.data.card import Card, examine, write_card
 from train.data.manifest import ManifestError, raise_if
 from train.data.split import SplitError, parse_shares, split_manifest

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
+from console.progress import progress_bars
 from train.data.dataset import LabelledImages, Loaded, load
 from train.fitting.history import Step
 from train.fitting.tensorboard import event_log
@@ -50,8 +50,8 @@ class Task:
 
 def fit_all(task: Task) -> None:
     """Train every seed of a recipe and report. Raises RecipeError, ManifestError, RunError before any training."""
-    console, settings = Console(stderr=True), task.settings
-    with _progress(console) as progress:
+    settings = task.settings
+    with progress_bars() as progress:
         loaded = _load(progress, settings.data, task)
         data = DataRecord.of(loaded.parts, task.images, without_sources=task.without_sources, left_out=loaded.left_out)
         finished = start_run(task.out, settings, loaded.parts, data, resume=task.resume)
@@ -68,7 +68,7 @@ def report_run(run: Path) -> None:
 
 
 def _load(progress: Progress, section: DataSection, task: Task) -> Loaded:
-    bar = progress.add_task("reading images", total=None, text="")
+    bar = progress.add_task("reading images", total=None)
     loaded = load(
         task.manifest,
         task.images,
@@ -86,7 +86,7 @@ def _train_all(
     progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], task: Task, finished: tuple[int, ...]
 ) -> None:
     steps, left = count_steps(recipe, parts), [seed for seed in recipe.seeds if seed not in finished]
-    bar = progress.add_task("training", total=steps * len(left), text="")
+    bar = progress.add_task("training", total=steps * len(left))
     for index, seed in enumerate(left):
         show, events = _step_display(progress, bar, seed, index * steps), task.tensorboard
         with event_log(None if events is None else seed_folder(events / task.out.resolve().name, seed)) as log:
@@ -97,7 +97,7 @@ def _train_all(
 
 def _average(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], out: Path) -> None:
     if has_average(recipe):
-        progress.add_task("mean of all seeds", total=None, text="")
+        progress.add_task("mean of all seeds", total=None)
         write_average(out, recipe, parts)
 
 
@@ -109,25 +109,11 @@ def _both(first: Callable[[Step], None], second: Callable[[Step], None]) -> Call
     return both
 
 
-def _step_display(progress: Progress, task: object, seed: int, before: int) -> Callable[[Step], None]:
+def _step_display(progress: Progress, task: TaskID, seed: int, before: int) -> Callable[[Step], None]:
     def show(step: Step) -> None:
         text = f"seed {seed} epoch {step.epoch} loss {step.loss:.3f} accuracy {step.accuracy:.1%}"
-        progress.update(task, completed=before + step.done, text=text)  # type: ignore[arg-type]
+        progress.update(task, completed=before + step.done, text=text)
         if not progress.console.is_terminal and step.done % STEPS_BETWEEN_LINES == 0:
             progress.console.print(f"{text} ({step.done}/{step.steps})")
 
     return show
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
-        console=console,
-        disable=not console.is_terminal,
-    )

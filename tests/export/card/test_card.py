@@ -19,7 +19,8 @@ from export.card.elements import (
 from export.card.operating_plot import operating_plot
 from export.card.render import CARD, PAGE, card_parts
 from export.evaluation.baseline import BaselineComparison
-from export.evaluation.evaluation import Evaluation, EvaluationInput
+from export.evaluation.evaluation import Evaluation
+from export.evaluation.evaluation_input import EvaluationInput
 from export.evaluation.operating_curve import operating_curve
 from export.site.notice import with_notice
 from metrics.estimates import Difference, Estimate
@@ -30,11 +31,18 @@ from train.run.report import MEAN, AverageSummary
 from train.run.run_folder import AVERAGED_IN_MANIFEST
 
 LARGEST = 1_500_000
-"""Bytes of a page that a hospital's mail still takes."""
+"""Bytes. A page of this size can still be sent by e-mail."""
 PICTURES = (
-    "Sensitivity and specificity by threshold", "ROC curves", "Confusion matrices", "Training accuracy",
-    "Reliability diagram", "Decision curve", "groups of images", "What each corruption costs", "every seed",
-)  # fmt: skip
+    "Sensitivity and specificity by threshold",
+    "ROC curves",
+    "Confusion matrices",
+    "Training accuracy",
+    "Reliability diagram",
+    "Decision curve",
+    "groups of images",
+    "What each corruption costs",
+    "every seed",
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,26 +52,31 @@ def inputs(toy_run: Path) -> EvaluationInput:
 
 
 @pytest.fixture(scope="module")
-def found(inputs: EvaluationInput) -> Evaluation:
+def evaluation(inputs: EvaluationInput) -> Evaluation:
     return evaluate_on_box(inputs)
 
 
 @pytest.fixture(scope="module")
-def paired(found: Evaluation) -> Evaluation:
-    """The same against a baseline that learnt nothing batch by batch."""
-    model = found.test.model
-    against = BaselineComparison(
-        images=40, normal=20, pneumonia=20, left_out=3, model=model,
-        baseline=replace(model, name="older", form="float, by Keras", training=()), auc=None,
+def paired(evaluation: Evaluation) -> Evaluation:
+    """The same with a comparison, against a baseline without training curves."""
+    model = evaluation.test.model
+    comparison = BaselineComparison(
+        images=40,
+        normal=20,
+        pneumonia=20,
+        left_out=3,
+        model=model,
+        baseline=replace(model, name="older", form="float, by Keras", training=()),
+        auc=None,
         mcnemar=McNemar(only_first=7, only_second=5, p_exact=0.774, p_mid=0.581),
         balanced_accuracy=Difference(value=0.1, low=-0.1, high=0.3, p=None, test="paired bootstrap over patients"),
-    )  # fmt: skip
-    return replace(found, baseline=against)
+    )
+    return replace(evaluation, baseline=comparison)
 
 
 @pytest.fixture(scope="module")
-def alone(inputs: EvaluationInput, found: Evaluation) -> dict[str, str]:
-    return rendered(card_content(inputs, found))
+def alone(inputs: EvaluationInput, evaluation: Evaluation) -> dict[str, str]:
+    return rendered(card_content(inputs, evaluation))
 
 
 @pytest.fixture(scope="module")
@@ -81,24 +94,30 @@ def rendered(content: CardContent) -> dict[str, str]:
 
 
 def drawings(page: str) -> list[ET.Element]:
-    """Well formed, or it raises."""
+    """Parse every SVG of the page; raises where one is not well formed."""
     return [ET.fromstring(text) for text in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]  # noqa: S314 - drawn here
 
 
-def test_the_first_screen_says_what_it_is_for_and_what_not_and_its_figures_with_intervals(page: str) -> None:
+def test_the_first_screen_states_the_use_its_limits_and_the_main_figures_with_intervals(page: str) -> None:
     first = page[: page.index("<h2>Thresholds</h2>")]
-    for words in (
-        "made-up version 3", "a trial, not released", "Research use, in tests.", "Not a diagnosis", "patients from 20",
-        "of pneumonia images are not <code>clear</code>", "20 normal and 20 pneumonia images", "95 % interval",
-    ):  # fmt: skip
-        assert words in first
+    for text in (
+        "made-up version 3",
+        "a trial, not released",
+        "Research use, in tests.",
+        "Not a diagnosis",
+        "patients aged 20 years or older",
+        "of pneumonia images are not <code>clear</code>",
+        "20 normal and 20 pneumonia images",
+        "95 % interval",
+    ):
+        assert text in first
     assert first.count(" to ") > 6
 
 
 def test_the_first_screen_states_the_flags_of_other_sources_and_none_of_its_own(
-    found: Evaluation, against: dict[str, str]
+    evaluation: Evaluation, against: dict[str, str]
 ) -> None:
-    (beside,) = found.further
+    (beside,) = evaluation.further
     flags = beside.flags["other"]
     alarms = flags["pneumonia"]["normal"] / sum(counts["normal"] for counts in flags.values())
     first = against[CARD][: against[CARD].index("## Thresholds")]
@@ -106,12 +125,12 @@ def test_the_first_screen_states_the_flags_of_other_sources_and_none_of_its_own(
     assert "- St. <Mary>" not in first
 
 
-def test_every_picture_is_an_svg_that_tells_what_it_shows(page: str) -> None:
+def test_every_picture_is_an_svg_with_a_text_alternative(page: str) -> None:
     shown = drawings(page)
     labels = [svg.attrib["aria-label"] for svg in shown]
     assert len(labels) == len(PICTURES)
-    for words in PICTURES:
-        assert any(words in label for label in labels), words
+    for picture in PICTURES:
+        assert any(picture in label for label in labels), picture
     assert all(svg.attrib["role"] == "img" for svg in shown)
 
 
@@ -124,17 +143,17 @@ def test_the_calibration_in_force_stands_beside_the_others_with_intervals(agains
 
 
 def test_seeds_are_shown_with_the_mean_of_their_weights_where_there_is_one(
-    inputs: EvaluationInput, found: Evaluation
+    inputs: EvaluationInput, evaluation: Evaluation
 ) -> None:
     summary = inputs.run.summary
     averaged = AverageSummary(confusion={}, estimates={}, measures=dict.fromkeys(summary.measures, 0.875))
-    card = rendered(card_content(inputs, found, summary=replace(summary, weight_average=averaged)))[CARD]
+    card = rendered(card_content(inputs, evaluation, summary=replace(summary, weight_average=averaged)))[CARD]
     assert MEAN in card
     assert "| 0.875 |" in card
-    assert MEAN not in rendered(card_content(inputs, found))[CARD]
+    assert MEAN not in rendered(card_content(inputs, evaluation))[CARD]
 
 
-def test_the_page_is_whole_small_and_asks_nothing_of_the_network(page: str) -> None:
+def test_the_page_is_complete_and_small_and_loads_nothing_from_the_network(page: str) -> None:
     assert len(page.encode()) < LARGEST
     assert "<script" not in page
     assert "<image" not in page
@@ -146,7 +165,7 @@ def test_the_page_is_whole_small_and_asks_nothing_of_the_network(page: str) -> N
     assert len(ids) == len(set(ids))
 
 
-def test_words_of_manifests_and_notes_are_words_and_no_markup(against: dict[str, str]) -> None:
+def test_text_of_manifests_and_notes_is_escaped(against: dict[str, str]) -> None:
     page, markdown = against[PAGE], against[CARD]
     assert "St. &lt;Mary&gt; | 1" in page
     assert "<Mary>" not in page
@@ -156,7 +175,7 @@ def test_words_of_manifests_and_notes_are_words_and_no_markup(against: dict[str,
     assert "## Notes\n\nTwo `words`.\n\nAnd <two> more." in markdown
 
 
-def test_both_forms_say_the_same_and_the_tables_of_the_markdown_are_whole(against: dict[str, str]) -> None:
+def test_both_forms_have_the_same_sections_and_the_tables_of_the_markdown_are_complete(against: dict[str, str]) -> None:
     titles = re.findall(r"<h2>(.*?)</h2>", against[PAGE])
     assert [line[3:] for line in against[CARD].splitlines() if line.startswith("## ")] == titles
     widths: set[int] = set()
@@ -166,7 +185,7 @@ def test_both_forms_say_the_same_and_the_tables_of_the_markdown_are_whole(agains
     assert "\n\n\n\n" not in against[CARD]
 
 
-def test_a_comparison_states_what_each_side_is_and_which_images_were_left_out(page: str) -> None:
+def test_a_comparison_states_the_form_of_both_networks_and_the_images_left_out(page: str) -> None:
     text = html.unescape(re.sub(r"<[^>]+>", "", page))
     assert "made-up in int8, by the device's own code, against older in float, by Keras" in text
     assert "3 test images are left out, as the baseline has not been measured on them" in text
@@ -176,22 +195,22 @@ def test_a_comparison_states_what_each_side_is_and_which_images_were_left_out(pa
 
 
 def test_the_out_of_distribution_check_is_stated_with_its_threshold_and_false_alarms(
-    inputs: EvaluationInput, found: Evaluation, alone: dict[str, str]
+    inputs: EvaluationInput, evaluation: Evaluation, alone: dict[str, str]
 ) -> None:
     assert "no out-of-distribution check" not in alone[CARD]
     assert "farther than 134" in alone[CARD]
     assert "1.0% of the source that lies farthest" in alone[CARD]
-    assert f"it refuses {share(found.test.refused)}" in alone[CARD]
+    assert f"it refuses {share(evaluation.test.refused)}" in alone[CARD]
     without = rendered(card_content(inputs, model={"outliers": None}))[CARD]
-    assert "It has no out-of-distribution check" in without
+    assert "The network has no out-of-distribution check" in without
 
 
-def test_without_images_the_card_has_the_manifests_figures_and_no_pictures_of_them(inputs: EvaluationInput) -> None:
+def test_without_images_the_card_has_the_manifests_figures_and_no_plots_of_them(inputs: EvaluationInput) -> None:
     parts = rendered(card_content(inputs))
     assert len(drawings(parts[PAGE])) == 1
     assert "## Image corruptions" not in parts[CARD]
     assert "never on the test images" in parts[CARD]
-    assert "not measured: the run's images were missing" in parts[CARD]
+    assert "int8 was not compared with Keras: the run's images were missing" in parts[CARD]
 
 
 def test_without_a_baseline_the_network_stands_alone_beside_the_published_figures(alone: dict[str, str]) -> None:
@@ -199,16 +218,16 @@ def test_without_a_baseline_the_network_stands_alone_beside_the_published_figure
     assert "| VUNO Med-Chest X-ray, the study's images | 164 | 67 | 19 | 281 |" in alone[CARD]
 
 
-def test_a_network_that_is_the_mean_of_all_seeds_is_called_so(inputs: EvaluationInput) -> None:
+def test_a_network_with_the_mean_of_all_seeds_weights_is_named_so(inputs: EvaluationInput) -> None:
     training = inputs.model.training.model_copy(update={"seed": AVERAGED_IN_MANIFEST})
     card = rendered(card_content(inputs, model={"training": training}))[CARD]
     assert "the mean of the weights of seeds [1, 2]" in card
 
 
 def test_the_same_content_gives_the_same_bytes(
-    inputs: EvaluationInput, found: Evaluation, alone: dict[str, str]
+    inputs: EvaluationInput, evaluation: Evaluation, alone: dict[str, str]
 ) -> None:
-    assert rendered(card_content(inputs, found)) == alone
+    assert rendered(card_content(inputs, evaluation)) == alone
 
 
 def test_a_notice_stands_on_top_and_later_ones_above_it(page: str) -> None:
@@ -219,7 +238,7 @@ def test_a_notice_stands_on_top_and_later_ones_above_it(page: str) -> None:
     assert with_notice(b"<p>an older page</p>", "x", []) == b"<p>an older page</p>"
 
 
-def test_figures_read_as_a_person_would_write_them() -> None:
+def test_figures_are_rounded_and_undefined_ones_are_a_dash() -> None:
     assert share(proportion(1, 2)) == "50.0 % (9.5 to 90.5)"
     assert share(Estimate(value=0.0, low=-1e-17, high=0.2, method="")) == "0.0 % (0.0 to 20.0)"
     assert share(None) == share(proportion(0, 0)) == "-"
@@ -236,9 +255,7 @@ def test_thresholds_at_the_very_ends_can_be_drawn(low: float, high: float) -> No
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1100])
-def test_a_browser_shows_the_page_without_a_fault_on_screens_of_any_width(
-    page: str, tmp_path: Path, width: int
-) -> None:
+def test_a_browser_shows_the_page_without_an_error_at_any_width(page: str, tmp_path: Path, width: int) -> None:
     from tests.flow.browser import Browser, missing_part  # noqa: PLC0415 - selenium may be absent
 
     if missing := missing_part():

@@ -8,7 +8,7 @@ from export.evaluation.robustness import CLEAN, Robustness, robustness
 from train.augmentation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 
 LABELS = np.tile([0, 1], 20)
-ANCHOR = -0.4
+OPERATING_LOGIT = -0.4
 
 
 def images() -> np.ndarray:
@@ -19,9 +19,9 @@ def images() -> np.ndarray:
     return np.clip(means[:, None, None] + stripes + random.normal(0, 1, (40, 96, 96)), 0, 255).astype(np.uint8)
 
 
-def brightness(found: np.ndarray) -> tuple[np.ndarray, None]:
-    """Judges by the mean grey alone: what an exposure fault ruins, and blur does not."""
-    return found.mean(axis=(1, 2)) / 4 - 26, None
+def brightness(batch: np.ndarray) -> tuple[np.ndarray, None]:
+    """Classify by the mean grey alone, which an exposure fault changes and blur does not."""
+    return batch.mean(axis=(1, 2)) / 4 - 26, None
 
 
 def rows_of(rows: tuple[Robustness, ...], name: str) -> list[Robustness]:
@@ -30,7 +30,7 @@ def rows_of(rows: tuple[Robustness, ...], name: str) -> list[Robustness]:
 
 @pytest.fixture(scope="module")
 def by_brightness() -> tuple[Robustness, ...]:
-    return robustness(brightness, images(), LABELS, operating_logit=ANCHOR)
+    return robustness(brightness, images(), LABELS, operating_logit=OPERATING_LOGIT)
 
 
 def test_there_is_a_row_for_the_clean_images_and_one_for_each_corruption_and_strength(
@@ -48,24 +48,24 @@ def test_a_rows_figures_are_those_of_the_corrupted_images(
 ) -> None:
     row = rows_of(by_brightness, name)[strength - 1]
     before, after = (brightness(each)[0] for each in (images(), corrupt(images(), name, strength)))
-    called = after >= ANCHOR
+    decided = after >= OPERATING_LOGIT
     assert row.roc_auc.value == pytest.approx(roc_auc_score(LABELS, after))
     assert row.auc_change is not None
     assert row.auc_change.value == pytest.approx(roc_auc_score(LABELS, after) - roc_auc_score(LABELS, before))
-    assert row.sensitivity.value == pytest.approx(recall_score(LABELS, called))
-    assert row.specificity.value == pytest.approx(recall_score(LABELS, called, pos_label=0))
-    assert row.flips.value == pytest.approx((called != (before >= ANCHOR)).mean())
+    assert row.sensitivity.value == pytest.approx(recall_score(LABELS, decided))
+    assert row.specificity.value == pytest.approx(recall_score(LABELS, decided, pos_label=0))
+    assert row.flips.value == pytest.approx((decided != (before >= OPERATING_LOGIT)).mean())
 
 
-def test_a_classifier_suffers_from_the_corruption_of_what_it_uses(by_brightness: tuple[Robustness, ...]) -> None:
-    hurt, unhurt = rows_of(by_brightness, "exposure")[2], rows_of(by_brightness, "blur")[2]
-    assert hurt.auc_change is not None
-    assert hurt.auc_change.high is not None
-    assert hurt.auc_change.high < -0.1
-    assert unhurt.auc_change is not None
-    assert unhurt.auc_change.low is not None
-    assert unhurt.auc_change.low > -0.02
-    assert unhurt.flips.value == 0
+def test_a_classifier_loses_by_the_corruption_of_what_it_uses(by_brightness: tuple[Robustness, ...]) -> None:
+    worse, same = rows_of(by_brightness, "exposure")[2], rows_of(by_brightness, "blur")[2]
+    assert worse.auc_change is not None
+    assert worse.auc_change.high is not None
+    assert worse.auc_change.high < -0.1
+    assert same.auc_change is not None
+    assert same.auc_change.low is not None
+    assert same.auc_change.low > -0.02
+    assert same.flips.value == 0
 
 
 def test_a_classifier_that_ignores_the_image_loses_nothing() -> None:
@@ -75,16 +75,16 @@ def test_a_classifier_that_ignores_the_image_loses_nothing() -> None:
 
 
 def test_refusals_are_counted_and_refused_images_still_count() -> None:
-    def wary(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return brightness(found)[0], (found.mean(axis=(1, 2)) < 96).astype(float)
+    def refusing(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return brightness(batch)[0], (batch.mean(axis=(1, 2)) < 96).astype(float)
 
-    rows = robustness(wary, images(), LABELS, outlier_threshold=0.5)
+    rows = robustness(refusing, images(), LABELS, outlier_threshold=0.5)
     dark = rows_of(rows, "exposure")[2]
     expected = (corrupt(images(), "exposure", 3).mean(axis=(1, 2)) < 96).mean()
     assert dark.refused is not None
     assert dark.refused.value == pytest.approx(expected)
     assert dark.n == 40
-    assert robustness(wary, images(), LABELS)[0].refused is None
+    assert robustness(refusing, images(), LABELS)[0].refused is None
 
 
 def test_progress_is_reported() -> None:

@@ -21,7 +21,7 @@ SIDE = 16
 
 
 def network() -> keras.Model:
-    """Two convolutions and two dense layers, of weights that int8 keeps well."""
+    """Return two convolutions and two dense layers, with weights that lose little in int8."""
     keras.utils.set_random_seed(0)
     image = keras.Input((SIDE, SIDE, 1), name="image")
     x = keras.layers.Conv2D(4, 3, activation="relu", name="conv_a")(image)
@@ -46,11 +46,11 @@ def sound() -> LayerReport:
     return report(network())
 
 
-def test_a_sound_network_has_every_layer_in_order_and_no_noise_to_speak_of(sound: LayerReport) -> None:
-    assert [(layer.layer, layer.operator) for layer in sound.layers] == [
-        ("conv_a", "CONV_2D"), ("conv_b", "CONV_2D"), ("pool", "MAX_POOL_2D"), ("flatten", "RESHAPE"),
-        ("hidden", "FULLY_CONNECTED"), ("logits", "FULLY_CONNECTED"),
-    ]  # fmt: skip
+def test_a_sound_network_has_every_layer_in_order_and_hardly_any_noise(sound: LayerReport) -> None:
+    operators = {layer.layer: layer.operator for layer in sound.layers}
+    assert list(operators) == ["conv_a", "conv_b", "pool", "flatten", "hidden", "logits"]
+    assert list(operators.values()) == ["CONV_2D", "CONV_2D", "MAX_POOL_2D", "RESHAPE", *["FULLY_CONNECTED"] * 2]
+    assert len(sound.layers) == len(operators)
     for layer in sound.layers:
         assert layer.noise < 0.03
         assert layer.operator == "FULLY_CONNECTED" or layer.rmse_in_steps < 2 * ROUNDING_ALONE
@@ -79,7 +79,7 @@ def test_a_map_whose_channels_share_a_scale_with_one_far_too_large_is_the_worst(
     worst = report(damaged).worst(1)[0]
     assert worst.layer == "conv_a"
     assert worst.noise > 0.3
-    # Counted in steps of its own scale the error is that of any rounding: the channel's noise alone tells.
+    # Counted in steps of its own scale the error is that of any rounding: only the channel's noise shows it.
     assert worst.rmse_in_steps < 1
 
 
@@ -89,7 +89,7 @@ def test_images_outside_the_ranges_of_the_calibration_images_show_more_error() -
     assert outside.worst(1)[0].rmse_in_steps > 5 * inside.worst(1)[0].rmse_in_steps
 
 
-def test_what_is_looked_at_is_the_network_that_is_exported(sound: LayerReport) -> None:
+def test_the_measured_network_is_the_exported_one(sound: LayerReport) -> None:
     tensors = (
         schema.ModelT.InitFromObj(schema.Model.GetRootAs(to_int8(network(), images(48), mean=0.0), 0))
         .subgraphs[0]
@@ -104,12 +104,12 @@ def test_what_is_looked_at_is_the_network_that_is_exported(sound: LayerReport) -
         assert any(layer.scale == pytest.approx(scale) and layer.zero_point == point for scale, point in exported)
 
 
-def test_a_saved_model_is_taken_as_well_as_a_network(sound: LayerReport, tmp_path: Path) -> None:
+def test_a_saved_model_is_measured_as_a_network_is(sound: LayerReport, tmp_path: Path) -> None:
     with silenced_output():
         _save(network(), (1, SIDE, SIDE, 1), tmp_path)
-    found = layer_report(tmp_path, images(48), mean=0.0, held_out=images(8, seed=1))
-    assert [layer.noise for layer in found.layers] == pytest.approx([layer.noise for layer in sound.layers])
-    assert "conv_b" in found.layers[1].layer
+    of_folder = layer_report(tmp_path, images(48), mean=0.0, held_out=images(8, seed=1))
+    assert [layer.noise for layer in of_folder.layers] == pytest.approx([layer.noise for layer in sound.layers])
+    assert "conv_b" in of_folder.layers[1].layer
 
 
 def test_the_table_has_a_line_for_each_layer(sound: LayerReport, tmp_path: Path) -> None:
