@@ -85,7 +85,7 @@ class SamplingSection(Section):
     tiers: dict[str, float] = Field(
         {"C": 0.3}, description="tier of the label: how often such an image is drawn, relative to others of its source"
     )
-    other_style: float = Field(
+    acquisition_style_transfer: float = Field(
         0.6, ge=0, le=1, description="share of images that are given the acquisition style of one of the other class"
     )
 

@@ -20,7 +20,7 @@ from train.run.trained_run import TrainedRun
 class CardContent:
     """Everything that a model card shows. `evaluation` and `parity` are None where the run's images are missing.
 
-    `description` and `limits` are the recipe's texts; `measured_sources` are the sources of the main figures, None: all.
+    `description` and `limits` are the recipe's texts; `measured_sources` are those of the main figures, None: all.
     `parts` are the images by label, and the patients, of each part of the run.
     """
 

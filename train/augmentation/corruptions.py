@@ -32,7 +32,7 @@ def corrupt(images: Image, name: str, strength: int, *, seed: int = 0) -> Image:
 def corrupted_copies(images: Image, copies: int) -> tuple[Image, NDArray[np.int64]]:
     """Return `copies` corrupted copies of each of `images` uint8 (n, rows, columns), and the index of each one's image.
 
-    For choices that must hold on worse exposures: what is chosen on images of the training's own making is too
+    For choices that must hold on other exposures: what is chosen on images of the training's own making is too
     confident elsewhere. Which corruptions an image gets is drawn once, so that every network is measured on the same.
     The strongest are left out: those are faults for which a technologist repeats the exposure.
     """

@@ -1,8 +1,8 @@
 """Augmentation of training images: the same patient as another hospital would have shown them.
 
 Everything here changes how an image was made and leaves the patient alone: positioning, exposure, processing, noise,
-collimation, markers and compression. `with_style_of` goes furthest: it gives an image the acquisition style of another
-one. Trained on images in the style of the *other* class, a network gains nothing from telling styles apart.
+collimation, markers and compression. `with_acquisition_style` goes furthest: it gives an image the acquisition style
+of another one. Trained on images in the style of the *other* class, a network gains nothing from telling styles apart.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def augmented(image: Image, donor: Image | None, random: Random, *, side: int) -
     `donor`, of the same shape, lends its acquisition style; None: the image keeps its own.
     """
     if donor is not None:
-        image = with_style_of(image, donor, random)
+        image = with_acquisition_style(image, donor, random)
     grey = reposition(image, random, side)
     for change, chance in CHANGES:
         if random.random() < chance:
@@ -38,7 +38,7 @@ def augmented(image: Image, donor: Image | None, random: Random, *, side: int) -
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
 
 
-def with_style_of(image: Image, donor: Image, random: Random) -> Image:
+def with_acquisition_style(image: Image, donor: Image, random: Random) -> Image:
     """Move `image` at least half of the way to the acquisition style of `donor`; both uint8 (rows, columns).
 
     One of three at random: the energy of frequency bands, the histogram, or low-frequency amplitudes.

@@ -57,8 +57,8 @@ def operating_point(
 ) -> OperatingPoint:
     """Choose calibration and thresholds on held-out images and their `sources` (n,).
 
-    A pinned point takes slope and review band from corrupted copies of the images too, so that both still hold on
-    worse exposures.
+    A pinned point takes slope and review band from corrupted copies of the images too, so that both still hold
+    on them.
     """
     if section.calibration != "pinned":
         logits, labels = held_out.logits, held_out.labels

@@ -1,7 +1,7 @@
 """Sampling: how often each training image is drawn, and which image of the other class lends its acquisition style.
 
-A source with one class teaches its source rather than the disease. So both classes are drawn equally often, and sources
-within a class by stated shares, whatever their sizes.
+From a source with one class a network learns the source rather than the disease. So both classes are drawn equally
+often, and sources within a class by stated shares, whatever their sizes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Sampler:
 
     labels: NDArray[np.int64]
     chances: Floats
-    other_style: float
+    acquisition_style_transfer: float
     seed: int
 
     def batch(self, step: int, size: int) -> Iterator[Draw]:
@@ -45,7 +45,7 @@ class Sampler:
             other = np.where(self.labels == label, 0.0, self.chances)
             rows = self.labels[indices] == label
             donors[rows] = random.choice(len(self.labels), int(rows.sum()), p=other / other.sum())
-        styled = random.random(size) < self.other_style
+        styled = random.random(size) < self.acquisition_style_transfer
         seeds = random.integers(0, 2**31, size)
         for index, donor, own, seed in zip(indices, donors, styled, seeds, strict=True):
             yield Draw(index=int(index), donor=int(donor) if own else None, seed=int(seed))
@@ -53,7 +53,12 @@ class Sampler:
 
 def sampler(section: SamplingSection, dataset: LabelledImages, seed: int) -> Sampler:
     """Return what draws the images of `dataset`."""
-    return Sampler(labels=dataset.labels, chances=chances(section, dataset), other_style=section.other_style, seed=seed)
+    return Sampler(
+        labels=dataset.labels,
+        chances=chances(section, dataset),
+        acquisition_style_transfer=section.acquisition_style_transfer,
+        seed=seed,
+    )
 
 
 def chances(section: SamplingSection, dataset: LabelledImages) -> Floats:

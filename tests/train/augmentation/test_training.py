@@ -10,7 +10,7 @@ from train.augmentation.training import (
     histogram,
     low_frequencies,
     reposition,
-    with_style_of,
+    with_acquisition_style,
 )
 
 
@@ -66,7 +66,7 @@ def test_low_frequencies_come_from_the_donor_and_edges_stay() -> None:
 
 def test_a_style_of_its_own_changes_an_image_little() -> None:
     own = image(0)
-    moved = with_style_of(own, own, np.random.default_rng(1))
+    moved = with_acquisition_style(own, own, np.random.default_rng(1))
     assert np.abs(moved.astype(int) - own).mean() < 3
 
 

@@ -144,7 +144,9 @@ def test_classes_and_sources_are_drawn_in_their_shares(tuned: Path) -> None:
     drawn = np.bincount([draw.index for draw in draws], minlength=16) / len(draws)
     np.testing.assert_allclose(drawn, found, atol=0.03)
     assert all(labels[draw.index] != labels[draw.donor] for draw in draws if draw.donor is not None)
-    assert np.mean([draw.donor is not None for draw in draws]) == pytest.approx(section.other_style, abs=0.05)
+    assert np.mean([draw.donor is not None for draw in draws]) == pytest.approx(
+        section.acquisition_style_transfer, abs=0.05
+    )
 
 
 def test_a_batch_without_augmentation_is_the_resized_images(tuned: Path) -> None:
