@@ -1,7 +1,7 @@
-"""Acquisition style: numbers of how an image was made, and sampling weights that balance it.
+"""Acquisition style: features of how an image was made, and sampling weights that balance it.
 
-Sharpness, exposure and borders say much of a label where the classes were made differently; a network learns that
-first. Images whose style betrays their label count less, images whose style speaks against it count more.
+Where the classes were acquired differently, sharpness, exposure and borders predict the label, and a network learns
+them first. Images whose style predicts their label get less weight, images whose style contradicts it get more.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ NEARLY_BLACK = 12
 LEAST_CHANCE = 0.02
 
 
-def style_numbers(images: NDArray[np.uint8]) -> Floats:
-    """float64 (n, 24) of images uint8 (n, rows, columns): grey percentiles, borders, energy in bands, sharpness."""
-    return np.array([_numbers(image) for image in images])
+def acquisition_style_features(images: NDArray[np.uint8]) -> Floats:
+    """Return the features of images uint8 (n, rows, columns), float64 (n, 24).
+
+    Grey percentiles, energy in frequency bands, dark borders, sharpness, and spread of the grey levels.
+    """
+    return np.array([_features(image) for image in images])
 
 
-def _numbers(image: NDArray[np.uint8]) -> list[float]:
+def _features(image: NDArray[np.uint8]) -> list[float]:
     grey = image.astype(np.float32)
     levels = [cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in BANDS]
     bands = [float(np.log1p((fine - coarse).std())) for fine, coarse in zip([grey, *levels], levels, strict=False)]
@@ -39,20 +42,20 @@ def _numbers(image: NDArray[np.uint8]) -> list[float]:
 
 
 def style_chances(images: NDArray[np.uint8], labels: NDArray[np.int64], patients: tuple[str, ...], seed: int) -> Floats:
-    """How likely each image's own label (n,) is by its style alone, classes balanced, out of fold by patient."""
+    """Return the probability (n,) of each image's own label by style alone, balanced by class, out of fold."""
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced"))
-    found = cross_val_predict(
-        model, style_numbers(images), labels, groups=np.array(patients), cv=folds, method="predict_proba"
+    probabilities = cross_val_predict(
+        model, acquisition_style_features(images), labels, groups=np.array(patients), cv=folds, method="predict_proba"
     )
-    own: Floats = found[np.arange(len(labels)), labels]
+    own: Floats = probabilities[np.arange(len(labels)), labels]
     return own
 
 
 def sampling_weights(labels: NDArray[np.int64], chances: Floats | None, power: float) -> Floats:
-    """Chance (n,) of each image to be drawn; both classes have the same share in all, and so have the styles in part.
+    """Return the probability (n,) of each image to be drawn; the classes have the same share in all.
 
-    `power` 0 balances the classes alone, 1 weighs by the full inverse of `chances`.
+    `power` 0 balances the classes alone, 1 weights by the full inverse of `chances`, see `style_chances`.
     """
     weights = np.ones(len(labels)) if chances is None else np.maximum(chances, LEAST_CHANCE) ** -power
     for label in (0, 1):

@@ -1,4 +1,4 @@
-"""Select images of a data set, by mask or by the source of their labels."""
+"""Select images of a data set by mask or by source, and join data sets."""
 
 from __future__ import annotations
 

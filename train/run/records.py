@@ -19,7 +19,7 @@ RUN_FORMAT = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Images of each label, and their patients."""
+    """The number of images of each label, and of their patients."""
 
     normal: int
     pneumonia: int
@@ -28,7 +28,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartCounts(Counts):
-    """The same with the digest of the part: SHA-256 over its images' digests and labels, in order, hex."""
+    """Counts of a part, with its digest: SHA-256 over its images' digests and labels, in order, hex."""
 
     digest: str
 
@@ -70,14 +70,14 @@ class DataRecord:
 class OperatingRecord:
     """operating.json: how the network's input and outputs are read, and its operating point.
 
-    `mean` is the grey value that is zero to the network, `bias` is added to the sum of the evidence map,
-    `evidence_blocks` are the blocks the map adds up, empty without a map. `operating_logit` is the logit at which an
-    image is called positive, None for 0. `outlier_threshold` is a distance, None without an out-of-distribution
-    check. `images` and `digest` describe the images that chose calibration and thresholds.
+    `mean` is subtracted from grey values before the network. `bias` is added to the sum of the evidence map,
+    `evidence_blocks` are the blocks whose maps are added up, empty without a map. `operating_logit` is the logit from
+    which an image is classified as positive, None: above 0. `outlier_threshold` is a distance, None without an
+    out-of-distribution check. `images` and `digest` describe the images that chose calibration and thresholds.
     """
 
     mean: float
-    tone: IntensityNormalization
+    intensity_normalization: IntensityNormalization
     bias: float
     fake_quantized: bool
     evidence_blocks: tuple[int, ...]
@@ -94,7 +94,7 @@ class MetricsRecord:
     """metrics.json: measures in Keras, before quantization, of images whose labels count.
 
     `operating` and `test` are decided at the operating logit; `test_at_flag` and `test_at_clear` at the two
-    thresholds. `test_flags`: test images of each label by flag.
+    thresholds. `test_flags` counts the test images by flag and label.
     """
 
     operating: Evaluation
@@ -106,7 +106,7 @@ class MetricsRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentRecord:
-    """environment.json: what it takes to make the same weights again."""
+    """environment.json: what is needed to train the same weights again."""
 
     seed: int | Literal["averaged"]
     recipe: str

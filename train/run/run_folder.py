@@ -121,7 +121,7 @@ def load_predictor(run: Path, network: NetworkChoice) -> Predictor:
     return Predictor(
         network=layers,
         mean=operating.mean,
-        tone=operating.tone,
+        tone=operating.intensity_normalization,
         bias=operating.bias,
         outliers=outliers,
         fake_quantized=operating.fake_quantized,

@@ -126,7 +126,7 @@ def _operating(trained: TrainedNetwork) -> OperatingRecord:
     predictor, point = trained.predictor, trained.point
     return OperatingRecord(
         mean=predictor.mean,
-        tone=predictor.tone,
+        intensity_normalization=predictor.tone,
         bias=predictor.bias,
         fake_quantized=predictor.fake_quantized,
         evidence_blocks=trained.evidence_blocks,
