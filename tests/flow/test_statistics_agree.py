@@ -78,7 +78,7 @@ def stated_by_collector(
     system, text = json.loads(figures.read_text())["systems"]["network"], page.read_text()
     stated = {m: tuple(f"{system[m][end]:.4f}" for end in ("value", "low", "high")) for m in MEASURES}
     for value, low, high in stated.values():
-        assert f"{value} <small>({low}\N{EN DASH}{high})</small>" in text
+        assert f"{value} <small>({low} to {high})</small>" in text
     return stated, text  # type: ignore[return-value]
 
 
