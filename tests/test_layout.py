@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import defaultdict
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -105,3 +106,11 @@ def test_documents_are_wrapped(project_root: Path, documents: list[str]) -> None
             if len(line) > LONGEST_LINE and not line.startswith(("|", "    ", "#", "![")):
                 long.append(f"{name}:{number}: {len(line)} characters")
     assert not long
+
+
+def test_the_page_on_the_architecture_states_the_import_rules_in_force(project_root: Path) -> None:
+    settings = tomllib.loads((project_root / "pyproject.toml").read_text(encoding="utf-8"))
+    page = " ".join((project_root / "docs/architecture.md").read_text(encoding="utf-8").split())
+    for contract in settings["tool"]["importlinter"]["contracts"]:
+        for package in contract.get("containers", ()):
+            assert f"{package}: `{' > '.join(contract['layers'])}`" in page

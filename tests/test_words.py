@@ -18,9 +18,19 @@ SKIPPED = ("tests/test_words.py", "locks/*", "LICENSE", "firmware_config/bundles
 """This table itself, and texts that are not the project's to word: locks, the licence, signed bundles."""
 PENDING = (
     "tests/export/int8/test_quantized.py",
-    "train/*",
-    "tests/train/*",
-    "docs/dependencies.md",
+    "train/augmentation/*",
+    "train/calibration/*",
+    "train/fitting/*",
+    "train/networks/*",
+    "train/quantization/*",
+    "train/recipe.py",
+    "train/recipes/*",
+    "tests/train/augmentation/*",
+    "tests/train/calibration/*",
+    "tests/train/fitting/*",
+    "tests/train/networks/*",
+    "tests/train/quantization/*",
+    "tests/train/test_recipe.py",
     "docs/train.md",
 )
 """Not renamed yet. An entry goes when its files pass; the list is empty in the end."""
@@ -104,6 +114,7 @@ ALLOWED = (
     Allowed(r"\w*ood_rule\w*|\w*OodRule\w*", "*", "the rule by which out-of-distribution images are rejected"),
     Allowed(r"\w*[Rr]ules?\b", "*device/*", "that rule; access rules of the broker"),
     Allowed(r"\w*[Rr]ules?(_\w+)?|\w*RULES?", "*collector/*", "a vendor's rule and the counting rules, as configured"),
+    Allowed(r"style_chances", "train/data/acquisition_style.py", "of acquisition styles; goes with its only caller"),
     Allowed(r"\blast_film_age_s\b", "*", "a field of the health message"),
     Allowed(r"\.film\b", "*", "the suffix of spooled files, which an earlier version may have left"),
     Allowed(r'"films"', "*export/*", "a key of parity reports in earlier bundles"),

@@ -66,7 +66,7 @@ class EdgeNetwork(Section):
     """EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation, ReLU6) with ImageNet weights."""
 
     kind: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with an evidence map")
-    side: int = Field(160, ge=64, le=224, multiple_of=32, description="images are resized to this inside the network")
+    side: int = Field(160, ge=64, le=224, multiple_of=32, description="images are resized to this before the network")
     outlier_blocks: tuple[int, ...] = Field(
         (4, 10), min_length=1, description="blocks whose channel means tell images out of distribution"
     )

@@ -24,10 +24,10 @@ def show(study: Study, comparison: Comparison, console: Console) -> None:
 
 
 def cell(estimate: Estimate | None) -> str:
-    """Return `0.8192 (0.7842-0.8496)`, or a dash."""
+    """Return `0.8192 (0.7842 to 0.8496)`, or a dash."""
     if estimate is None:
         return "\u2013"
-    return f"{estimate.value:.4f} ({estimate.low:.4f}\u2013{estimate.high:.4f})"
+    return f"{estimate.value:.4f} ({estimate.low:.4f} to {estimate.high:.4f})"
 
 
 def difference_cell(difference: Difference | None) -> str:
@@ -100,6 +100,6 @@ def _reader_lines(study: Study) -> Sequence[str]:
         return [line]
     kappa = "undefined" if r.fleiss_kappa is None else f"{r.fleiss_kappa:.4f} over {r.fleiss_cases} cases"
     return [
-        f"{line} Readers differed on {len(r.disagreements)} cases; {len(r.ties)} are ties and have no reference.",
+        f"{line} Cases on which readers disagree: {len(r.disagreements)}; ties, without a reference: {len(r.ties)}.",
         f"Readers' agreement (Fleiss' kappa): {kappa}.",
     ]

@@ -18,6 +18,7 @@ from device.bundle.ood_rule import Floats32
 from device.inference.backends.engine import Engine
 from device.preprocess.intensity import normalize_intensity
 from device.preprocess.render import PREPROCESS_VERSION
+from device.preprocess.resample import to_network_size
 
 GREY_LEVELS = 256
 
@@ -41,8 +42,9 @@ def level_table(spec: InputSpec) -> NDArray[np.int8]:
 
 
 def input_tensor(image: NDArray[np.uint8], spec: InputSpec, levels: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return int8 (1, rows, columns, 1) of a preprocessed image uint8 (rows, columns), normalized and quantized."""
-    tensor = cv2.LUT(normalize_intensity(image, spec.normalization), levels.view(np.uint8)).view(np.int8)
+    """Return int8 (1, rows, columns, 1) of a preprocessed image, normalized, resized and quantized."""
+    resized = to_network_size(normalize_intensity(image, spec.normalization), spec.shape[1:3])
+    tensor = cv2.LUT(resized, levels.view(np.uint8)).view(np.int8)
     return tensor.reshape(spec.shape)
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 SIDE = 448
 """Twice the side of the network's input, so that one average serves the network and the thumbnail."""
+PREPROCESSED_SHAPE = (SIDE // 2, SIDE // 2)
+"""Rows and columns of a preprocessed image."""
 _GROUP = 32
 _STEPS = np.float32(64)
 """Averages are kept to 1/64 of a stored value."""
@@ -106,3 +108,14 @@ def _unpacked(band: Pixels, bits: StoredBits) -> Pixels:
     values = (np.asarray(band, np.int64) >> shift) & mask
     sign = 1 << (bits.bits_stored - 1) if bits.signed else 0
     return np.asarray((values ^ sign) - sign)
+
+
+def to_network_size(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a preprocessed image, uint8 (224, 224), at the (rows, columns) of a network's input.
+
+    Bilinear in whole numbers, alike on every processor: resized inside a network, an image would differ between
+    interpreters.
+    """
+    if image.shape == shape:
+        return image
+    return np.asarray(cv2.resize(image, shape[::-1], interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)

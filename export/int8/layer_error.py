@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 
 from export.int8.quantized import float_network
-from train.networks.predictor import network_input
+from train.networks.predictor import at_input_size, network_input
 from train.quantization.converter import int8_converter
 from train.run.trained_run import TrainedRun
 
@@ -86,12 +86,9 @@ def worst_layers(run: TrainedRun, held_out: Images, table: Path) -> str:
 
     `held_out` uint8 (n, 224, 224), as preprocessed, are run; the run's calibration images set the ranges.
     """
-    report = layer_report(
-        float_network(run),
-        run.calibration_images.images,
-        mean=run.predictor.mean,
-        held_out=held_out,
-    )
+    network = float_network(run)
+    calibration, held_out = (at_input_size(network, images) for images in (run.calibration_images.images, held_out))
+    report = layer_report(network, calibration, mean=run.predictor.mean, held_out=held_out)
     worst = "; ".join(str(layer) for layer in report.worst(NAMED))
     try:
         table.parent.mkdir(parents=True, exist_ok=True)

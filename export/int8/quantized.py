@@ -12,7 +12,7 @@ from device.bundle.manifest import OutputSpec
 from device.inference.backends.engine import build_engine
 from export.int8.audit import Audit, audit, compile_for_coral
 from train.fitting.train_network import empty_edge_network
-from train.networks.predictor import network_input, predict
+from train.networks.predictor import at_input_size, network_input, predict
 from train.networks.study_cnn import folded
 from train.quantization.converter import output_order, to_int8
 from train.quantization.cross_layer_equalization import equalize_for_int8
@@ -54,7 +54,8 @@ def _converted(run: TrainedRun) -> tuple[bytes, OutputSpec]:
 
     The bias of an evidence network is corrected by the mean difference of the logits on those images.
     """
-    predictor, images = run.predictor, run.calibration_images.images
+    predictor = run.predictor
+    images = at_input_size(predictor.network, run.calibration_images.images)
     tflite = to_int8(float_network(run), images, mean=predictor.mean)
     if isinstance(run.recipe.network, StudyNetwork):
         return tflite, OutputSpec(kind="logits2", logit=0)
@@ -63,7 +64,7 @@ def _converted(run: TrainedRun) -> tuple[bytes, OutputSpec]:
     engine = build_engine(tflite, threads=1, backend="cpu")
     levels = (images.astype(np.int16) - 128).astype(np.int8)[..., None]
     sums = np.array([engine.run(image[None])[evidence].sum(dtype=np.float64) for image in levels])
-    float_sums = predict(predictor, images).logits - predictor.bias
+    float_sums = predict(predictor, run.calibration_images.images).logits - predictor.bias
     bias = predictor.bias + float((float_sums - sums).mean())
     return tflite, OutputSpec(kind="evidence", logit=None, evidence=evidence, bias=bias, features=tuple(features))
 
@@ -74,7 +75,6 @@ def float_network(run: TrainedRun) -> keras.Model:
         return folded(run.predictor.network, run.recipe.network, run.recipe.optimizer)
     network = empty_edge_network(run.recipe)
     network.set_weights(run.predictor.network.get_weights())
-    scaled = network_input(run.calibration_images.images, mean=run.predictor.mean)
-    resized = np.asarray(network.get_layer("resize")(scaled), np.float32)
-    equalize_for_int8(network.get_layer("edge_small"), resized)
+    images = at_input_size(network, run.calibration_images.images)
+    equalize_for_int8(network, network_input(images, mean=run.predictor.mean))
     return network

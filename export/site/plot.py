@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from export.site.operating_point import Floats, Point, on_scale
 from export.site.reads import SiteReads
 from metrics.intervals import wilson_bounds
-from train.run.plots import BLUE, RED, STYLE
+from train.data.plots import BLUE, RC_PARAMS
+from train.run.plots import RED
 
 STEPS = 400
 EDGE = 1e-7
@@ -26,7 +27,7 @@ def draw_point(before: Point, after: Point, site: SiteReads) -> bytes:
     """Draw sensitivity and specificity with 95 % bands by threshold, on `after`'s probability, with both points."""
     probabilities = after.probabilities(site.logits)
     thresholds = _thresholds(probabilities, before, after)
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(RC_PARAMS):
         figure = Figure(figsize=(7.2, 4.6), layout="constrained")
         axes = figure.subplots()
         _curve(axes, thresholds, probabilities[site.labels == 1], "sensitivity", BLUE)

@@ -57,7 +57,7 @@ def stated_by_report(run: Path, logits: np.ndarray, monkeypatch: pytest.MonkeyPa
     write_json(path, {**read_json(path), "test": evaluate(images.labels == 1, logits, logits >= 0).to_dict()})
     run_command(train, monkeypatch, "report", run)
     head, _, line, *_ = (run / "table.md").read_text().splitlines()
-    names = [name.strip().replace(" ", "_") for name in head.split("|")]
+    names = [name.strip().lower().replace(" ", "_") for name in head.split("|")]
     cells = dict(zip(names, line.split("|"), strict=True))
     return {measure: tuple(re.findall(r"\d\.\d{4}", cells[measure])) for measure in MEASURES}  # type: ignore[misc]
 
@@ -78,7 +78,7 @@ def stated_by_collector(
     system, text = json.loads(figures.read_text())["systems"]["network"], page.read_text()
     stated = {m: tuple(f"{system[m][end]:.4f}" for end in ("value", "low", "high")) for m in MEASURES}
     for value, low, high in stated.values():
-        assert f"{value} <small>({low}\N{EN DASH}{high})</small>" in text
+        assert f"{value} <small>({low} to {high})</small>" in text
     return stated, text  # type: ignore[return-value]
 
 

@@ -2,108 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as Grid
 
 from metrics.estimates import Difference
 from metrics.evaluation import MEASURES
-from train.data.table import Table
-from train.run.compare import (
-    Comparison,
-    Mean,
-    Pair,
-    RunFigures,
-    compare,
-)
+from train.data.table import Table, grid, markdown
+from train.run.compare import Comparison, Mean, Pair, RunFigures, compare
 from train.run.compare_plots import draw_runs
-from train.run.report import network_name
+from train.run.report import MEASURE_NAMES, network_name
 from train.run.run_folder import write_json
 
 PARTS = ("train", "operating", "test")
-SEEDS = "mean and standard deviation over the seeds; each network decides at its own operating point"
-PAIRS = (
-    "first minus second, with 95 % intervals, of each run's mean of all seeds' weights or else of the seed with the "
-    "median ROC AUC on the operating images: two networks are compared, not two ways to train. p-values are two-sided, "
-    "each for itself"
+RUNS_TITLE = (
+    "measures on the test images, each network at its own operating point: mean ± standard deviation over the seeds"
 )
+PAIRS_TITLE = "paired differences on the same test images, first minus second, with 95 % intervals"
 PAIR_COLUMNS = (
     "first, second",
     "images",
     "ROC AUC (DeLong)",
     "p",
-    "rightly called by the first, the second only",
+    "correct in the first only, in the second only",
     "p (McNemar)",
     "balanced accuracy (paired bootstrap)",
+)
+PAIR_NOTE = (
+    "One network of each run is compared: the mean of its seeds' weights, or else the seed with the median ROC AUC on "
+    "the operating images. The tests are about these networks, not about the ways they were trained. p-values are "
+    "two-sided and not corrected for multiple comparisons."
 )
 
 
 def compare_runs(runs: Sequence[Path], out: Path | None) -> None:
-    """Print the tables; write DIR/compare.md, compare.json and figures/ where `out` is named. Raises RunError."""
-    found = compare(runs)
+    """Print the tables, and write OUT/compare.md, compare.json and figures/ where `out` is given. Raises RunError."""
+    comparison = compare(runs)
     console = Console()
-    for table in tables(found):
-        console.print(_grid(table))
-    for line in unpaired_lines(found):
+    for table in tables(comparison):
+        console.print(grid(table))
+    for line in notes(comparison):
         console.print(line, markup=False)
     if out is not None:
-        write_comparison(found, out)
+        write_comparison(comparison, out)
         print(f"comparison: {out / 'compare.md'}")
 
 
-def write_comparison(found: Comparison, out: Path) -> None:
-    """compare.md, compare.json, figures/runs.png and .svg. No image and no patient is in them."""
-    draw_runs(out / "figures" / "runs", found)
-    facts = asdict(found)
+def write_comparison(comparison: Comparison, out: Path) -> None:
+    """Write compare.md, compare.json, figures/runs.png and runs.svg. They contain no image and no patient."""
+    draw_runs(out / "figures" / "runs", comparison)
+    facts = asdict(comparison)
     del facts["curves"]
     write_json(out / "compare.json", facts)
-    parts = [*(_markdown(table) for table in tables(found)), "\n".join(f"- {line}" for line in unpaired_lines(found))]
-    page = "\n\n".join(["# Runs side by side", *(part for part in parts if part), "![](figures/runs.png)"])
-    (out / "compare.md").write_text(page + "\n", encoding="utf-8")
+    parts = [
+        "# Comparison of runs",
+        *(markdown(table) for table in tables(comparison)),
+        "\n".join(f"- {line}" for line in notes(comparison)),
+        "![Measures of each seed, and the ROC of each run's network](figures/runs.png)",
+    ]
+    (out / "compare.md").write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
 
 
-def tables(found: Comparison) -> tuple[Table, ...]:
-    """The runs, one column each; then the pairs, if there are any, one row each."""
-    runs = Table(title=SEEDS, columns=("", *(run.name for run in found.runs)), lines=tuple(_run_lines(found.runs)))
-    if not found.pairs:
+def tables(comparison: Comparison) -> tuple[Table, ...]:
+    """Return the table of the runs, one column each, then that of the pairs, if there are any, one row each."""
+    columns = ("", *(run.name for run in comparison.runs))
+    runs = Table(title=RUNS_TITLE, columns=columns, lines=tuple(_run_lines(comparison.runs)))
+    if not comparison.pairs:
         return (runs,)
-    return runs, Table(title=PAIRS, columns=PAIR_COLUMNS, lines=tuple(_pair_line(pair) for pair in found.pairs))
+    pairs = tuple(_pair_line(pair) for pair in comparison.pairs)
+    return runs, Table(title=PAIRS_TITLE, columns=PAIR_COLUMNS, lines=pairs)
 
 
-def unpaired_lines(found: Comparison) -> list[str]:
-    """Said plainly of every two runs that no paired test compares."""
-    return [f"{pair.first} and {pair.second} are not paired: {pair.reason}" for pair in found.not_paired]
+def notes(comparison: Comparison) -> list[str]:
+    """Return how to read the pairs, and why other runs are not paired."""
+    unpaired = [f"{pair.first} and {pair.second} are not paired: {pair.reason}" for pair in comparison.not_paired]
+    return [PAIR_NOTE, *unpaired] if comparison.pairs else unpaired
 
 
 def _run_lines(runs: Sequence[RunFigures]) -> list[tuple[str, ...]]:
     lines = [("recipe", *(run.recipe for run in runs))]
-    lines += [(f"{part} images", *(_part_counts(run, part) for run in runs)) for part in PARTS]
+    for part in PARTS:
+        counts = (f"{_counts(run.images[part])}; {run.images[part]['patients']} patients" for run in runs)
+        lines.append((f"{part} images", *counts))
     lines.append(("test images whose label counts", *(_counts(run.counted) for run in runs)))
-    lines.append(("seeds (the network compared)", *(_seeds(run) for run in runs)))
-    return lines + [
-        (measure.replace("_", " "), *(_mean(run.measures[measure]) for run in runs)) for measure in MEASURES
-    ]
+    lines.append(("seeds", *(", ".join(map(str, run.seeds)) for run in runs)))
+    lines.append(("network compared", *(network_name(run.compared) for run in runs)))
+    return lines + [(MEASURE_NAMES[name], *(_mean(run.measures[name]) for run in runs)) for name in MEASURES]
 
 
-def _part_counts(run: RunFigures, part: str) -> str:
-    return f"{_counts(run.images[part])} of {run.images[part]['patients']} patients"
+def _counts(counts: Mapping[str, int]) -> str:
+    return f"{counts['normal']} normal, {counts['pneumonia']} pneumonia"
 
 
-def _counts(counts: object) -> str:
-    return "{normal} normal, {pneumonia} pneumonia".format_map(counts)  # type: ignore[arg-type]
-
-
-def _seeds(run: RunFigures) -> str:
-    return f"{', '.join(map(str, run.seeds))} ({network_name(run.compared)})"
-
-
-def _mean(found: Mean) -> str:
-    if found.mean is None:
+def _mean(measure: Mean) -> str:
+    if measure.mean is None:
         return "-"
-    return f"{found.mean:.4f}" if found.sd is None else f"{found.mean:.4f} ± {found.sd:.4f}"
+    return f"{measure.mean:.3f}" if measure.sd is None else f"{measure.mean:.3f} ± {measure.sd:.3f}"
 
 
 def _pair_line(pair: Pair) -> tuple[str, ...]:
@@ -121,22 +117,10 @@ def _pair_line(pair: Pair) -> tuple[str, ...]:
 def _difference(difference: Difference | None) -> str:
     if difference is None:
         return "-"
-    return f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+    return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
 
 
 def _p_value(value: float | None) -> str:
     if value is None:
         return "-"
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
-
-
-def _grid(table: Table) -> Grid:
-    grid = Grid(*table.columns, title=table.title, title_justify="left")
-    for line in table.lines:
-        grid.add_row(*line)
-    return grid
-
-
-def _markdown(table: Table) -> str:
-    rows = [table.columns, ("---",) * len(table.columns), *table.lines]
-    return "\n".join([f"{table.title[0].upper()}{table.title[1:]}.", "", *(f"| {' | '.join(row)} |" for row in rows)])
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""The commands `fit` and `report`: train the networks of a recipe, with progress on the screen."""
+"""The commands `fit` and `report`: train the networks of a recipe with progress on the screen, and report a run."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ STEPS_BETWEEN_LINES = 56
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What `fit` was asked for. `population` "" where the recipe is for any; no `seeds`: the recipe's.
+    """The options of `fit`. `population` is "" for a recipe without populations; no `seeds`: the recipe's.
 
-    Images of `without_sources` are in no part. `tensorboard` is a folder for event files, in TENSORBOARD/RUN/seed-N,
-    so that runs can share it.
+    Images of `without_sources` are left out of every part. Event files go into `tensorboard`/RUN/seed-N, so that runs
+    can share the folder.
     """
 
     recipe: str
@@ -42,7 +42,7 @@ class Task:
 
     @property
     def settings(self) -> Recipe:
-        """The recipe as asked for. Raises RecipeError."""
+        """The recipe for the population and seeds. Raises RecipeError."""
         recipe = load_recipe(find_recipe(self.recipe))
         recipe = recipe.of_population(self.population) if self.population else recipe
         return Recipe.model_validate({**recipe.model_dump(), "seeds": self.seeds}) if self.seeds else recipe
@@ -61,10 +61,10 @@ def fit_all(task: Task) -> None:
 
 
 def report_run(run: Path) -> None:
-    """Write and print the report of a run."""
+    """Write and print the report of a run. Raises RunError."""
     summary = report(run)
     print(table(summary), end="")
-    print(f"mean and standard deviation of {len(summary.seeds)} seed(s); figures in {run / 'figures'}")
+    print(f"Measures of the test images, with 95 % intervals. Figures: {run / 'figures'}")
 
 
 def _load(progress: Progress, section: DataSection, task: Task) -> Loaded:
@@ -102,11 +102,11 @@ def _average(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledIma
 
 
 def _both(first: Callable[[Step], None], second: Callable[[Step], None]) -> Callable[[Step], None]:
-    def both(step: Step) -> None:
+    def call_both(step: Step) -> None:
         first(step)
         second(step)
 
-    return both
+    return call_both
 
 
 def _step_display(progress: Progress, task: TaskID, seed: int, before: int) -> Callable[[Step], None]:

@@ -21,12 +21,15 @@ BANDS = (0.7, 1.4, 2.8, 5.6, 11.2)
 NEARLY_BLACK = 12
 
 
-def style_numbers(images: NDArray[np.uint8]) -> Floats:
-    """float64 (n, 24) of images uint8 (n, rows, columns): grey percentiles, borders, energy in bands, sharpness."""
-    return np.array([_numbers(image) for image in images])
+def acquisition_style_features(images: NDArray[np.uint8]) -> Floats:
+    """Return the features of images uint8 (n, rows, columns), float64 (n, 24).
+
+    Grey percentiles, energy in frequency bands, dark borders, sharpness, and spread of the grey levels.
+    """
+    return np.array([_features(image) for image in images])
 
 
-def _numbers(image: NDArray[np.uint8]) -> list[float]:
+def _features(image: NDArray[np.uint8]) -> list[float]:
     grey = image.astype(np.float32)
     levels = [cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in BANDS]
     bands = [float(np.log1p((fine - coarse).std())) for fine, coarse in zip([grey, *levels], levels, strict=False)]
@@ -38,11 +41,11 @@ def _numbers(image: NDArray[np.uint8]) -> list[float]:
 
 
 def style_chances(images: NDArray[np.uint8], labels: NDArray[np.int64], patients: tuple[str, ...], seed: int) -> Floats:
-    """How likely each image's own label (n,) is by its style alone, classes balanced, out of fold by patient."""
+    """Return the probability (n,) of each image's own label by style alone, balanced by class, out of fold."""
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced"))
-    found = cross_val_predict(
-        model, style_numbers(images), labels, groups=np.array(patients), cv=folds, method="predict_proba"
+    probabilities = cross_val_predict(
+        model, acquisition_style_features(images), labels, groups=np.array(patients), cv=folds, method="predict_proba"
     )
-    own: Floats = found[np.arange(len(labels)), labels]
+    own: Floats = probabilities[np.arange(len(labels)), labels]
     return own

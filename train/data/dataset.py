@@ -1,6 +1,6 @@
-"""Labelled images: a manifest and a folder of files come in; arrays, split by patient, go out.
+"""Load labelled images: a manifest and a folder of files come in; an array and a table for each part go out.
 
-Every fault of the manifest is found before training starts and named with its row and remedy.
+Every fault of the manifest is reported before training starts, with its row and remedy.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ from train.data.manifest import (
 from train.recipe import DataSection
 
 OnImage = Callable[[int, int], None]
-
-
 COLUMNS = ("file", "label", "patient", "digest", "source", "tier", "view", "sex", "age")
 
 
@@ -43,9 +41,9 @@ COLUMNS = ("file", "label", "patient", "digest", "source", "tier", "view", "sex"
 class LabelledImages:
     """Images of one part: `images` uint8 (n, 224, 224) beside `table`, one row each with the COLUMNS.
 
-    `label` is 0 for normal and 1 for pneumonia. `patient` is what parts are kept apart by: where the manifest has no
-    patient, the cluster of duplicates. `digest` is the SHA-256 of the file, hex. `source`, `tier`, `view` and `sex`
-    are "" and `age` (years) is NaN where the manifest has nothing. Raises ValueError for a table of another length.
+    `label` is 0 for normal and 1 for pneumonia. `patient` is the patient, or without one the cluster of duplicates; no
+    two parts share one. `digest` is the SHA-256 of the file, hex. `source`, `tier`, `view` and `sex` are "" and `age`
+    (years) is NaN where the manifest has nothing. Raises ValueError for a table of another length.
     """
 
     images: NDArray[np.uint8]
@@ -112,7 +110,7 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The images of each part, and how many rows were left out for which reason."""
+    """The images of each part, and how many rows were left out, by reason."""
 
     parts: Mapping[str, LabelledImages]
     left_out: Mapping[str, int]
@@ -192,7 +190,7 @@ def _read(manifest: Path, image_folder: Path, rows: Sequence[Row], on_image: OnI
 def try_read_images(
     image_folder: Path, rows: Sequence[Row], *, on_image: OnImage = lambda *_: None
 ) -> tuple[list[Read | None], list[str]]:
-    """Each row's image, None where it does not decode, and the faults."""
+    """Return each row's image, None where it does not decode, and a fault for each of those."""
     read: list[Read | None] = []
     faults = []
     outcomes = read_images([image_folder / row.file for row in rows])
@@ -205,11 +203,11 @@ def try_read_images(
 
 
 def duplicate_faults(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
-    """Pairs of near-duplicates that stand in two parts."""
+    """List the pairs of near-duplicates that are in two parts."""
     remedy = "move both to one part, give them one cluster_id and split again, or delete one"
     return [
         f"{rows[pair.first].name} in {rows[pair.first].part} and {rows[pair.second].name} in {rows[pair.second].part} "
-        f"show one exposure{', mirrored' if pair.mirrored else ''} (likeness {pair.likeness:.2f}); {remedy}"
+        f"show one exposure{', mirrored' if pair.mirrored else ''} (similarity {pair.similarity:.2f}); {remedy}"
         for pair in pairs
         if rows[pair.first].part != rows[pair.second].part
     ]

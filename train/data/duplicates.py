@@ -1,9 +1,9 @@
 """Find near-duplicates: pairs of images of one and the same exposure, and the clusters they form.
 
-A collection gathered from several places holds some exposures twice: cropped, mirrored, brightened, scaled, with an
-arrow drawn on them. One copy in training and the other in the test flatters the network. Two images are compared twice:
-by coarse structure, each image against windows of all others and their mirror images, then the few likest by fine
-detail after an affine alignment. Two patients agree in coarse structure and never in detail.
+A collection gathered from several sources holds some exposures twice: cropped, mirrored, brightened, scaled, or with an
+arrow drawn on them. One copy in training and the other in the test part flatters the network. Images are compared by
+coarse structure first, each against windows of all others and their mirror images; then the few most similar pairs by
+fine detail, after an affine alignment. Images of two patients agree in coarse structure and not in detail.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from scipy.sparse.csgraph import connected_components
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-LIKENESS = 0.8
-"""Correlation of fine detail from which on two images are one exposure."""
+MIN_SIMILARITY = 0.8
+"""Correlation of fine detail from which on two images are taken for one exposure."""
 NEAREST = 3
-"""So many coarse neighbours of each image are looked at closely."""
+"""So many coarse neighbours of each image are compared in detail."""
 COARSE = 0.6
-"""Neighbours below this correlation of coarse structure are not."""
+"""Neighbours below this correlation of coarse structure are not compared in detail."""
 BASE, CODE, ALIGNED, DETAIL = 96, 24, 64, 112
-"""Sides in pixels: where windows are cut, of the coarse code, where images are aligned, where detail is compared."""
+"""Sides in pixels of the images from which windows are cut, of the coarse code, for alignment and for detail."""
 Window = tuple[float, float, float]
 CORNERS = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 WINDOWS: tuple[Window, ...] = ((1.0, 0.5, 0.5), *((side, *corner) for side in (0.94, 0.88) for corner in CORNERS))
-"""Shares of the side, and where in the image: what a cropped copy may have kept."""
+"""What a cropped copy may have kept: the share of the side, and the position of the window in the image."""
 ECC = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
 EVERYWHERE = np.full((ALIGNED, ALIGNED), 255, np.uint8)
 STRETCH = (0.7, 1.4)
-"""An alignment that stretches more is none."""
+"""An alignment that stretches by less or more than this has failed."""
 BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two images, by their places in the array, `first` below `second`; `likeness` of their detail, up to 1."""
+    """Two images by their indices, `first` below `second`; `similarity` is the correlation of their detail."""
 
     first: int
     second: int
-    likeness: float
+    similarity: float
     mirrored: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Guess:
-    """`whole` may show what `window` of `part_of` shows."""
+class _Candidate:
+    """Image `whole` may show what `window` of image `part_of` shows; `coarse` is their correlation."""
 
     part_of: int
     whole: int
@@ -62,42 +62,45 @@ class _Guess:
 
 
 def find_pairs(images: Images, *, on_step: Callable[[int, int], None] = lambda *_: None) -> tuple[Pair, ...]:
-    """Pairs of near-duplicates among images uint8 (n, side, side), ordered. `on_step(done, of)` reports progress."""
+    """Return the near-duplicates among images uint8 (n, side, side), ordered. `on_step(done, of)` reports progress."""
     if len(images) < 2:
         return ()
-    guesses: dict[tuple[int, int], _Guess] = {}
+    candidates: dict[tuple[int, int], _Candidate] = {}
     with ThreadPoolExecutor() as pool:
         bases = list(pool.map(_base, images))
         codes = np.array([_code(base) for base in bases], np.float32)
         steps = len(WINDOWS) + 1
         for done, window in enumerate(WINDOWS, start=1):
-            seen = list(pool.map(lambda base, window=window: _code(_cut(base, window)), bases))
-            for guess in _guesses(np.array(seen, np.float32), codes, window):
-                _keep_best(guesses, guess)
+            cut = list(pool.map(lambda base, window=window: _code(_cut(base, window)), bases))
+            for candidate in _nearest(np.array(cut, np.float32), codes, window):
+                _keep_best(candidates, candidate)
             on_step(done, steps)
-        likely = _likeliest(guesses.values(), len(images))
-        found = list(pool.map(lambda guess: likeness(images, guess), likely))
+        likely = _most_similar(candidates.values(), len(images))
+        similarities = list(pool.map(lambda candidate: similarity(images, candidate), likely))
         on_step(steps, steps)
-    pairs = {_ends(guess): (value, guess) for value, guess in sorted(zip(found, likely, strict=True), key=_value)}
+    pairs = {
+        _ends(candidate): (value, candidate)
+        for value, candidate in sorted(zip(similarities, likely, strict=True), key=_value)
+    }
     return tuple(
-        Pair(first=first, second=second, likeness=value, mirrored=guess.mirrored)
-        for (first, second), (value, guess) in sorted(pairs.items())
-        if value >= LIKENESS
+        Pair(first=first, second=second, similarity=value, mirrored=candidate.mirrored)
+        for (first, second), (value, candidate) in sorted(pairs.items())
+        if value >= MIN_SIMILARITY
     )
 
 
 def clusters(count: int, links: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
-    """The cluster (count,) of each image, numbered from 0 by place; images that `links` join share one."""
+    """Return the cluster (count,) of each image, numbered from 0 in order; images joined by `links` share one."""
     ends = np.array([*links], np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
-    _, found = connected_components(graph, directed=False)
-    _, first, number = np.unique(found, return_index=True, return_inverse=True)
+    _, components = connected_components(graph, directed=False)
+    _, first, number = np.unique(components, return_index=True, return_inverse=True)
     places: NDArray[np.int64] = np.argsort(np.argsort(first))[number].astype(np.int64)
     return places
 
 
 def same_value(values: Sequence[str]) -> list[tuple[int, int]]:
-    """Links between images of one patient, one cluster: of equal values that are not blank."""
+    """Return links between images with equal values that are not blank, such as those of one patient."""
     last: dict[str, int] = {}
     links = []
     for place, value in enumerate(values):
@@ -107,16 +110,16 @@ def same_value(values: Sequence[str]) -> list[tuple[int, int]]:
     return links
 
 
-def _value(item: tuple[float, _Guess]) -> float:
+def _value(item: tuple[float, _Candidate]) -> float:
     return item[0]
 
 
-def _ends(guess: _Guess) -> tuple[int, int]:
-    return min(guess.part_of, guess.whole), max(guess.part_of, guess.whole)
+def _ends(candidate: _Candidate) -> tuple[int, int]:
+    return min(candidate.part_of, candidate.whole), max(candidate.part_of, candidate.whole)
 
 
 def _base(image: NDArray[np.uint8]) -> Floats:
-    """Structure alone: brightness and contrast of each neighbourhood are taken away."""
+    """Return structure alone: local brightness and contrast are normalized."""
     grey = cv2.resize(image, (BASE, BASE), interpolation=cv2.INTER_AREA).astype(np.float32)
     rough = grey - cv2.GaussianBlur(grey, (0, 0), 10)
     base: Floats = rough / (np.sqrt(cv2.GaussianBlur(rough * rough, (0, 0), 10)) + 2)
@@ -136,7 +139,7 @@ def _cut(base: Floats, window: Window) -> Floats:
 
 
 def _warp(window: Window, side: int, *, mirrored: bool) -> Floats:
-    """float32 (2, 3): where in an image of `side` pixels each pixel of the enlarged window comes from."""
+    """Return the affine map, float32 (2, 3), from pixels of the enlarged window to those of an image of `side`."""
     share, right, down = window
     corner = (1 - share) * side * np.array([right, down]) + (share - 1) / 2
     warp = np.array([[share, 0, corner[0]], [0, share, corner[1]]])
@@ -144,10 +147,10 @@ def _warp(window: Window, side: int, *, mirrored: bool) -> Floats:
     return (warp @ flip).astype(np.float32)
 
 
-def _guesses(seen: Floats, codes: Floats, window: Window) -> Iterable[_Guess]:
-    """The likest whole images of each image's window, and of the window's mirror image."""
-    flipped = seen.reshape(-1, CODE, CODE)[:, :, ::-1].reshape(seen.shape)
-    for mirrored, views in ((False, seen), (True, flipped)):
+def _nearest(cut: Floats, codes: Floats, window: Window) -> Iterable[_Candidate]:
+    """Yield the most similar whole images of each image's window, and of the window's mirror image."""
+    flipped = cut.reshape(-1, CODE, CODE)[:, :, ::-1].reshape(cut.shape)
+    for mirrored, views in ((False, cut), (True, flipped)):
         for start in range(0, len(views), BLOCK):
             match = views[start : start + BLOCK] @ codes.T
             own = np.arange(len(match))
@@ -156,7 +159,7 @@ def _guesses(seen: Floats, codes: Floats, window: Window) -> Iterable[_Guess]:
             for row, columns in enumerate(nearest):
                 for column in columns:
                     if match[row, column] >= COARSE:
-                        yield _Guess(
+                        yield _Candidate(
                             part_of=start + row,
                             whole=int(column),
                             window=window,
@@ -165,32 +168,35 @@ def _guesses(seen: Floats, codes: Floats, window: Window) -> Iterable[_Guess]:
                         )
 
 
-def _keep_best(guesses: dict[tuple[int, int], _Guess], guess: _Guess) -> None:
-    held = guesses.get((guess.part_of, guess.whole))
-    if held is None or held.coarse < guess.coarse:
-        guesses[guess.part_of, guess.whole] = guess
+def _keep_best(candidates: dict[tuple[int, int], _Candidate], candidate: _Candidate) -> None:
+    held = candidates.get((candidate.part_of, candidate.whole))
+    if held is None or held.coarse < candidate.coarse:
+        candidates[candidate.part_of, candidate.whole] = candidate
 
 
-def _likeliest(guesses: Iterable[_Guess], count: int) -> list[_Guess]:
-    """The NEAREST of each image, likest first."""
-    kept: list[_Guess] = []
+def _most_similar(candidates: Iterable[_Candidate], count: int) -> list[_Candidate]:
+    """Return the NEAREST of each image, the most similar first."""
+    kept: list[_Candidate] = []
     taken = np.zeros(count, np.int64)
-    for guess in sorted(guesses, key=lambda guess: (-guess.coarse, guess.part_of, guess.whole)):
-        if taken[guess.part_of] < NEAREST:
-            taken[guess.part_of] += 1
-            kept.append(guess)
+    for candidate in sorted(candidates, key=lambda candidate: (-candidate.coarse, candidate.part_of, candidate.whole)):
+        if taken[candidate.part_of] < NEAREST:
+            taken[candidate.part_of] += 1
+            kept.append(candidate)
     return kept
 
 
-def likeness(images: Images, guess: _Guess) -> float:
-    """Correlation of fine detail after alignment (enhanced correlation, Evangelidis and Psarakis 2008); 0: none."""
-    first, second = images[guess.part_of], images[guess.whole]
-    warp = _warp(guess.window, ALIGNED, mirrored=guess.mirrored)
+def similarity(images: Images, candidate: _Candidate) -> float:
+    """Return the correlation of fine detail after alignment; 0 where the images cannot be aligned.
+
+    Alignment by enhanced correlation, Evangelidis and Psarakis (2008).
+    """
+    first, second = images[candidate.part_of], images[candidate.whole]
+    warp = _warp(candidate.window, ALIGNED, mirrored=candidate.mirrored)
     try:
-        _, found = cv2.findTransformECC(_soft(second), _soft(first), warp, cv2.MOTION_AFFINE, ECC, EVERYWHERE, 3)
-    except cv2.error:  # it does not converge on images that are unlike
+        _, aligned = cv2.findTransformECC(_soft(second), _soft(first), warp, cv2.MOTION_AFFINE, ECC, EVERYWHERE, 3)
+    except cv2.error:  # it does not converge on images that differ
         return 0.0
-    warp = np.asarray(found, np.float32)
+    warp = np.asarray(aligned, np.float32)
     stretch = np.linalg.svd(warp[:, :2].astype(np.float64), compute_uv=False)
     if not (STRETCH[0] < stretch.min() and stretch.max() < STRETCH[1]):
         return 0.0
@@ -198,7 +204,7 @@ def likeness(images: Images, guess: _Guess) -> float:
 
 
 def _enlarged(warp: Floats) -> Floats:
-    """The same alignment at DETAIL pixels; pixel centres, not corners, are whole numbers."""
+    """Return the same alignment at DETAIL pixels; pixel centres, not corners, are whole numbers."""
     scale = DETAIL / ALIGNED
     middle = np.full(2, (scale - 1) / 2)
     shift = scale * warp[:, 2] + middle - warp[:, :2] @ middle

@@ -1,4 +1,4 @@
-"""Read image files as the box would see them, with the digest of each file."""
+"""Read image files as the box reads them, with the digest of each file."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Read = tuple[NDArray[np.uint8], str]
 
 
 class UnreadableImage(Exception):
-    """The image does not decode; the words say why."""
+    """The image cannot be read or decoded; the message states why."""
 
 
 def read_images(paths: Sequence[Path]) -> Iterator[Read | UnreadableImage]:
-    """Each image in its turn, or why it could not be read; several at a time."""
+    """Yield each image in order, or why it could not be read; several are read at a time."""
     # The small matrix products of preprocessing are nine times slower when BLAS splits each over all cores.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor() as pool:
         yield from pool.map(_attempt, paths)
 
 
 def read_image(path: Path) -> Read:
-    """A JPEG, PNG or DICOM file. Raises UnreadableFilm."""
+    """Read a JPEG, PNG or DICOM file. Raises UnreadableImage."""
     try:
         return read_grey(path), hashlib.sha256(path.read_bytes()).hexdigest()
     except Refused as refusal:

@@ -1,7 +1,7 @@
 """Split a manifest into parts by patient and near-duplicate, with the same mix of labels and sources in each.
 
 Groups are patients, clusters of duplicates and near-duplicates, joined. Labels and sources keep their mix in each part:
-after Sechidis et al. (2011), the group that is hardest to place goes first, to the part that lacks most of its kind.
+after Sechidis et al. (2011), the group that is hardest to place goes first, to the part that lacks most of its strata.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from train.data.duplicates import clusters, find_pairs, same_value
 from train.data.manifest import (
     Row,
     age_faults,
+    anonymous_faults,
     file_faults,
     label_faults,
     raise_if,
@@ -31,19 +32,19 @@ Counts = NDArray[np.float64]
 
 
 class SplitError(ValueError):
-    """The shares cannot be used; the words say what was expected."""
+    """The shares or the output file cannot be used; the message states what was expected."""
 
 
 def parse_shares(text: str) -> dict[str, float]:
-    """`train=.7,validation=.15,test=.15` as {part: share}. Raises SplitError."""
+    """Parse `train=.7,validation=.15,test=.15` into shares by part. Raises SplitError."""
     try:
         shares = {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
     except ValueError:
-        raise SplitError(f"--share {text!r}: train=.7,validation=.15,test=.15 expected") from None
+        raise SplitError(f"--share: expected shares such as train=.7,validation=.15,test=.15, got {text!r}") from None
     if not all(shares) or len(shares) != text.count(",") + 1 or min(shares.values()) <= 0:
-        raise SplitError(f"--share {text!r}: each part once, with a name and a share above 0")
+        raise SplitError(f"--share: expected each part once, with a name and a share above 0, got {text!r}")
     if abs(sum(shares.values()) - 1) > 1e-6:
-        raise SplitError(f"--share {text!r}: the shares add up to {sum(shares.values()):g}, 1 expected")
+        raise SplitError(f"--share: expected shares that add up to 1, got {sum(shares.values()):g} ({text!r})")
     return shares
 
 
@@ -56,20 +57,22 @@ def split_manifest(
     seed: int,
     on_progress: Progress = lambda *_: None,
 ) -> dict[str, int]:
-    """Write a new manifest with its `split`; returns images by part. Raises ManifestError, SplitError.
+    """Write a new manifest with a column `split`, and return the number of images by part.
 
-    Near-duplicates without a cluster_id are given one, so that it stays known that they belong together.
+    Near-duplicates without a cluster_id get one, so that they stay together in later splits. Raises ManifestError,
+    SplitError.
     """
     if out.exists():
-        raise SplitError(f"{out}: is there already; name another file with --out, or delete it")
+        raise SplitError(f"{out}: already exists; name another file with --out, or delete it")
     table = read_table(manifest, ("file", "label", "patient_id"))
     rows = list(table_rows(table, DataSection()))
-    raise_if(manifest, [*age_faults(table), *label_faults(rows), *file_faults(rows, image_folder), *_of_nobody(rows)])
+    faults = [*label_faults(rows), *file_faults(rows, image_folder), *anonymous_faults(rows)]
+    raise_if(manifest, [*age_faults(table), *faults])
     read, faults = try_read_images(image_folder, rows, on_image=partial(on_progress, "reading images"))
     raise_if(manifest, faults)
     images = np.stack([image for image, _ in filter(None, read)])
-    found = find_pairs(images, on_step=partial(on_progress, "comparing images"))
-    pairs = [(pair.first, pair.second) for pair in found]
+    duplicates = find_pairs(images, on_step=partial(on_progress, "comparing images"))
+    pairs = [(pair.first, pair.second) for pair in duplicates]
     parts = split(rows, pairs, shares=shares, seed=seed)
     table["split"] = parts
     table["cluster_id"] = _cluster_names(rows, pairs)
@@ -81,7 +84,10 @@ def split_manifest(
 def split(
     rows: Sequence[Row], pairs: Sequence[tuple[int, int]], *, shares: Mapping[str, float], seed: int
 ) -> list[str]:
-    """The part of each row: no patient, cluster or pair of near-duplicates is ever divided. The same seed, the same."""
+    """Return the part of each row. Each patient, cluster and pair of near-duplicates is in one part.
+
+    The same seed gives the same split.
+    """
     links = [*same_value([row.patient for row in rows]), *same_value([row.cluster for row in rows]), *pairs]
     group = clusters(len(rows), links)
     strata = sorted({(row.label, row.source) for row in rows})
@@ -94,7 +100,7 @@ def split(
 
 
 def _place(counts: Counts, shares: Counts, random: np.random.Generator) -> NDArray[np.int64]:
-    """The part (groups,) of each group with `counts` (groups, kinds) of images."""
+    """Return the part (groups,) of each group with `counts` (groups, strata) of images."""
     order = random.permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     totals = counts.sum(axis=0)
@@ -102,20 +108,15 @@ def _place(counts: Counts, shares: Counts, random: np.random.Generator) -> NDArr
     placed = np.zeros(len(counts), np.int64)
     for number in order:
         weight = counts[number] / totals
-        # What a part lacks of these kinds, as a share of what it is to have; the larger part breaks ties.
+        # What a part lacks of these strata, as a share of what it is to have; the larger part breaks ties.
         need = (lacking / (shares[:, None] * totals)) @ weight
         placed[number] = int(np.lexsort((-shares, -need.round(12)))[0])
         lacking[placed[number]] -= counts[number]
     return placed
 
 
-def _of_nobody(rows: Sequence[Row]) -> list[str]:
-    remedy = "give each patient one, or else a cluster_id, so that parts can be kept apart"
-    return [f"{row.name}: no patient_id; {remedy}" for row in rows if not row.person]
-
-
 def _cluster_names(rows: Sequence[Row], pairs: Sequence[tuple[int, int]]) -> list[str]:
-    """Each row's own cluster_id; near-duplicates without one share a new one, named after the first image's line."""
+    """Return each row's cluster_id; near-duplicates without one share a new one, named after the first image's line."""
     paired = {place for pair in pairs for place in pair}
     group = clusters(len(rows), pairs)
     first: dict[int, int] = {}

@@ -24,10 +24,11 @@ from train.fitting.fine_tune import MEAN, Classifier, fine_tune, mean_of, step_c
 from train.fitting.from_scratch import fit, steps_per_epoch
 from train.fitting.history import Step
 from train.networks.efficientnet_lite0 import backbone, block_output
-from train.networks.evidence_head import SIDE, Standard, at_224, edge_predictor_network, evidence_weight
-from train.networks.predictor import BATCH, Predictor, network_input, predict
+from train.networks.evidence_head import Standard, evidence_network, evidence_weight
+from train.networks.predictor import BATCH, Predictor, at_input_size, network_input, predict
 from train.recipe import Recipe, StudyNetwork, edge_network
 
+SIDE = 224
 LEAST_SPREAD = 1e-3
 
 
@@ -79,7 +80,7 @@ def average_networks(
 
 def classifier_of(predictor: Predictor) -> Classifier:
     """Return what `fine_tune` gave, from an assembled network."""
-    inside = predictor.network.get_layer("edge_small")
+    inside = predictor.network
     body = backbone(size=inside.input.shape[1])
     for layer in body.layers:
         layer.set_weights(inside.get_layer(layer.name).get_weights())
@@ -121,7 +122,7 @@ def _predictor(recipe: Recipe, dataset: LabelledImages, classifier: Classifier) 
     }
     features = [(means[block] - standard.mean) / standard.spread for block, standard in standards.items()]
     return Predictor(
-        network=edge_predictor_network(classifier.body, classifier.weight, standards),
+        network=evidence_network(classifier.body, classifier.weight, standards),
         mean=MEAN,
         bias=classifier.bias,
         outliers=fit_ood_rule(np.concatenate(features, axis=1), sources),
@@ -131,7 +132,7 @@ def _predictor(recipe: Recipe, dataset: LabelledImages, classifier: Classifier) 
 def block_means(body: keras.Model, blocks: Sequence[int], images: NDArray[np.uint8]) -> dict[int, NDArray[np.float32]]:
     """Return by block the channel means, float32 (n, channels), of `images` uint8 (n, 224, 224)."""
     pooled = [keras.layers.GlobalAveragePooling2D()(block_output(body, block)) for block in blocks]
-    network = at_224(keras.Model(body.input, pooled))
+    network, images = keras.Model(body.input, pooled), at_input_size(body, images)
     parts = []
     for first in range(0, len(images), BATCH):
         found = network.predict_on_batch(network_input(images[first : first + BATCH], mean=MEAN))
@@ -157,7 +158,7 @@ def empty_edge_network(recipe: Recipe) -> keras.Model:
     for block in section.outlier_blocks:
         channels = block_output(body, block).shape[-1]
         standards[block] = Standard(mean=np.zeros(channels, np.float32), spread=np.ones(channels, np.float32))
-    return edge_predictor_network(body, np.zeros(body.output.shape[-1], np.float32), standards)
+    return evidence_network(body, np.zeros(body.output.shape[-1], np.float32), standards)
 
 
 def _study(

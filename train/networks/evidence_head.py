@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from train.networks.efficientnet_lite0 import BLOCKS, block_name, block_output
 
 Floats32 = NDArray[np.float32]
-SIDE = 224
-"""Rows and columns of a preprocessed image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +24,6 @@ class Standard:
 
     mean: Floats32
     spread: Floats32
-
-
-def edge_predictor_network(body: keras.Model, weight: Floats32, standards: Mapping[int, Standard]) -> keras.Model:
-    """Return image (n, 224, 224, 1) to evidence and features; see `evidence_network`."""
-    return at_224(evidence_network(body, weight, standards))
 
 
 def evidence_network(body: keras.Model, weight: Floats32, standards: Mapping[int, Standard]) -> keras.Model:
@@ -44,7 +37,7 @@ def evidence_network(body: keras.Model, weight: Floats32, standards: Mapping[int
     evidence = share(x)
     share.set_weights([weight.reshape(1, 1, -1, 1).astype(np.float32) / (x.shape[1] * x.shape[2])])
     pools = [standard_means(body, block, standard) for block, standard in standards.items()]
-    return keras.Model(body.input, [evidence, *pools], name="edge_small")
+    return keras.Model(body.input, [evidence, *pools], name="edge")
 
 
 def evidence_weight(network: keras.Model) -> Floats32:
@@ -64,11 +57,3 @@ def standard_means(body: keras.Model, block: int, standard: Standard) -> keras.K
     kernel = np.broadcast_to((1 / spread).reshape(1, 1, -1, 1) / side**2, (side, side, mean.size, 1))
     conv.set_weights([kernel.astype(np.float32), (-mean / spread).astype(np.float32)])
     return out
-
-
-def at_224(network: keras.Model) -> keras.Model:
-    """The same for images of 224 x 224: the bilinear resize inside keeps the box's interface as it is."""
-    image = keras.Input((SIDE, SIDE, 1), name="image")
-    side = network.input.shape[1]
-    small = keras.layers.Resizing(side, side, interpolation="bilinear", name="resize")(image)
-    return keras.Model(image, network(small), name="edge")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.bundle.ood_rule import OutlierRule
+from device.preprocess.resample import to_network_size
 
 GREY_MAX = 255.0
 BATCH = 64
@@ -21,8 +22,8 @@ BATCH = 64
 class Predictor:
     """A network and how to read it.
 
-    `network` takes float32 (n, 224, 224, 1), `(grey - mean) / 255`. It gives either logits (n, 2),
-    normal and pneumonia, or a list: evidence (n, side, side, 1), whose sum plus `bias` is the logit, and then
+    `network` takes float32 (n, rows, columns, 1), `(grey - mean) / 255` of images at its size. It gives either logits
+    (n, 2), normal and pneumonia, or a list: evidence (n, side, side, 1), whose sum plus `bias` is the logit, and then
     features (n, 1, 1, channels), which `outliers` takes one after another.
     """
 
@@ -51,9 +52,14 @@ class ModelOutputs:
 
 
 def network_input(images: NDArray[np.uint8], *, mean: float) -> NDArray[np.float32]:
-    """uint8 (n, rows, columns) as preprocessed to float32 (n, rows, columns, 1), `(grey - mean) / 255`."""
+    """uint8 (n, rows, columns) to float32 (n, rows, columns, 1), `(grey - mean) / 255`."""
     scaled: NDArray[np.float32] = (images.astype(np.float32)[..., None] - np.float32(mean)) / np.float32(GREY_MAX)
     return scaled
+
+
+def at_input_size(network: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `images` uint8 (n, 224, 224) as uint8 (n, rows, columns) of the network's input, resized as on the box."""
+    return np.stack([to_network_size(image, network.input_shape[1:3]) for image in images])
 
 
 def predict(predictor: Predictor, images: NDArray[np.uint8]) -> ModelOutputs:
@@ -74,5 +80,7 @@ def predict(predictor: Predictor, images: NDArray[np.uint8]) -> ModelOutputs:
 
 
 def _outputs(predictor: Predictor, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    output = predictor.network.predict_on_batch(network_input(images, mean=predictor.mean))
+    output = predictor.network.predict_on_batch(
+        network_input(at_input_size(predictor.network, images), mean=predictor.mean)
+    )
     return [np.asarray(part) for part in (output if isinstance(output, list | tuple) else [output])]

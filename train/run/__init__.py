@@ -1,4 +1,4 @@
-"""Runs: one training's folder of networks, scores, reports and comparisons, written and read.
+"""Runs: a recipe and images are trained into a folder of networks and scores, which is read back, reported, compared.
 
-The face of a run towards export. Imported by commands and export.
+`trained_run` is the interface towards export. Imported by commands and export.
 """

@@ -1,6 +1,6 @@
-"""Compare runs: their figures side by side, and paired where their test images are the same.
+"""Compare runs: their figures side by side, and paired tests where their test images are the same.
 
-Images are known by the digest of their file, never by name or place: two manifests may name and order them otherwise.
+Images are identified by the digest of their file: two manifests may name and order them differently.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import pandas as pd
 from metrics.estimates import Bools, Difference, Floats
 from metrics.paired import McNemar, mcnemar, paired_bootstrap
 from metrics.roc import roc_auc_difference
+from train.data.dataset import LABELS
 from train.run.report import RunSummary, released_network, summarise
-from train.run.run_folder import NetworkChoice, RunError, seed_folder
+from train.run.run_folder import IMAGES, NetworkChoice, RunError, seed_folder
 from train.run.score_files import DECISIONS, SCORES, counted_scores
 
 COUNTED = ("normal", "pneumonia", "patients")
 KEY = ["sha256", "copy"]
-"""An image may stand twice in a part."""
+"""A part may contain an image twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +36,9 @@ class Mean:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFigures:
-    """One run. `images` of each part by label and patients; `counted` those test images by label whose label counts.
+    """One run. `images` counts each part's images by label, and patients; `counted` the test images whose label counts.
 
-    `compared` is the seed whose network is paired with others', or AVERAGED.
+    `compared` is the seed whose network is compared with other runs', or AVERAGED.
     """
 
     name: str
@@ -51,7 +52,7 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two runs' networks, chosen by `train.run.report.network_of`, on the images that both are measured on.
+    """The released networks of two runs on the images that both are measured on.
 
     Differences are first minus second; `auc` is None with fewer than two images of a class.
     """
@@ -66,7 +67,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotPaired:
-    """Two runs that no paired test may compare, and why."""
+    """Two runs that no paired test can compare, and why."""
 
     first: str
     second: str
@@ -75,7 +76,7 @@ class NotPaired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everything of some runs. `curves` holds classes and logits of each run's compared network, by run."""
+    """The figures of all runs and pairs. `curves` has labels and logits of the compared networks, by run."""
 
     runs: tuple[RunFigures, ...]
     pairs: tuple[Pair, ...]
@@ -84,7 +85,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[Path]) -> Comparison:
-    """Raises RunError for what is no run, and for fewer than two different ones."""
+    """Compare runs by their folders. Raises RunError for a folder that is no run, and unless two or more differ."""
     if len({run.resolve() for run in runs}) < max(2, len(runs)):
         raise RunError("two or more different runs are needed; name the folders that `fit --out` wrote")
     named = dict(zip(_names(runs), runs, strict=True))
@@ -95,14 +96,14 @@ def compare(runs: Sequence[Path]) -> Comparison:
     counted = {name: table[table["counted"] == 1] for name, table in scores.items()}
     return Comparison(
         runs=tuple(_figures(name, summary, counted[name], networks[name]) for name, summary in summaries.items()),
-        pairs=tuple(found for found in outcomes if isinstance(found, Pair)),
-        not_paired=tuple(found for found in outcomes if isinstance(found, NotPaired)),
+        pairs=tuple(outcome for outcome in outcomes if isinstance(outcome, Pair)),
+        not_paired=tuple(outcome for outcome in outcomes if isinstance(outcome, NotPaired)),
         curves={name: (table["label"].to_numpy() == 1, table["logit"].to_numpy()) for name, table in counted.items()},
     )
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """Folders' own names; whole paths where two are called the same."""
+    """Return the folders' names, or their whole paths where two have the same name."""
     short = [run.resolve().name for run in runs]
     return short if len(set(short)) == len(short) else [str(run) for run in runs]
 
@@ -114,7 +115,7 @@ def _figures(name: str, summary: RunSummary, counted: pd.DataFrame, compared: Ne
         recipe=summary.recipe,
         images=images,
         seeds=summary.seeds,
-        counted={word: int((counted["label"] == label).sum()) for label, word in enumerate(COUNTED[:2])},
+        counted={name: int((counted["label"] == label).sum()) for name, label in LABELS.items()},
         compared=compared,
         measures={
             name: Mean(mean=spread.mean, sd=spread.sd, values=spread.values)
@@ -124,10 +125,10 @@ def _figures(name: str, summary: RunSummary, counted: pd.DataFrame, compared: Ne
 
 
 def _scores(run: Path, seed: NetworkChoice) -> pd.DataFrame:
-    """The test images: sha256, copy, patient_id, label, logit, counted, and decided where counted."""
+    """Return the test images: sha256, copy, patient_id, label, logit, counted, and decided where counted."""
     folder = seed_folder(run, seed)
     try:
-        table = pd.read_csv(run / "images.csv", dtype={"patient_id": str, "file": str})
+        table = pd.read_csv(run / IMAGES, dtype={"patient_id": str, "file": str})
         scores = pd.read_csv(folder / SCORES, dtype={"case_id": str})
         decisions = pd.read_csv(folder / DECISIONS, dtype={"case_id": str})
         return _joined(table, scores, decisions, set(counted_scores(folder)["case_id"].astype(str)))
@@ -137,9 +138,9 @@ def _scores(run: Path, seed: NetworkChoice) -> pd.DataFrame:
 
 def _joined(dataset: pd.DataFrame, scores: pd.DataFrame, decisions: pd.DataFrame, counted: set[str]) -> pd.DataFrame:
     test = dataset.loc[dataset["part"] == "test", ["file", "patient_id", "sha256"]].rename(columns={"file": "case_id"})
-    said = decisions[["case_id", "label"]].rename(columns={"label": "decided"})
+    decided = decisions[["case_id", "label"]].rename(columns={"label": "decided"})
     table = test.merge(scores[["case_id", "label", "logit"]], on="case_id", validate="one_to_one")
-    table = table.merge(said, on="case_id", how="left", validate="one_to_one")
+    table = table.merge(decided, on="case_id", how="left", validate="one_to_one")
     table["counted"] = table["case_id"].isin(counted).astype(int)
     table["copy"] = table.groupby("sha256").cumcount()
     return table
@@ -148,13 +149,14 @@ def _joined(dataset: pd.DataFrame, scores: pd.DataFrame, decisions: pd.DataFrame
 def _pair(one: str, first: pd.DataFrame, other: str, second: pd.DataFrame) -> Pair | NotPaired:
     both = first.merge(second, on=KEY, suffixes=("", "_other"))
     if not len(both) == len(first) == len(second):
-        reason = f"other test images: {len(both)} in common, of {len(first)} and {len(second)}"
+        reason = f"their test images differ: {len(both)} in common, of {len(first)} and {len(second)}"
         return NotPaired(first=one, second=other, reason=reason)
     if unlike := int((both["label"] != both["label_other"]).sum()):
-        return NotPaired(first=one, second=other, reason=f"the same test images, {unlike} of them with another label")
+        reason = f"of the same test images, {unlike} have different labels"
+        return NotPaired(first=one, second=other, reason=reason)
     both = both[(both["counted"] == 1) & (both["counted_other"] == 1)]
     if both.empty:
-        return NotPaired(first=one, second=other, reason="no test image whose label counts for both")
+        return NotPaired(first=one, second=other, reason="no test image has a label that counts for both")
     positive, patients = both["label"].to_numpy() == 1, both["patient_id"].astype(str).tolist()
     called, called_other = both["decided"].to_numpy() == 1, both["decided_other"].to_numpy() == 1
     return Pair(

@@ -18,7 +18,7 @@ RUN_FORMAT = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Images of each label, and their patients."""
+    """The number of images of each label, and of their patients."""
 
     normal: int
     pneumonia: int
@@ -27,7 +27,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartCounts(Counts):
-    """The same with the digest of the part: SHA-256 over its images' digests and labels, in order, hex."""
+    """Counts of a part, with its digest: SHA-256 over its images' digests and labels, in order, hex."""
 
     digest: str
 
@@ -90,7 +90,7 @@ class MetricsRecord:
     """metrics.json: measures in Keras, before quantization, of images whose labels count.
 
     `operating` and `test` are decided at the operating logit; `test_at_flag` and `test_at_clear` at the two
-    thresholds. `test_flags`: test images of each label by flag.
+    thresholds. `test_flags` counts the test images by flag and label.
     """
 
     operating: Evaluation
@@ -102,7 +102,7 @@ class MetricsRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentRecord:
-    """environment.json: what it takes to make the same weights again."""
+    """environment.json: what is needed to train the same weights again."""
 
     seed: int | Literal["averaged"]
     recipe: str

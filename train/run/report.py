@@ -38,12 +38,15 @@ STUDY_MEASURES: Mapping[str, float | None] = {
     "roc_auc": None,
 }
 """The study's own network on its own 531 images; what it prints as AUC is the balanced accuracy."""
-
-MEAN = "mean of their weights"
+MEASURE_NAMES: Mapping[str, str] = {name: name.replace("_", " ") for name in MEASURES} | {
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+}
+MEAN = "mean of the seeds' weights"
 
 
 def report(run: Path) -> RunSummary:
-    """Write summary.json, table.md and figures/; returns the summary. Raises RunError."""
+    """Write summary.json, table.md and figures/, and return the summary. Raises RunError."""
     summary = summarise(run)
     write_json(run / "summary.json", asdict(summary))
     (run / "table.md").write_text(table(summary), encoding="utf-8")
@@ -64,7 +67,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AverageSummary:
-    """The network with the mean of all seeds' weights: its confusion counts and measures on the test images."""
+    """The network with the mean of all seeds' weights: its counts and measures on the test images."""
 
     confusion: Mapping[str, int]
     measures: Mapping[str, float | None]
@@ -73,10 +76,10 @@ class AverageSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """summary.json: a run's test measures over its seeds, each decided at its own operating logit.
+    """summary.json: a run's measures on the test images over its seeds, each at its own operating logit.
 
-    `data` are images and patients of each part, `confusion` the counts and `estimates` the measures with 95 %
-    intervals by seed (as text). `weight_average` is None where the run has no such network.
+    `data` has images and patients of each part; `confusion` the counts and `estimates` the measures with 95 %
+    intervals, by seed (as text). `weight_average` is None where the run has no such network.
     """
 
     recipe: str
@@ -101,13 +104,13 @@ def summarise(run: Path) -> RunSummary:
         representative_seed=representative(measured),
         weight_average=_weight_average(run),
         confusion={str(seed): _counts(measured[seed].test) for seed in seeds},
-        measures={name: _spread(found) for name, found in values.items()},
+        measures={name: _spread(of_seeds) for name, of_seeds in values.items()},
         estimates={str(seed): _estimates(measured[seed].test) for seed in seeds},
     )
 
 
 def representative(measured: Mapping[int, MetricsRecord]) -> int:
-    """The seed with the median ROC AUC on the operating images (the lower of two): typical, and blind to the test."""
+    """Return the seed with the median ROC AUC on the operating images, the lower of two: chosen without the test."""
     ranked = sorted(measured, key=lambda seed: (value_of(measured[seed].operating.roc_auc), seed))
     return ranked[(len(ranked) - 1) // 2]
 
@@ -137,12 +140,12 @@ def _weight_average(run: Path) -> AverageSummary | None:
 
 
 def released_network(run: Path, summary: RunSummary) -> NetworkChoice:
-    """The run's network that is released and compared: the mean of all seeds' weights, or the representative seed."""
+    """Return the network that is released: the mean of all seeds' weights, or else the representative seed."""
     return AVERAGED if is_finished(run, AVERAGED) else summary.representative_seed
 
 
 def network_name(seed: NetworkChoice) -> str:
-    """For people."""
+    """Return what tables and messages call a network."""
     return MEAN if seed == AVERAGED else f"seed {seed}"
 
 
@@ -161,9 +164,9 @@ def _spread(values: list[float | None]) -> Spread:
 
 
 def table(summary: RunSummary) -> str:
-    """Markdown: a row for each seed with 95 % intervals, then mean, spread and the study's own numbers."""
-    names = [*COUNTS, *MEASURES]
-    lines = [_line("run", [name.replace("_", " ") for name in names]), "|---" * (len(names) + 1) + "|"]
+    """Return a Markdown table: a row for each seed with 95 % intervals, then mean, spread and the study's figures."""
+    names = [*(name.upper() for name in COUNTS), *MEASURE_NAMES.values()]
+    lines = [_line("network", names), "|---" * (len(names) + 1) + "|"]
     for seed in summary.seeds:
         counts = [str(summary.confusion[str(seed)][name]) for name in COUNTS]
         measures = [_with_interval(summary.estimates[str(seed)][name]) for name in MEASURES]
@@ -194,17 +197,16 @@ def _line(name: str, cells: list[str]) -> str:
 
 
 def draw(run: Path, summary: RunSummary) -> None:
-    """The study's three figures into RUN/figures."""
+    """Draw the study's three figures into RUN/figures."""
     folders = {seed: seed_folder(run, seed) for seed in summary.seeds}
     figures = run / "figures"
     histories = {seed: read_history(run, seed) for seed in summary.seeds}
-    if any(histories.values()):  # a rule over untrained features has no batches
+    if any(histories.values()):  # a linear probe has no batches
         draw_training(figures / "training", histories, epochs=read_recipe(run).epochs)
     tables = {seed: counted_scores(folder) for seed, folder in folders.items()}
     truth = tables[summary.representative_seed]["label"]
-    words = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test images"
-    draw_roc(
-        figures / "roc", {s: (t["label"].to_numpy(), t["logit"].to_numpy()) for s, t in tables.items()}, images=words
-    )
+    images = f"{(truth == 0).sum()} normal and {(truth == 1).sum()} pneumonia test images"
+    scores = {seed: (scored["label"].to_numpy(), scored["logit"].to_numpy()) for seed, scored in tables.items()}
+    draw_roc(figures / "roc", scores, images=images)
     typical = summary.representative_seed
     draw_confusion(figures / "confusion", summary.confusion[str(typical)], title=f"test images, seed {typical}")

@@ -1,4 +1,4 @@
-"""The face of a run towards export: one trained network of a run folder, with everything recorded about it."""
+"""One trained network of a run's folder, with everything recorded about it: what export takes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from train.recipe import Recipe
 from train.run.records import EnvironmentRecord, MetricsRecord, OperatingRecord, PartCounts
 from train.run.report import RunSummary, released_network, summarise
 from train.run.run_folder import (
+    CALIBRATION,
+    IMAGES,
     NetworkChoice,
     RunError,
     load_predictor,
@@ -45,10 +47,9 @@ class CalibrationImages:
 class TrainedRun:
     """One trained network of a run, read back. `load_trained_run` makes it.
 
-    `folder` is the run's, `seed` the network's, AVERAGED for the mean of all seeds' weights; `seeds` are all that
-    are finished. `parts` and `image_folder` say what the run was trained on and where those files were.
-    The cached properties read further files of the run when they are asked for; each raises RunError where its file
-    is missing or damaged.
+    `folder` is the run's, `seed` the network's, AVERAGED for the mean of all seeds' weights; `seeds` are all finished
+    ones. `parts` describes what the run was trained on, and `image_folder` is where those files were. The cached
+    properties read further files of the run on first use; each raises RunError where its file is missing or damaged.
     """
 
     folder: Path
@@ -64,9 +65,9 @@ class TrainedRun:
 
     @property
     def operating_logit(self) -> float:
-        """From this logit up an image is called positive; where none was chosen, the first number above 0."""
+        """The logit from which an image is classified as positive; where none was chosen, the first number above 0."""
         chosen = self.operating.operating_logit
-        # Numbers below the least normal one are 0 to a processor that TensorFlow has told to flush them.
+        # TensorFlow makes the processor flush subnormal numbers to 0.
         return float(np.finfo(np.float64).tiny) if chosen is None else float(chosen)
 
     @cached_property
@@ -81,13 +82,13 @@ class TrainedRun:
 
     @cached_property
     def histories(self) -> Mapping[int, tuple[Step, ...]]:
-        """The batches of each seed's training; empty where only a linear probe was fitted."""
+        """The batches of each seed's training; empty where there were none."""
         return {seed: read_history(self.folder, seed) for seed in self.seeds}
 
     @cached_property
     def calibration_images(self) -> CalibrationImages:
         """Images for int8 calibration, kept with the run."""
-        path = self.folder / "calibration.npz"
+        path = self.folder / CALIBRATION
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 digests = tuple(str(digest) for digest in arrays["sha256"])
@@ -98,7 +99,7 @@ class TrainedRun:
     @cached_property
     def images(self) -> pd.DataFrame:
         """Every image of the run, all columns as text: part, file, label, patient_id, sha256, source and so on."""
-        path = self.folder / "images.csv"
+        path = self.folder / IMAGES
         try:
             return pd.read_csv(path, dtype=str, keep_default_na=False)
         except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from train.data.acquisition_style import style_chances, style_numbers
+from train.data.acquisition_style import acquisition_style_features, style_chances
 
 
 def blurred_noise(count: int, sigma: float, seed: int) -> np.ndarray:
@@ -17,17 +17,17 @@ def patients(count: int) -> tuple[str, ...]:
 
 
 def test_style_is_a_row_of_finite_numbers_for_each_image() -> None:
-    found = style_numbers(np.concatenate([blurred_noise(2, 1.0, 0), np.zeros((1, 96, 96), np.uint8)]))
-    assert found.shape == (3, 24)
-    assert np.isfinite(found).all()
+    features = acquisition_style_features(np.concatenate([blurred_noise(2, 1.0, 0), np.zeros((1, 96, 96), np.uint8)]))
+    assert features.shape == (3, 24)
+    assert np.isfinite(features).all()
 
 
-def test_sharpness_that_goes_with_the_label_betrays_it() -> None:
+def test_sharpness_that_differs_by_label_predicts_it() -> None:
     images = np.concatenate([blurred_noise(30, 1.0, 0), blurred_noise(30, 2.0, 1)])
     labels = np.repeat([0, 1], 30)
     assert style_chances(images, labels, patients(60), 0).mean() > 0.95
 
 
-def test_sharpness_that_does_not_go_with_the_label_does_not() -> None:
+def test_sharpness_that_does_not_differ_by_label_does_not_predict_it() -> None:
     images = blurred_noise(60, 1.0, 0)
     assert style_chances(images, np.tile([0, 1], 30), patients(60), 0).mean() < 0.7

@@ -11,7 +11,7 @@ from tests.support.toy_images import toy_image
 from train.commands.data import show_data
 from train.data.card import contact_sheet, examine, write_card
 from train.data.manifest import ManifestError, Row
-from train.data.statistics import age_band, short_cuts
+from train.data.statistics import age_band, shortcuts
 from train.recipe import DataSection
 
 HEADER = ("file", "label", "patient_id", "split", "source", "view", "sex", "age", "tier")
@@ -58,9 +58,9 @@ def test_a_sound_manifest_has_a_card_without_images_in_it(images: Path, tmp_path
     show_data(written(tmp_path, sound_lines()), images, out=out, recipe="")
     html, markdown = (out / "card.html").read_text(), (out / "card.md").read_text()
     for text in (html, markdown):
-        assert "No fault: training would start." in text
-        assert "hold patients' images" in text
-        assert "what style tells" in text
+        assert "No faults: training would start." in text
+        assert "contain patients' images" in text
+        assert "acquisition style predicts" in text
         assert "20-29" in text
     assert html.count("<svg") == 3
     assert "<img" not in html
@@ -77,29 +77,37 @@ def test_a_sound_manifest_has_a_card_without_images_in_it(images: Path, tmp_path
     assert "80 images" in capsys.readouterr().out
 
 
-def test_style_tells_a_source_that_was_made_otherwise_and_not_one_that_was_not(images: Path, tmp_path: Path) -> None:
+def test_style_predicts_a_source_that_was_acquired_differently_and_not_one_that_was_not(
+    images: Path, tmp_path: Path
+) -> None:
     card = examine(written(tmp_path, sound_lines()), images, DataSection())
-    told = {(cut.asked, cut.among): cut.auc for cut in short_cuts(card.rows, card.images)}
-    perfect = told["source A or another", "normal images"]
+    measured = {(cut.question, cut.among): cut.auc for cut in shortcuts(card.rows, card.images)}
+    perfect = measured["source A or another", "normal images"]
     # Wilson's bound n / (n + z²) on the 20 images of the smaller class: DeLong has no variance here.
     assert (perfect.value, perfect.low, perfect.high) == pytest.approx((1, 20 / (20 + 1.959964**2), 1))
     mixed = [
         Row(line=row.line, file=row.file, label=row.label, patient=row.patient, source="CD"[place // 2 % 2])
         for place, row in enumerate(card.rows)
     ]
-    unknowing = {(cut.asked, cut.among): cut.auc for cut in short_cuts(mixed, card.images)}
-    assert unknowing["source C or another", "normal images"].low < 0.6
+    chance = {(cut.question, cut.among): cut.auc for cut in shortcuts(mixed, card.images)}
+    assert chance["source C or another", "normal images"].low < 0.6
 
 
-def test_what_would_stop_training_stands_in_the_card_and_is_raised_after_it(images: Path, tmp_path: Path) -> None:
+def test_what_would_stop_training_is_in_the_card_and_raised_after_it(images: Path, tmp_path: Path) -> None:
     lines = sound_lines()
     lines[5][0], lines[6][1], lines[7][2], lines[8][7] = "absent.png", "maybe", "", "old"
     lines.append(["0.png", "normal", "other", "test", "A", "", "", "", ""])
     with pytest.raises(ManifestError) as caught:
         show_data(written(tmp_path, lines), images, out=tmp_path / "card", recipe="")
-    for words in ("line 7 (absent.png)", "line 8 (6.png): label 'maybe'", "line 9 (7.png): no patient_id", "age 'old'"):
-        assert words in str(caught.value)
-        assert words.replace("'", "&#39;") in (tmp_path / "card" / "card.html").read_text()
+    faults = (
+        "line 7 (absent.png)",
+        "line 8 (6.png): label: expected normal or pneumonia, got 'maybe'",
+        "line 9 (7.png): no patient_id",
+        "got 'old'",
+    )
+    for fault in faults:
+        assert fault in str(caught.value)
+        assert fault.replace("'", "&#39;") in (tmp_path / "card" / "card.html").read_text()
 
 
 def test_an_image_in_two_parts_is_shown_and_stops_training_if_the_recipe_says_so(images: Path, tmp_path: Path) -> None:
@@ -107,7 +115,7 @@ def test_an_image_in_two_parts_is_shown_and_stops_training_if_the_recipe_says_so
     card = examine(manifest, images, DataSection())
     assert card.faults == ()
     assert card.duplicates.lines == (("line 2 (0.png)", "line 82 (0.png)", "1.00", "train, test"),)
-    assert "1 images are left out" in card.duplicates.title
+    assert "training would leave out 1 images" in card.duplicates.title
     strict = DataSection(near_duplicates="error")
     (fault,) = examine(manifest, images, strict).faults
     assert "line 2 (0.png) in train and line 82 (0.png) in test show one exposure" in fault
@@ -121,28 +129,28 @@ def test_a_manifest_of_files_alone_still_has_a_card(images: Path, tmp_path: Path
     assert (tmp_path / "card" / "contact-images-unlabelled.png").is_file()
 
 
-def test_a_manifest_whose_images_are_all_away_has_a_card_that_says_so(images: Path, tmp_path: Path) -> None:
+def test_a_manifest_without_any_of_its_images_has_a_card_that_states_so(images: Path, tmp_path: Path) -> None:
     card = examine(written(tmp_path, sound_lines()), tmp_path, DataSection())
     write_card(card, tmp_path / "card")
-    assert len([fault for fault in card.faults if "is not under" in fault]) == 80
+    assert len([fault for fault in card.faults if "no such image in" in fault]) == 80
     assert "0 images read" in (tmp_path / "card" / "card.md").read_text()
 
 
-def test_names_in_the_manifest_cannot_write_the_page(images: Path, tmp_path: Path) -> None:
+def test_names_in_the_manifest_cannot_inject_html(images: Path, tmp_path: Path) -> None:
     lines = sound_lines()
     lines[0][4] = "<script>alert(1)</script>"
     write_card(examine(written(tmp_path, lines), images, DataSection()), tmp_path / "card")
     assert "<script" not in (tmp_path / "card" / "card.html").read_text()
 
 
-def test_the_young_are_left_out_and_counted(images: Path, tmp_path: Path) -> None:
+def test_younger_patients_are_left_out_and_counted(images: Path, tmp_path: Path) -> None:
     card = examine(written(tmp_path, sound_lines()), images, DataSection(min_years=30))
     assert (len(card.rows), card.left_out) == (70, 10)
 
 
 def test_ages_fall_into_bands() -> None:
     ages = (None, 0.5, 6, 19.9, 20, 29.9, 79, 80, 101)
-    expected = ["(not said)", "00-05", "06-19", "06-19", "20-29", "20-29", "70-79", "80 and over", "80 and over"]
+    expected = ["(not given)", "00-05", "06-19", "06-19", "20-29", "20-29", "70-79", "80 and over", "80 and over"]
     assert [age_band(age) for age in ages] == expected
 
 

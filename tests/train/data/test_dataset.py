@@ -27,7 +27,7 @@ SECTION = DataSection(split_column="paper_protocol", operating=OperatingRows(col
 
 
 def faulty(folder: Path, images: Path, lines: list[Line], header: tuple[str, ...] = HEADER) -> str:
-    """What is said of a manifest with these lines."""
+    """Return the message about a manifest with these lines."""
     with pytest.raises(ManifestError) as caught:
         load_dataset(write_manifest(folder, lines, header), images, SECTION)
     return str(caught.value)
@@ -40,15 +40,15 @@ def changed(index: int, **fields: str) -> list[Line]:
 
 
 def test_images_come_out_in_parts_with_labels_patients_and_digests(toy: Path) -> None:
-    told: list[tuple[int, int]] = []
-    parts = load_dataset(toy / "manifest.csv", toy, SECTION, on_image=lambda done, of: told.append((done, of)))
-    assert {part: len(found) for part, found in parts.items()} == {"train": 16, "operating": 12, "test": 12}
+    progress: list[tuple[int, int]] = []
+    parts = load_dataset(toy / "manifest.csv", toy, SECTION, on_image=lambda done, of: progress.append((done, of)))
+    assert {part: len(dataset) for part, dataset in parts.items()} == {"train": 16, "operating": 12, "test": 12}
     assert parts["train"].images.shape == (16, 224, 224)
     assert parts["train"].images.dtype == np.uint8
     assert parts["train"].labels.tolist() == [0, 1] * 8
     assert parts["test"].counts() == {"normal": 6, "pneumonia": 6, "patients": 6}
     assert len(set(parts["train"].digests)) == 16
-    assert told[-1] == (40, 40)
+    assert progress[-1] == (40, 40)
 
 
 def test_no_patient_is_in_two_parts(toy: Path) -> None:
@@ -72,22 +72,22 @@ def test_the_digest_changes_with_a_label_and_with_an_image(toy: Path, tmp_path: 
 
 
 def test_a_row_without_its_image_is_named(toy: Path, tmp_path: Path) -> None:
-    said = faulty(tmp_path, toy, changed(3, file="images/gone.png"))
-    assert "line 5 (images/gone.png)" in said
-    assert "correct --images" in said
+    message = faulty(tmp_path, toy, changed(3, file="images/gone.png"))
+    assert "line 5 (images/gone.png)" in message
+    assert "correct --images" in message
 
 
 def test_a_label_that_is_neither_is_named(toy: Path, tmp_path: Path) -> None:
-    assert "line 2 (images/train-0.png): label 'maybe', normal or pneumonia expected" in faulty(
+    assert "line 2 (images/train-0.png): label: expected normal or pneumonia, got 'maybe'" in faulty(
         tmp_path, toy, changed(0, label="maybe")
     )
 
 
 def test_an_image_that_does_not_decode_is_named(toy: Path, tmp_path: Path) -> None:
     (toy / "images" / "broken.png").write_bytes(b"\x89PNG but no more")
-    said = faulty(tmp_path, toy, changed(0, file="images/broken.png"))
-    assert "line 2 (images/broken.png): does not decode" in said
-    assert "delete the row" in said
+    message = faulty(tmp_path, toy, changed(0, file="images/broken.png"))
+    assert "line 2 (images/broken.png): does not decode" in message
+    assert "delete the row" in message
 
 
 def test_a_class_that_is_missing_in_a_part_is_named(toy: Path, tmp_path: Path) -> None:
@@ -96,22 +96,22 @@ def test_a_class_that_is_missing_in_a_part_is_named(toy: Path, tmp_path: Path) -
 
 
 def test_a_patient_in_two_parts_is_named_with_the_rows(toy: Path, tmp_path: Path) -> None:
-    said = faulty(tmp_path, toy, changed(16, patient_id="train-0"))
-    assert "patient train-0 is in test and train" in said
-    assert "line 2 (images/train-0.png)" in said
-    assert "line 18 (images/test-0.png)" in said
-    assert "one part" in said
+    message = faulty(tmp_path, toy, changed(16, patient_id="train-0"))
+    assert "patient train-0 is in test and train" in message
+    assert "line 2 (images/train-0.png)" in message
+    assert "line 18 (images/test-0.png)" in message
+    assert "one part" in message
 
 
 def test_a_row_without_a_patient_is_named(toy: Path, tmp_path: Path) -> None:
     assert "line 2 (images/train-0.png): no patient_id" in faulty(tmp_path, toy, changed(0, patient_id=" "))
 
 
-def test_all_faults_are_told_at_once_but_not_endlessly(toy: Path, tmp_path: Path) -> None:
+def test_all_faults_are_listed_at_once_up_to_a_limit(toy: Path, tmp_path: Path) -> None:
     lines = [(f"images/gone-{i}.png", *line[1:]) for i, line in enumerate(toy_lines())]
-    said = faulty(tmp_path, toy, lines)
-    assert "40 fault(s)" in said
-    assert "and 20 more" in said
+    message = faulty(tmp_path, toy, lines)
+    assert "40 fault(s)" in message
+    assert "and 20 more" in message
 
 
 def test_a_missing_column_is_named(toy: Path, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_missing_column_is_named(toy: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x81"])
-def test_what_is_no_table_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_table_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.csv").write_bytes(content)
     with pytest.raises(ManifestError, match=r"manifest\.csv"):
         read_rows(tmp_path / "manifest.csv", SECTION)
@@ -147,13 +147,13 @@ def with_more(folder: Path, changes: dict[int, dict[str, str]] | None = None) ->
     """The toy manifest with the columns that a manifest may have; each patient's images are one cluster."""
     lines = []
     for index, line in enumerate(toy_lines()):
-        said = {"source": "A", "tier": "B", "view": "AP", "sex": "F", "age": "64", "cluster_id": f"c{line[2]}"}
-        said |= dict(zip(HEADER, line, strict=True)) | (changes or {}).get(index, {})
-        lines.append(tuple(said[name] for name in (*HEADER, *MORE)))
+        values = {"source": "A", "tier": "B", "view": "AP", "sex": "F", "age": "64", "cluster_id": f"c{line[2]}"}
+        values |= dict(zip(HEADER, line, strict=True)) | (changes or {}).get(index, {})
+        lines.append(tuple(values[name] for name in (*HEADER, *MORE)))
     return write_manifest(folder, cast("list[Line]", lines), (*HEADER, *MORE))
 
 
-def test_what_the_manifest_says_of_an_image_is_carried_along(toy: Path, tmp_path: Path) -> None:
+def test_the_manifests_columns_are_carried_along_with_each_image(toy: Path, tmp_path: Path) -> None:
     changes = {0: {"source": "B", "tier": "A", "view": "PA", "sex": "M", "age": "018M"}, 1: {"age": "", "sex": ""}}
     dataset = load_dataset(with_more(tmp_path, changes), toy, SECTION)["train"]
     table = dataset.table
@@ -164,7 +164,7 @@ def test_what_the_manifest_says_of_an_image_is_carried_along(toy: Path, tmp_path
     assert np.isnan(dataset.ages[1])
 
 
-def test_a_manifest_that_says_nothing_more_leaves_blanks(toy: Path) -> None:
+def test_columns_that_the_manifest_lacks_are_blank(toy: Path) -> None:
     dataset = load_dataset(toy / "manifest.csv", toy, SECTION)["test"]
     assert set(dataset.table[["source", "tier", "view", "sex"]].to_numpy().ravel()) == {""}
     assert np.isnan(dataset.ages).all()
@@ -186,7 +186,7 @@ def test_a_part_far_down_a_patients_rows_is_still_shown(toy: Path, tmp_path: Pat
     assert "line 22 (images/test-4.png)" in faulty(tmp_path, toy, cast("list[Line]", lines))
 
 
-def test_a_cluster_stands_for_a_patient_who_is_not_known(toy: Path, tmp_path: Path) -> None:
+def test_a_cluster_stands_for_an_unknown_patient(toy: Path, tmp_path: Path) -> None:
     changes = {index: {"patient_id": ""} for index in range(4)}
     dataset = load_dataset(with_more(tmp_path, changes), toy, SECTION)["train"]
     assert dataset.patients[:5] == ("cluster ctrain-0",) * 2 + ("cluster ctrain-1",) * 2 + ("train-2",)
@@ -197,8 +197,10 @@ def test_a_row_without_patient_and_cluster_is_named(toy: Path, tmp_path: Path) -
         load_dataset(with_more(tmp_path, {0: {"patient_id": "", "cluster_id": ""}}), toy, SECTION)
 
 
-def test_an_age_that_is_none_is_named(toy: Path, tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"line 3 \(images/train-1\.png\): age 'old', years expected"):
+def test_an_age_that_cannot_be_parsed_is_named(toy: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ManifestError, match=r"line 3 \(images/train-1\.png\): age: expected years, such as 64 or 064Y, got 'old'"
+    ):
         load_dataset(with_more(tmp_path, {1: {"age": "old"}}), toy, SECTION)
 
 
@@ -210,7 +212,7 @@ def test_ages_are_years_or_as_dicom_writes_them(text: str, expected: float | Non
     assert years(text) == expected
 
 
-def test_the_young_are_left_out_and_counted_and_those_of_no_known_age_stay(toy: Path, tmp_path: Path) -> None:
+def test_younger_patients_are_left_out_and_counted_and_those_without_an_age_stay(toy: Path, tmp_path: Path) -> None:
     changes = {0: {"age": "19"}, 1: {"age": "20"}, 2: {"age": ""}, 16: {"age": "5"}}
     loaded = load(with_more(tmp_path, changes), toy, SECTION.model_copy(update={"min_years": 20}))
     assert {part: len(dataset) for part, dataset in loaded.parts.items()} == {"train": 15, "operating": 12, "test": 11}

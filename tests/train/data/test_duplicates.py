@@ -9,7 +9,7 @@ import pytest
 
 from train.data.dataset import read_rows
 from train.data.duplicates import (
-    LIKENESS,
+    MIN_SIMILARITY,
     clusters,
     find_pairs,
     same_value,
@@ -55,7 +55,7 @@ ALTERATIONS: dict[str, Callable[[Image], Image]] = {
     "cropped": cropped,
     "mirrored and cropped": lambda image: cropped(np.ascontiguousarray(image[:, ::-1])),
     "turned": turned,
-    "with words on it": marked,
+    "with text on it": marked,
 }
 
 
@@ -69,7 +69,7 @@ def test_a_copy_is_found(images: Image, how: str) -> None:
     (pair,) = find_pairs(np.concatenate([images, ALTERATIONS[how](images[4])[None]]))
     assert (pair.first, pair.second) == (4, 12)
     assert pair.mirrored == ("mirrored" in how)
-    assert LIKENESS <= pair.likeness <= 1.0 + 1e-6
+    assert MIN_SIMILARITY <= pair.similarity <= 1.0 + 1e-6
 
 
 def test_images_of_different_people_are_no_pairs(images: Image) -> None:
@@ -78,7 +78,7 @@ def test_images_of_different_people_are_no_pairs(images: Image) -> None:
 
 def test_what_different_images_share_would_make_pairs_if_coarse_structure_sufficed(images: Image) -> None:
     coarse = [cv2.GaussianBlur(image, (0, 0), 8).ravel() for image in images]
-    assert np.median(np.corrcoef(coarse)) > LIKENESS
+    assert np.median(np.corrcoef(coarse)) > MIN_SIMILARITY
 
 
 def test_empty_images_and_a_single_one_are_no_pairs() -> None:
@@ -87,9 +87,9 @@ def test_empty_images_and_a_single_one_are_no_pairs() -> None:
 
 
 def test_progress_ends_at_the_whole(images: Image) -> None:
-    told: list[tuple[int, int]] = []
-    find_pairs(images[:3], on_step=lambda done, of: told.append((done, of)))
-    assert told[-1][0] == told[-1][1]
+    progress: list[tuple[int, int]] = []
+    find_pairs(images[:3], on_step=lambda done, of: progress.append((done, of)))
+    assert progress[-1][0] == progress[-1][1]
 
 
 def test_links_join_images_into_clusters_in_order_of_place() -> None:
@@ -101,7 +101,7 @@ def test_equal_values_are_linked_and_blanks_are_not() -> None:
     assert same_value(["a", "", "b", "a", "", "a"]) == [(0, 3), (3, 5)]
 
 
-def test_no_two_children_of_the_shared_images_are_taken_for_one(shared_data: Path) -> None:
+def test_no_two_patients_of_the_shared_images_are_taken_for_one(shared_data: Path) -> None:
     folder = shared_data / "paediatric"
     rows = read_rows(folder / "manifest.csv", DataSection())[:400]
     images = np.stack([read[0] for read in read_images([folder / row.file for row in rows])])

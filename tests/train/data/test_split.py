@@ -49,9 +49,9 @@ def test_labels_and_sources_keep_their_mix_in_each_part() -> None:
     parts = split(rows, [], shares=SHARES, seed=1)
     for source in "AB":
         for label in ("normal", "pneumonia"):
-            theirs = [p for p, row in zip(parts, rows, strict=True) if (row.source, row.label) == (source, label)]
+            stratum = [p for p, row in zip(parts, rows, strict=True) if (row.source, row.label) == (source, label)]
             for part, share in SHARES.items():
-                assert theirs.count(part) / len(theirs) == pytest.approx(share, abs=0.03)
+                assert stratum.count(part) / len(stratum) == pytest.approx(share, abs=0.03)
 
 
 def test_no_patient_cluster_or_pair_of_duplicates_is_divided() -> None:
@@ -102,16 +102,16 @@ def folder(tmp_path: Path) -> Path:
     random = np.random.default_rng(5)
     lines = []
     for index in range(40):
-        ill = index % 4 > 1
-        cv2.imwrite(str(tmp_path / f"{index}.png"), toy_image(random, positive=ill))
-        lines.append((f"{index}.png", "pneumonia" if ill else "normal", f"p{index // 2}", f"note {index}"))
+        positive = index % 4 > 1
+        cv2.imwrite(str(tmp_path / f"{index}.png"), toy_image(random, positive=positive))
+        lines.append((f"{index}.png", "pneumonia" if positive else "normal", f"p{index // 2}", f"note {index}"))
     cv2.imwrite(str(tmp_path / "39.png"), cv2.imread(str(tmp_path / "3.png"), cv2.IMREAD_GRAYSCALE)[:, ::-1])
     with (tmp_path / "manifest.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([("file", "label", "patient_id", "remark"), *lines])
     return tmp_path
 
 
-def test_the_new_manifest_trains_and_keeps_what_it_said(folder: Path) -> None:
+def test_the_new_manifest_loads_and_keeps_its_other_columns(folder: Path) -> None:
     out = folder / "split.csv"
     counts = split_manifest(folder / "manifest.csv", folder, out, shares=SHARES, seed=1)
     assert sum(counts.values()) == 40
@@ -124,12 +124,12 @@ def test_the_new_manifest_trains_and_keeps_what_it_said(folder: Path) -> None:
     assert sum(len(part) for part in load_dataset(out, folder, DataSection()).values()) == 40
 
 
-def test_a_file_that_is_there_is_not_written_over(folder: Path) -> None:
-    with pytest.raises(ManifestError, match="is there already"):
+def test_an_existing_file_is_not_overwritten(folder: Path) -> None:
+    with pytest.raises(ManifestError, match="already exists"):
         split_data(folder / "manifest.csv", folder, out=folder / "manifest.csv", share="train=.5,test=.5", seed=1)
 
 
-def test_rows_of_nobody_are_named(folder: Path) -> None:
+def test_rows_without_a_patient_are_named(folder: Path) -> None:
     manifest = folder / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("0.png,normal,p0", "0.png,normal,", 1))
     with pytest.raises(ManifestError, match=r"line 2 \(0\.png\): no patient_id"):

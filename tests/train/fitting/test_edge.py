@@ -66,7 +66,7 @@ def test_the_assembled_network_predicts_as_the_one_that_was_trained(tuned: Path)
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64)).astype(np.uint8)
     model = trainable_network(edge_network(Recipe.model_validate({**_toy(tuned)})), FineTuneSection(), 1, classifier)
     small = (images[..., None].astype(np.float32) - MEAN) / 255
-    inside = predictor.network.get_layer("edge_small")
+    inside = predictor.network
     evidence = np.asarray(inside(small)[0])
     np.testing.assert_allclose(
         np.asarray(model(small))[:, 0], evidence.sum(axis=(1, 2, 3)) + classifier.bias, atol=1e-4

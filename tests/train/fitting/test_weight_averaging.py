@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def kernels(run: Path, seed: int) -> dict[str, np.ndarray]:
-    network = load_trained_run(run, seed).predictor.network.get_layer("edge_small")
+    network = load_trained_run(run, seed).predictor.network
     return {layer.name: layer.get_weights()[0] for layer in network.layers if "conv" in layer.name}
 
 

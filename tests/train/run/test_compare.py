@@ -46,7 +46,7 @@ def edit(path: Path, **columns: object) -> None:
 
 
 def noisy(run: Path, folder: Path) -> Path:
-    """A copy of a run whose networks say something else of the same images."""
+    """A copy of a run whose networks score the same images differently."""
     out = copied(run, folder)
     for seed in (1, 2):
         random = np.random.default_rng(seed)
@@ -57,9 +57,9 @@ def noisy(run: Path, folder: Path) -> Path:
     return out
 
 
-def only_pair(found: Comparison) -> Pair:
-    assert found.not_paired == ()
-    (pair,) = found.pairs
+def only_pair(comparison: Comparison) -> Pair:
+    assert comparison.not_paired == ()
+    (pair,) = comparison.pairs
     return pair
 
 
@@ -90,9 +90,9 @@ def test_a_pairs_tests_are_those_of_the_representative_seeds_scores(toy_run: Pat
 
 
 def test_two_trained_networks_stand_side_by_side(toy_run: Path, other_run: Path) -> None:
-    found = compare([toy_run, other_run])
-    assert only_pair(found).images == COUNTS["test"]
-    first, second = found.runs
+    comparison = compare([toy_run, other_run])
+    assert only_pair(comparison).images == COUNTS["test"]
+    first, second = comparison.runs
     assert (first.recipe, second.recipe, first.seeds, second.seeds) == ("toy", "weak", (1, 2), (7,))
     assert first.images["train"] == {"normal": 8, "pneumonia": 8, "patients": 8}
     assert first.counted == {"normal": 6, "pneumonia": 6}
@@ -101,7 +101,7 @@ def test_two_trained_networks_stand_side_by_side(toy_run: Path, other_run: Path)
     assert second.measures["roc_auc"].sd is None
 
 
-def test_images_are_paired_by_what_they_are_and_not_by_name_or_place(toy_run: Path, tmp_path: Path) -> None:
+def test_images_are_paired_by_digest_and_not_by_name_or_order(toy_run: Path, tmp_path: Path) -> None:
     other = noisy(toy_run, tmp_path / "noisy")
     expected = only_pair(compare([toy_run, other]))
     order = np.random.default_rng(0).permutation(COUNTS["test"])
@@ -115,7 +115,7 @@ def test_images_are_paired_by_what_they_are_and_not_by_name_or_place(toy_run: Pa
     assert only_pair(compare([toy_run, other])) == expected
 
 
-def test_other_test_images_are_said_to_be_other_and_never_paired(
+def test_runs_with_different_test_images_are_reported_and_never_paired(
     toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = copied(toy_run, tmp_path / "elsewhere")
@@ -123,19 +123,19 @@ def test_other_test_images_are_said_to_be_other_and_never_paired(
     table.loc[table.index[table["part"] == "test"][0], "sha256"] = "0" * 64
     table.to_csv(other / "images.csv", index=False)
     compare_runs([toy_run, other], tmp_path / "out")
-    words = f"{toy_run.name} and elsewhere are not paired: other test images: 11 in common, of 12 and 12"
-    assert words in (tmp_path / "out" / "compare.md").read_text()
-    assert words in capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
+    message = f"{toy_run.name} and elsewhere are not paired: their test images differ: 11 in common, of 12 and 12"
+    assert message in (tmp_path / "out" / "compare.md").read_text()
+    assert message in capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
     assert compare([toy_run, other]).pairs == ()
 
 
-def test_the_same_images_with_other_labels_are_never_paired(toy_run: Path, tmp_path: Path) -> None:
+def test_the_same_images_with_different_labels_are_never_paired(toy_run: Path, tmp_path: Path) -> None:
     other = copied(toy_run, tmp_path / "relabelled")
     for seed in (1, 2):
         labels = pd.read_csv(other / f"seed-{seed}" / "scores.csv")["label"].to_numpy()
         edit(other / f"seed-{seed}" / "scores.csv", label=np.where(np.arange(12) < 3, 1 - labels, labels))
     (outcome,) = compare([toy_run, other]).not_paired
-    assert outcome.reason == "the same test images, 3 of them with another label"
+    assert outcome.reason == "of the same test images, 3 have different labels"
 
 
 def test_only_images_whose_label_counts_for_both_are_paired(toy_run: Path, tmp_path: Path) -> None:
@@ -144,12 +144,12 @@ def test_only_images_whose_label_counts_for_both_are_paired(toy_run: Path, tmp_p
         folder = other / f"seed-{seed}"
         edit(folder / "scores.csv", counted=(np.arange(12) >= 4).astype(int))
         pd.read_csv(folder / "decisions.csv").iloc[4:].to_csv(folder / "decisions.csv", index=False)
-    found = compare([toy_run, other])
-    assert only_pair(found).images == 8
-    assert found.runs[1].counted == {"normal": 4, "pneumonia": 4}
+    comparison = compare([toy_run, other])
+    assert only_pair(comparison).images == 8
+    assert comparison.runs[1].counted == {"normal": 4, "pneumonia": 4}
 
 
-def test_an_image_that_stands_twice_is_paired_once_with_each(toy: Path, tmp_path: Path) -> None:
+def test_an_image_listed_twice_is_paired_once_with_each(toy: Path, tmp_path: Path) -> None:
     """Rows of one file under two names: as many pairs as rows, not one for each way to match them."""
     folder = tmp_path / "images"
     shutil.copytree(toy, folder)
@@ -210,22 +210,22 @@ def test_a_comparison_made_again_is_the_same(toy_run: Path, other_run: Path, tmp
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_what_cannot_be_compared_is_wrong_usage(
+def test_what_cannot_be_compared_is_a_usage_error(
     toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = copied(toy_run, tmp_path / "broken")
     (broken / "images.csv").unlink()
     for arguments in ([toy_run], [toy_run, toy_run / "."], [toy_run, tmp_path], [toy_run, broken]):
         assert run_command(monkeypatch, *arguments) == 2
-    words = capsys.readouterr().err.strip().splitlines()
+    messages = capsys.readouterr().err.strip().splitlines()
     assert [
         next(part for part in ("two or more different", "no finished seed", "cannot be read") if part in line)
-        for line in words
+        for line in messages
     ] == ["two or more different", "two or more different", "no finished seed", "cannot be read"]
     with pytest.raises(RunError):
         compare([])
 
 
-def test_runs_of_one_name_are_told_apart_by_their_paths(toy_run: Path, tmp_path: Path) -> None:
+def test_runs_of_one_name_are_distinguished_by_their_paths(toy_run: Path, tmp_path: Path) -> None:
     twin = copied(toy_run, tmp_path / toy_run.name)
     assert [run.name for run in compare([toy_run, twin]).runs] == [str(toy_run), str(twin)]

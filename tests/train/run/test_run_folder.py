@@ -41,11 +41,11 @@ def read(path: Path) -> object:
     return json.loads(path.read_text())
 
 
-def test_a_run_leaves_everything_behind(toy_run: Path) -> None:
+def test_a_run_writes_all_its_files(toy_run: Path) -> None:
     assert {path.name for path in (toy_run / "seed-1").iterdir()} == SEED_FILES
     names = {"recipe.yaml", "images.csv", "data.json", "calibration.npz", "summary.json", "table.md", "figures"}
     assert {path.name for path in toy_run.iterdir()} == names | {"seed-1", "seed-2"}
-    figures = {f"{name}.{kind}" for name in ("training", "roc", "confusion") for kind in ("png", "svg")}
+    figures = {f"{name}.{suffix}" for name in ("training", "roc", "confusion") for suffix in ("png", "svg")}
     assert {path.name for path in (toy_run / "figures").iterdir()} == figures
 
 
@@ -64,13 +64,13 @@ def test_thresholds_come_from_the_operating_images_alone(toy_run: Path) -> None:
     assert operating["images"] == {"normal": 6, "pneumonia": 6, "patients": 6}
 
 
-def test_the_environment_tells_how_to_make_the_weights_again(toy_run: Path) -> None:
-    found = read(toy_run / "seed-2" / "environment.json")
-    assert isinstance(found, dict)
-    assert found["seed"] == 2
-    assert {"tensorflow", "keras", "numpy"} <= set(found["versions"])
-    assert found["recipe_digest"] == load_recipe(toy_run / "recipe.yaml").digest
-    assert len(found["data_digest"]) == 64
+def test_the_environment_states_what_the_weights_depend_on(toy_run: Path) -> None:
+    environment = read(toy_run / "seed-2" / "environment.json")
+    assert isinstance(environment, dict)
+    assert environment["seed"] == 2
+    assert {"tensorflow", "keras", "numpy"} <= set(environment["versions"])
+    assert environment["recipe_digest"] == load_recipe(toy_run / "recipe.yaml").digest
+    assert len(environment["data_digest"]) == 64
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(toy: Path, toy_run: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_report_written_again_is_the_same(toy_run: Path, capsys: pytest.Captur
     assert "**mean**" in capsys.readouterr().out
 
 
-def test_images_for_int8_are_of_both_classes_and_known_by_their_digests(toy: Path, toy_run: Path) -> None:
+def test_images_for_int8_are_of_both_classes_and_listed_by_digest(toy: Path, toy_run: Path) -> None:
     recipe = load_recipe(toy_run / "recipe.yaml")
     train = load_dataset(toy / "manifest.csv", toy, recipe.data)["train"]
     images, digests = calibration_images(train)
@@ -165,7 +165,7 @@ def test_a_damaged_recipe_is_named_with_the_remedy(toy_run: Path, tmp_path: Path
         load_trained_run(run)
 
 
-def test_what_is_no_run_is_named(toy_run: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_named(toy_run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="pneumoflag-train fit"):
         seeds_of(tmp_path)
     with pytest.raises(RunError, match="finished are 1, 2"):
@@ -173,7 +173,7 @@ def test_what_is_no_run_is_named(toy_run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "message"),
     [
         (["report", "/nowhere"], 2, "no finished seed"),
         (["fit", "--recipe", "absent", "--manifest", "m", "--images", "i", "--out", "o"], 2, "absent: no such recipe"),
@@ -183,7 +183,7 @@ def test_what_is_no_run_is_named(toy_run: Path, tmp_path: Path) -> None:
 def test_a_fault_is_one_line_on_the_standard_error(
     arguments: list[str],
     code: int,
-    words: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -191,9 +191,9 @@ def test_a_fault_is_one_line_on_the_standard_error(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == code
-    said = capsys.readouterr().err.strip()
-    assert words in said
-    assert len(said.splitlines()) == 1
+    output = capsys.readouterr().err.strip()
+    assert message in output
+    assert len(output.splitlines()) == 1
 
 
 def test_an_interrupted_run_goes_on_and_leaves_finished_seeds_alone(toy: Path, toy_run: Path) -> None:
