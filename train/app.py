@@ -36,8 +36,15 @@ def fit(
         list[str] | None, typer.Option(metavar="<name>", help="Leave out all images of this source; repeatable.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted run; finished seeds and epochs are kept.")
+        bool, typer.Option("--resume", help="Continue an interrupted run; finished seeds are kept.")
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(metavar="<bundle>", help="Continue from the network of a released bundle instead of ImageNet's."),
+    ] = None,
+    shift: Annotated[
+        bool, typer.Option(help="Report how the recipe holds on sources left out of a training of their own.")
+    ] = True,
     tensorboard: Annotated[
         Path | None,
         typer.Option(metavar="<path>", file_okay=False, help="Folder for TensorBoard's event files: PATH/RUN/seed-N."),
@@ -61,6 +68,8 @@ def fit(
         seeds=_numbers(seeds),
         without_sources=tuple(without_source or ()),
         resume=resume,
+        start=start,
+        shift=shift,
         tensorboard=tensorboard,
     )
     fit_all(task)

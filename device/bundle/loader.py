@@ -32,6 +32,7 @@ from device.bundle.keys import BundleError, PublicKey, trusted_keys
 from device.bundle.manifest import Ages, Manifest
 from device.bundle.ood_rule import OutlierRule
 from device.contract import Model, Thresholds
+from device.preprocess.render import INPUT_SHAPE
 
 __all__ = [
     "EDGETPU_MODEL",
@@ -209,9 +210,9 @@ def _golden(path: Path, content: bytes, size: tuple[int, int]) -> tuple[NDArray[
         inputs, logits = _arrays(content, "inputs", "logits")
     except NPZ_ERRORS as error:
         raise BadGolden(f"{path}: {GOLDEN} cannot be read ({error}); rebuild the bundle") from None
-    fits = inputs.dtype == np.uint8 and inputs.shape[1:] == size and logits.shape == inputs.shape[:1]
+    fits = inputs.dtype == np.uint8 and inputs.shape[1:] in {size, INPUT_SHAPE} and logits.shape == inputs.shape[:1]
     if not fits or not len(inputs) or logits.dtype != np.float32 or not np.isfinite(logits).all():
-        raise BadGolden(f"{path}: {GOLDEN}: expected images of {size} with their logits; rebuild the bundle")
+        raise BadGolden(f"{path}: {GOLDEN}: expected images of {INPUT_SHAPE} with their logits; rebuild the bundle")
     return inputs, logits
 
 

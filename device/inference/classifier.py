@@ -29,7 +29,7 @@ from device.inference.tensors import (
     read_outputs,
     reasons_unsuitable,
 )
-from device.preprocess.resample import PREPROCESSED_SHAPE
+from device.preprocess.render import INPUT_SHAPE
 
 __all__ = [
     "BACKENDS",
@@ -228,6 +228,6 @@ class Classifier:
 
     def _infer(self, engine: Engine, image: NDArray[np.uint8]) -> ModelOutput:
         spec = self._manifest.input
-        if image.dtype != np.uint8 or image.shape not in {spec.shape[1:3], PREPROCESSED_SHAPE}:
-            raise ClassifyError(f"image: expected uint8 {PREPROCESSED_SHAPE}, got {image.dtype} {image.shape}")
+        if image.dtype != np.uint8 or image.shape not in {spec.shape[1:3], INPUT_SHAPE}:
+            raise ClassifyError(f"image: expected uint8 {INPUT_SHAPE}, got {image.dtype} {image.shape}")
         return read_outputs(self._manifest.outputs, engine.run(input_tensor(image, spec, self._levels)))

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 SIDE = 448
 """Twice the side of the network's input, so that one average serves the network and the thumbnail."""
-PREPROCESSED_SHAPE = (SIDE // 2, SIDE // 2)
-"""Rows and columns of a preprocessed image."""
 _GROUP = 32
 _STEPS = np.float32(64)
 """Averages are kept to 1/64 of a stored value."""

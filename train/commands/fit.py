@@ -11,12 +11,14 @@ from rich.progress import Progress, TaskID
 from console.progress import progress_bars
 from train.data.dataset import LabelledImages, Loaded, load
 from train.fitting.history import Step
+from train.fitting.released_network import released_classifier
 from train.fitting.tensorboard import event_log
 from train.fitting.train_network import count_steps
-from train.recipe import DataSection, Recipe, find_recipe, load_recipe
+from train.recipe import DataSection, Recipe, StudyNetwork, find_recipe, load_recipe
 from train.run.records import DataRecord
 from train.run.report import report, table
 from train.run.run_folder import seed_folder
+from train.run.shift import read_shift, shift_report, shift_table, write_shift
 from train.run.training import has_average, start_run, train_seed, write_average
 
 STEPS_BETWEEN_LINES = 56
@@ -38,6 +40,8 @@ class Task:
     seeds: tuple[int, ...] = ()
     without_sources: tuple[str, ...] = ()
     resume: bool = False
+    start: Path | None = None
+    shift: bool = True
     tensorboard: Path | None = None
 
     @property
@@ -57,6 +61,7 @@ def fit_all(task: Task) -> None:
         finished = start_run(task.out, settings, loaded.parts, data, resume=task.resume)
         _train_all(progress, settings, loaded.parts, task, finished)
         _average(progress, settings, loaded.parts, task.out)
+        _shift(progress, settings, loaded.parts, task)
     report_run(task.out)
 
 
@@ -64,6 +69,8 @@ def report_run(run: Path) -> None:
     """Write and print the report of a run. Raises RunError."""
     summary = report(run)
     print(table(summary), end="")
+    if shifted := shift_table(read_shift(run)):
+        print(f"\nHow the recipe holds on images of other making than its training images:\n\n{shifted}", end="")
     print(f"Measures of the test images, with 95 % intervals. Figures: {run / 'figures'}")
 
 
@@ -86,11 +93,12 @@ def _train_all(
     progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], task: Task, finished: tuple[int, ...]
 ) -> None:
     steps, left = count_steps(recipe, parts), [seed for seed in recipe.seeds if seed not in finished]
+    start = None if task.start is None else released_classifier(task.start, recipe)
     bar = progress.add_task("training", total=steps * len(left))
     for index, seed in enumerate(left):
         show, events = _step_display(progress, bar, seed, index * steps), task.tensorboard
         with event_log(None if events is None else seed_folder(events / task.out.resolve().name, seed)) as log:
-            train_seed(task.out, recipe, parts, seed, on_step=_both(show, log))
+            train_seed(task.out, recipe, parts, seed, start=start, on_step=_both(show, log))
         if not progress.console.is_terminal:
             progress.console.print(f"seed {seed}: written to {seed_folder(task.out, seed)}")
 
@@ -99,6 +107,14 @@ def _average(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledIma
     if has_average(recipe):
         progress.add_task("mean of all seeds", total=None)
         write_average(out, recipe, parts)
+
+
+def _shift(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], task: Task) -> None:
+    if not task.shift or isinstance(recipe.network, StudyNetwork) or read_shift(task.out):
+        return
+    bar = progress.add_task("leaving sources out", total=count_steps(recipe, parts) * len(recipe.shift.leave_out))
+    show = _step_display(progress, bar, recipe.seeds[0], 0)
+    write_shift(task.out, shift_report(task.out, recipe, parts, on_step=show))
 
 
 def _both(first: Callable[[Step], None], second: Callable[[Step], None]) -> Callable[[Step], None]:
