@@ -42,6 +42,15 @@ def fit(
         Path | None,
         typer.Option(metavar="<bundle>", help="Continue from the network of a released bundle instead of ImageNet's."),
     ] = None,
+    reject: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<folder>",
+            file_okay=False,
+            exists=True,
+            help="Images that the network must reject, such as children for a network of adults.",
+        ),
+    ] = None,
     shift: Annotated[
         bool, typer.Option(help="Report how the recipe holds on sources left out of a training of their own.")
     ] = True,
@@ -69,6 +78,7 @@ def fit(
         without_sources=tuple(without_source or ()),
         resume=resume,
         start=start,
+        reject=reject,
         shift=shift,
         tensorboard=tensorboard,
     )

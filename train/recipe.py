@@ -68,7 +68,7 @@ class EdgeNetwork(Section):
     kind: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with an evidence map")
     side: int = Field(160, ge=64, le=224, multiple_of=32, description="images are resized to this before the network")
     outlier_blocks: tuple[int, ...] = Field(
-        (4, 10), min_length=1, description="blocks whose channel means tell images out of distribution"
+        (10, 14), min_length=1, description="blocks whose channel means tell images out of distribution"
     )
 
 

@@ -222,9 +222,9 @@ def _outliers(path: Path, content: bytes) -> OutlierRule:
     except NPZ_ERRORS as error:
         raise BadOutliers(f"{path}: {OUTLIERS} cannot be read ({error}); rebuild the bundle") from None
     typed = all(array.dtype == np.float32 and array.ndim == 2 and array.size for array in (centres, whiten))
-    if not typed or whiten.shape != (centres.shape[1],) * 2:
+    if not typed or whiten.shape[0] != centres.shape[1] or whiten.shape[1] < whiten.shape[0]:
         raise BadOutliers(
-            f"{path}: {OUTLIERS}: expected float32 centres (classes, k) and whiten (k, k), got {centres.dtype} "
+            f"{path}: {OUTLIERS}: expected float32 centres (classes, k) and whiten (k, k or more), got {centres.dtype} "
             f"{centres.shape} and {whiten.dtype} {whiten.shape}; rebuild the bundle"
         )
     if not (np.isfinite(centres).all() and np.isfinite(whiten).all()):

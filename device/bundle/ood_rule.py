@@ -16,7 +16,10 @@ Floats32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlierRule:
-    """`centres` float32 (classes, k); `whiten` float32 (k, k), with `whiten @ whiten.T` the inverse covariance."""
+    """`centres` float32 (classes, k); `whiten` float32 (k, m), its first k columns' product the inverse covariance.
+
+    Further columns are directions that tell images which must be rejected; `train.calibration` says how.
+    """
 
     centres: Floats32
     whiten: Floats32

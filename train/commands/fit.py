@@ -10,6 +10,7 @@ from rich.progress import Progress, TaskID
 
 from console.progress import progress_bars
 from train.data.dataset import LabelledImages, Loaded, load
+from train.data.images import rejected_images
 from train.fitting.history import Step
 from train.fitting.released_network import released_classifier
 from train.fitting.tensorboard import event_log
@@ -41,6 +42,7 @@ class Task:
     without_sources: tuple[str, ...] = ()
     resume: bool = False
     start: Path | None = None
+    reject: Path | None = None
     shift: bool = True
     tensorboard: Path | None = None
 
@@ -60,7 +62,7 @@ def fit_all(task: Task) -> None:
         data = DataRecord.of(loaded.parts, task.images, without_sources=task.without_sources, left_out=loaded.left_out)
         finished = start_run(task.out, settings, loaded.parts, data, resume=task.resume)
         _train_all(progress, settings, loaded.parts, task, finished)
-        _average(progress, settings, loaded.parts, task.out)
+        _average(progress, settings, loaded.parts, task)
         _shift(progress, settings, loaded.parts, task)
     report_run(task.out)
 
@@ -94,19 +96,20 @@ def _train_all(
 ) -> None:
     steps, left = count_steps(recipe, parts), [seed for seed in recipe.seeds if seed not in finished]
     start = None if task.start is None else released_classifier(task.start, recipe)
+    rejected = rejected_images(task.reject)
     bar = progress.add_task("training", total=steps * len(left))
     for index, seed in enumerate(left):
         show, events = _step_display(progress, bar, seed, index * steps), task.tensorboard
         with event_log(None if events is None else seed_folder(events / task.out.resolve().name, seed)) as log:
-            train_seed(task.out, recipe, parts, seed, start=start, on_step=_both(show, log))
+            train_seed(task.out, recipe, parts, seed, start=start, rejected=rejected, on_step=_both(show, log))
         if not progress.console.is_terminal:
             progress.console.print(f"seed {seed}: written to {seed_folder(task.out, seed)}")
 
 
-def _average(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], out: Path) -> None:
+def _average(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], task: Task) -> None:
     if has_average(recipe):
         progress.add_task("mean of all seeds", total=None)
-        write_average(out, recipe, parts)
+        write_average(task.out, recipe, parts, rejected_images(task.reject))
 
 
 def _shift(progress: Progress, recipe: Recipe, parts: Mapping[str, LabelledImages], task: Task) -> None:

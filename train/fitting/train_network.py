@@ -29,6 +29,9 @@ from train.networks.predictor import BATCH, Predictor, at_input_size, network_in
 from train.recipe import Recipe, StudyNetwork, edge_network
 
 SIDE = 224
+NO_IMAGES: NDArray[np.uint8] = np.zeros((0, SIDE, SIDE), np.uint8)
+INVERTED = 400
+"""Training images that are inverted, as a wrong photometric interpretation would; such images must be rejected."""
 LEAST_SPREAD = 1e-3
 
 
@@ -57,25 +60,30 @@ def train_network(
     seed: int,
     *,
     start: Classifier | None = None,
+    rejected: NDArray[np.uint8] = NO_IMAGES,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> TrainedNetwork:
     """Train on parts["train"], from `start` or else from ImageNet; parts["test"] is not looked at.
 
+    `rejected` uint8 (n, 224, 224) are images that the network must reject as out of distribution.
     The same recipe, seed and images give the same network on the same machine.
     """
     make_deterministic(seed)
     if isinstance(recipe.network, StudyNetwork):
         return _study(recipe, parts, seed, on_step)
-    return settled(recipe, parts, fine_tune(recipe, parts["train"], seed, start=start, on_step=on_step))
+    return settled(recipe, parts, fine_tune(recipe, parts["train"], seed, start=start, on_step=on_step), rejected)
 
 
 def average_networks(
-    recipe: Recipe, parts: Mapping[str, LabelledImages], networks: Sequence[Predictor]
+    recipe: Recipe,
+    parts: Mapping[str, LabelledImages],
+    networks: Sequence[Predictor],
+    rejected: NDArray[np.uint8] = NO_IMAGES,
 ) -> TrainedNetwork:
     """Return the mean of the networks of several seeds, with an operating point of its own."""
     make_deterministic(0)
     side = edge_network(recipe).side
-    return settled(recipe, parts, mean_of([classifier_of(network) for network in networks], side))
+    return settled(recipe, parts, mean_of([classifier_of(network) for network in networks], side), rejected)
 
 
 def classifier_of(predictor: Predictor) -> Classifier:
@@ -87,9 +95,14 @@ def classifier_of(predictor: Predictor) -> Classifier:
     return Classifier(body=body, weight=evidence_weight(inside), bias=predictor.bias)
 
 
-def settled(recipe: Recipe, parts: Mapping[str, LabelledImages], classifier: Classifier) -> TrainedNetwork:
+def settled(
+    recipe: Recipe,
+    parts: Mapping[str, LabelledImages],
+    classifier: Classifier,
+    rejected: NDArray[np.uint8] = NO_IMAGES,
+) -> TrainedNetwork:
     """Assemble the network that boxes run, and choose its operating point and rejection threshold."""
-    predictor = _predictor(recipe, parts["train"], classifier)
+    predictor = _predictor(recipe, parts["train"], classifier, rejected)
     operating, copies = with_certain_labels(recipe.data, parts["operating"]), recipe.operating_point.corrupted_copies
     corrupted, rows = corrupted_copies(operating.images, copies)
     outputs = predict(predictor, np.concatenate([operating.images, corrupted]))
@@ -113,19 +126,27 @@ def settled(recipe: Recipe, parts: Mapping[str, LabelledImages], classifier: Cla
     )
 
 
-def _predictor(recipe: Recipe, dataset: LabelledImages, classifier: Classifier) -> Predictor:
+def _predictor(
+    recipe: Recipe, dataset: LabelledImages, classifier: Classifier, rejected: NDArray[np.uint8]
+) -> Predictor:
     """Put body, evidence map and features into one network, and fit the rule that rejects images."""
     images, sources = in_distribution_images(recipe, dataset)
-    means = block_means(classifier.body, edge_network(recipe).outlier_blocks, images)
+    blocks = edge_network(recipe).outlier_blocks
+    means = block_means(classifier.body, blocks, images)
     standards = {
         block: Standard(mean=x.mean(axis=0), spread=x.std(axis=0) + LEAST_SPREAD) for block, x in means.items()
     }
     features = [(means[block] - standard.mean) / standard.spread for block, standard in standards.items()]
+    inverted = 255 - dataset.images[:: max(1, len(dataset) // INVERTED)]
+    groups = [
+        np.concatenate([(x - standards[b].mean) / standards[b].spread for b, x in group.items()], axis=1)
+        for group in (block_means(classifier.body, blocks, shown) for shown in (inverted, rejected) if len(shown))
+    ]
     return Predictor(
         network=evidence_network(classifier.body, classifier.weight, standards),
         mean=MEAN,
         bias=classifier.bias,
-        outliers=fit_ood_rule(np.concatenate(features, axis=1), sources),
+        outliers=fit_ood_rule(np.concatenate(features, axis=1), sources, groups),
     )
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from device.preprocess.render import PREPROCESS_VERSION
 from train.data.dataset import PARTS, LabelledImages
 from train.data.selection import calibration_images
 from train.fitting.fine_tune import Classifier
 from train.fitting.history import Step
-from train.fitting.train_network import TrainedNetwork, average_networks, train_network
+from train.fitting.train_network import NO_IMAGES, TrainedNetwork, average_networks, train_network
 from train.networks.predictor import ModelOutputs
 from train.recipe import Recipe, StudyNetwork, write_recipe
 from train.run.measures import write_measures
@@ -82,13 +83,16 @@ def train_seed(
     seed: int,
     *,
     start: Classifier | None = None,
+    rejected: NDArray[np.uint8] = NO_IMAGES,
     on_step: Callable[[Step], None],
 ) -> None:
     """Train one network, choose its operating point, measure it on the test images, and write its files.
 
-    `start`: the network whose training goes on, None for ImageNet's weights.
+    `start`: the network whose training goes on, None for ImageNet's weights. `rejected` uint8 (n, 224, 224): images
+    that the network must reject.
     """
-    write_network(out, recipe, parts, seed, train_network(recipe, parts, seed, start=start, on_step=on_step))
+    trained = train_network(recipe, parts, seed, start=start, rejected=rejected, on_step=on_step)
+    write_network(out, recipe, parts, seed, trained)
     # A mean without this seed is no longer the run's.
     shutil.rmtree(seed_folder(out, AVERAGED), ignore_errors=True)
 
@@ -98,7 +102,9 @@ def has_average(recipe: Recipe) -> bool:
     return recipe.average_seeds and not isinstance(recipe.network, StudyNetwork) and len(recipe.seeds) > 1
 
 
-def write_average(out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages]) -> Path | None:
+def write_average(
+    out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages], rejected: NDArray[np.uint8] = NO_IMAGES
+) -> Path | None:
     """Write the mean of all finished seeds' weights, and return its folder.
 
     None where the recipe has no such mean, or where it is written already.
@@ -106,7 +112,7 @@ def write_average(out: Path, recipe: Recipe, parts: Mapping[str, LabelledImages]
     if not has_average(recipe) or is_finished(out, AVERAGED):
         return None
     networks = [load_predictor(out, seed) for seed in seeds_of(out)]
-    return write_network(out, recipe, parts, AVERAGED, average_networks(recipe, parts, networks))
+    return write_network(out, recipe, parts, AVERAGED, average_networks(recipe, parts, networks, rejected))
 
 
 def write_network(
