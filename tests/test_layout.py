@@ -22,7 +22,6 @@ SHORT_FILES = {
 PENDING = {
     "train/augmentation/*": "lines",
     "tests/train/augmentation/*": "lines",
-    "train/data/table.py": "lines",
     "docs/train.md": "width",
 }
 """Not fixed yet. An entry goes with its fix; the table is empty in the end."""

@@ -138,12 +138,17 @@ def _robustness(sample: SampledRobustness) -> Section:
     drawn = f"{sample.normal} normal and {sample.pneumonia} pneumonia images"
     every = sample.normal + sample.pneumonia == sample.of
     sampled = "all test images" if every else f"sampled from {sample.of} test images with a fixed seed"
+    refusals = ""
+    if any(row.refused is not None for row in sample.rows):
+        refusals = (
+            " Images that the out-of-distribution check would refuse still count; their share has its own column."
+        )
     return Section(
         title="Image corruptions",
         before=(
             (
-                f"Twelve corruptions imitate faulty exposures. The box's own code classified {drawn} ({sampled}). "
-                "Images that the out-of-distribution check would refuse still count; their share has its own column."
+                "Twelve corruptions imitate faulty exposures. The box's own code classified "
+                f"{drawn} ({sampled}).{refusals}"
             ),
         ),
         drawings=(robustness_plot(sample.rows),),

@@ -121,12 +121,12 @@ def _seeds(content: CardContent) -> Section:
 
 def _training(content: CardContent) -> Section:
     training = content.model.training
-    seeds = list(content.summary.seeds)
+    seeds = ", ".join(str(seed) for seed in content.summary.seeds)
     network = f"the mean of the weights of seeds {seeds}"
     if not content.is_weight_average:
         network = (
-            f"seed {training.seed} of {seeds} (by default the one with the median ROC AUC on the operating images; "
-            "the test images have no influence)"
+            f"seed {training.seed} of the seeds {seeds} (by default the one with the median ROC AUC on the operating "
+            "images; the test images have no influence)"
         )
     return Section(
         title="Training",
@@ -145,9 +145,9 @@ def _network(content: CardContent) -> Section:
     comparison = "int8 was not compared with Keras: the run's images were missing when the bundle was built."
     if parity is not None:
         comparison = (
-            f"int8 compared with Keras on held-out images: {parity.label_flips} of {parity.images} labels and "
-            f"{parity.flag_flips} flags differ, largest difference of a score {parity.largest_score_difference:.4f} "
-            f"({parity.interpreter})."
+            f"On {parity.images} held-out images int8 ({parity.interpreter}) differs from Keras in "
+            f"{parity.label_flips} labels and {parity.flag_flips} flags. The largest difference of a score is "
+            f"{parity.largest_score_difference:.4f}."
         )
     return Section(
         title="Network",

@@ -1,4 +1,4 @@
-"""Commands of `pneumoflag-export`: parsed options come in; a bundle on the disk and lines on the screen go out.
+"""Commands of `pneumoflag-export`: a request comes in; a bundle on the disk and lines on the screen go out.
 
 Imported by `export.app` alone.
 """

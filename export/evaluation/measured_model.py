@@ -59,4 +59,5 @@ def named(dataset: LabelledImages) -> str:
     """Say which images they are, for a reader."""
     counts, sources = dataset.counts(), sorted({source for source in dataset.sources if source})
     origin = f" of {', '.join(sources)}" if sources else ""
-    return f"{counts['normal']} normal and {counts['pneumonia']} pneumonia images{origin}, patients apart from training"
+    images = f"{counts['normal']} normal and {counts['pneumonia']} pneumonia images{origin}"
+    return f"{images}, of patients held out of training"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import typer
@@ -107,6 +109,15 @@ def test_an_option_of_one_name_has_one_meaning_in_all_programs() -> None:
                 texts.setdefault(option.opts[0], set()).add(option.help)
     for name in ("--trusted-key", "--backend", "--threads", "--key", "--json", "--stay"):
         assert len(texts[name]) == 1, texts[name]
+
+
+def test_the_documents_show_only_options_that_exist(project_root: Path, tracked: list[str]) -> None:
+    apps = {role: typer.main.get_command(importlib.import_module(f"{role}.app").app).commands for role in PROGRAMS}
+    shown = re.compile(rf"pneumoflag-({'|'.join(PROGRAMS)}) ([a-z][a-z-]+)([^\n`#|]*)")
+    for name in (name for name in tracked if name.endswith(".md") and name != "CHANGELOG.md"):
+        for role, command, rest in shown.findall((project_root / name).read_text(encoding="utf-8")):
+            options = {option for each in apps[role][command].params for option in each.opts + each.secondary_opts}
+            assert set(re.findall(r"(?<!\w)--[a-z][a-z-]+", rest)) <= options | {"--help"}, f"{name}: {command}{rest}"
 
 
 def test_an_expected_error_is_one_line_and_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

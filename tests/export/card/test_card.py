@@ -221,7 +221,7 @@ def test_without_a_baseline_the_network_stands_alone_beside_the_published_figure
 def test_a_network_with_the_mean_of_all_seeds_weights_is_named_so(inputs: EvaluationInput) -> None:
     training = inputs.model.training.model_copy(update={"seed": AVERAGED_IN_MANIFEST})
     card = rendered(card_content(inputs, model={"training": training}))[CARD]
-    assert "the mean of the weights of seeds [1, 2]" in card
+    assert "the mean of the weights of seeds 1, 2" in card
 
 
 def test_the_same_content_gives_the_same_bytes(

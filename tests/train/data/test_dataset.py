@@ -18,10 +18,8 @@ from train.data.dataset import (
     ManifestError,
     load,
     load_dataset,
-    read_rows,
 )
-from train.data.manifest import years
-from train.recipe import DataSection, OperatingRows, find_recipe, load_recipe
+from train.recipe import DataSection, OperatingRows
 
 SECTION = DataSection(split_column="paper_protocol", operating=OperatingRows(column="split", among=("validation",)))
 
@@ -55,12 +53,6 @@ def test_no_patient_is_in_two_parts(toy: Path) -> None:
     parts = load_dataset(toy / "manifest.csv", toy, SECTION)
     patients = [set(part.patients) for part in parts.values()]
     assert not patients[0] & patients[1] | patients[0] & patients[2] | patients[1] & patients[2]
-
-
-def test_rows_of_no_part_are_left_alone(toy: Path, tmp_path: Path) -> None:
-    unused = ("images/nowhere.png", "unknown", "x", "other", "")
-    rows = read_rows(write_manifest(tmp_path, [*toy_lines(), unused]), SECTION)
-    assert len(rows) == 40
 
 
 def test_the_digest_changes_with_a_label_and_with_an_image(toy: Path, tmp_path: Path) -> None:
@@ -117,27 +109,6 @@ def test_all_faults_are_listed_at_once_up_to_a_limit(toy: Path, tmp_path: Path) 
 def test_a_missing_column_is_named(toy: Path, tmp_path: Path) -> None:
     header = ("file", "label", "patient_id", "split", "something")
     assert "no column paper_protocol" in faulty(tmp_path, toy, toy_lines(), header)
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x81"])
-def test_a_file_that_is_no_table_is_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "manifest.csv").write_bytes(content)
-    with pytest.raises(ManifestError, match=r"manifest\.csv"):
-        read_rows(tmp_path / "manifest.csv", SECTION)
-
-
-def test_an_absent_manifest_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="--manifest"):
-        read_rows(tmp_path / "absent.csv", SECTION)
-
-
-def test_the_studys_parts_have_the_studys_counts(shared_data: Path) -> None:
-    rows = read_rows(shared_data / "paediatric" / "manifest.csv", load_recipe(find_recipe("study")).data)
-    counted = {(part, label): 0 for part in ("train", "operating", "test") for label in ("normal", "pneumonia")}
-    for row in rows:
-        counted[row.part, row.label] += 1
-    assert [counted["train", "normal"], counted["train", "pneumonia"]] == [900, 900]
-    assert [counted["test", "normal"], counted["test", "pneumonia"]] == [231, 300]
 
 
 MORE = ("source", "tier", "view", "sex", "age", "cluster_id")
@@ -202,14 +173,6 @@ def test_an_age_that_cannot_be_parsed_is_named(toy: Path, tmp_path: Path) -> Non
         ManifestError, match=r"line 3 \(images/train-1\.png\): age: expected years, such as 64 or 064Y, got 'old'"
     ):
         load_dataset(with_more(tmp_path, {1: {"age": "old"}}), toy, SECTION)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("64", 64.0), ("0.5", 0.5), ("064Y", 64.0), ("006M", 0.5), ("", None), ("-3", None), ("64 years", None)],
-)
-def test_ages_are_years_or_as_dicom_writes_them(text: str, expected: float | None) -> None:
-    assert years(text) == expected
 
 
 def test_younger_patients_are_left_out_and_counted_and_those_without_an_age_stay(toy: Path, tmp_path: Path) -> None:
