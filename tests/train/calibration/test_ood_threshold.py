@@ -49,7 +49,7 @@ def test_a_group_that_must_be_rejected_lies_farther_and_the_sources_stay_where_t
     features = random.normal(0, 1, (600, 60)).astype(np.float32)
     sources = np.repeat(["a", "b"], 300)
     shift = np.zeros(60)
-    shift[7] = 4.0
+    shift[7] = 5.0
     learnt, unseen = (random.normal(0, 1, (200, 60)).astype(np.float32) + shift for _ in range(2))
     fresh = random.normal(0, 1, (600, 60)).astype(np.float32)
 
@@ -57,5 +57,5 @@ def test_a_group_that_must_be_rejected_lies_farther_and_the_sources_stay_where_t
         rule = fit_ood_rule(features, sources, groups)
         return float((rule.distances(unseen.astype(np.float32)) > np.quantile(rule.distances(fresh), 0.99)).mean())
 
-    assert rejected_share() < 0.6
-    assert rejected_share(learnt.astype(np.float32)) > 0.9
+    assert rejected_share() < 0.75
+    assert rejected_share(learnt.astype(np.float32)) > 0.95
