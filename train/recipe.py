@@ -55,7 +55,9 @@ class DataSection(Section):
 class StudyNetwork(Section):
     """The study's layers."""
 
-    kind: Literal["study_cnn"] = Field(description="study_cnn: 3x3 convolutions, ReLU, 2x2 max-pool each, dense to 2")
+    architecture: Literal["study_cnn"] = Field(
+        description="study_cnn: 3x3 convolutions, ReLU, 2x2 max-pool each, dense to 2"
+    )
     filters: tuple[int, ...] = Field((16, 32, 64), min_length=1, description="channels of each convolution")
     kernel: int = Field(
         3, ge=1, description="rows and columns of each convolution; edges are padded with the mean grey"
@@ -65,14 +67,14 @@ class StudyNetwork(Section):
 class EdgeNetwork(Section):
     """EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation, ReLU6) with ImageNet weights."""
 
-    kind: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with an evidence map")
+    architecture: Literal["lite0"] = Field(description="lite0: EfficientNet-Lite0 with an evidence map")
     side: int = Field(160, ge=64, le=224, multiple_of=32, description="images are resized to this before the network")
     outlier_blocks: tuple[int, ...] = Field(
         (10, 14), min_length=1, description="blocks whose channel means tell images out of distribution"
     )
 
 
-NetworkSection = Annotated[StudyNetwork | EdgeNetwork, Field(discriminator="kind")]
+NetworkSection = Annotated[StudyNetwork | EdgeNetwork, Field(discriminator="architecture")]
 
 
 class SamplingSection(Section):
@@ -163,7 +165,7 @@ class ReleaseSection(Section):
     min_years: int = Field(20, ge=0, description="youngest patient that the box lets the model classify")
     max_years: int | None = Field(None, ge=0, description="oldest; null: no limit")
     intended_use: str = Field(description="stands in manifest and model card")
-    limits: str = Field("", description="what the training images cannot teach; stands in the model card")
+    limits: str = Field("", description="what cannot be learnt from the training images; stands in the model card")
 
 
 class PopulationSection(ReleaseSection):
@@ -231,7 +233,7 @@ class Recipe(Section):
 def edge_network(recipe: Recipe) -> EdgeNetwork:
     """The recipe's network section. Raises TypeError for another kind of network."""
     if not isinstance(recipe.network, EdgeNetwork):
-        raise TypeError(f"expected a lite0 network, got {recipe.network.kind}")
+        raise TypeError(f"expected a lite0 network, got {recipe.network.architecture}")
     return recipe.network
 
 

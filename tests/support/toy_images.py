@@ -23,7 +23,7 @@ RECIPE: dict[str, Any] = {
     "name": "toy",
     "description": "One small convolution, two epochs.",
     "data": {"split_column": "paper_protocol", "operating": {"column": "split", "among": ["validation"]}},
-    "network": {"kind": "study_cnn", "filters": [4]},
+    "network": {"architecture": "study_cnn", "filters": [4]},
     "batch_size": 8,
     "epochs": 2,
     "seeds": [1, 2],

@@ -25,9 +25,9 @@ def test_the_study_is_the_studys() -> None:
 
 
 def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
-    image_sources = [field.annotation for field in model.model_fields.values()]
-    nested = [kind for kind in image_sources if isinstance(kind, type) and issubclass(kind, Section)]
-    return [model, *(found for kind in nested for found in sections(kind))]
+    annotations = [field.annotation for field in model.model_fields.values()]
+    nested = [each for each in annotations if isinstance(each, type) and issubclass(each, Section)]
+    return [model, *(section for each in nested for section in sections(each))]
 
 
 def test_every_field_is_described() -> None:
@@ -47,7 +47,7 @@ def test_every_field_is_described() -> None:
         ({"surprise": 1}, "surprise"),
         ({"seeds": [1, 1]}, "seeds"),
         ({"optimizer": {"momentum": 1.5}}, "optimizer.momentum"),
-        ({"network": {"kind": "transformer"}}, "network: .*kind"),
+        ({"network": {"architecture": "transformer"}}, "network: .*architecture"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], word: str) -> None:

@@ -127,15 +127,15 @@ def motion(image: Image, level: int, random: np.random.Generator) -> Grey:
 def marker(image: Image, level: int, random: np.random.Generator) -> Grey:
     """Side letter and line of text, burnt in white, 14, 22, 32 pixels high, in an upper corner."""
     out, height, font = image.copy(), (14, 22, 32)[level], cv2.FONT_HERSHEY_SIMPLEX
-    letter = "R" if random.random() < 0.5 else "L"
+    side = "R" if random.random() < 0.5 else "L"
     lines = (
-        (letter, height / 21, 1 + height // 10, 8 + height),
+        (side, height / 21, 1 + height // 10, 8 + height),
         ("AP ERECT", height / 50, 1, 14 + height + height // 2),
     )
-    for words, size, thickness, bottom in lines:
-        (width, _), _ = cv2.getTextSize(words, font, size, thickness)
-        left = MARGIN if letter == "R" else image.shape[1] - MARGIN - width
-        cv2.putText(out, words, (left, bottom), font, size, 255, thickness)
+    for text, size, thickness, bottom in lines:
+        (width, _), _ = cv2.getTextSize(text, font, size, thickness)
+        left = MARGIN if side == "R" else image.shape[1] - MARGIN - width
+        cv2.putText(out, text, (left, bottom), font, size, 255, thickness)
     return out.astype(np.float32)
 
 

@@ -29,18 +29,18 @@ class Calibrated:
 
 def calibrations(
     fitted_on: HeldOutLogits,
-    judged_on: HeldOutLogits,
+    measured_on: HeldOutLogits,
     patients: Sequence[str],
     *,
     prevalence: float | None,
     in_force: tuple[str, Calibration],
 ) -> tuple[Calibrated, ...]:
-    """Every method, then the map `in_force`, by name, as it is. `patients` (n,) are of `judged_on`.
+    """Every method, then the map `in_force`, by name, as it is. `patients` (n,) are of `measured_on`.
 
     All refer to the same `prevalence`, see `train.calibration.methods.fit_calibration`.
     """
     methods = {method: fit_calibration(method, fitted_on.logits, fitted_on.labels, prevalence) for method in METHODS}
-    positive = judged_on.labels == 1
+    positive = measured_on.labels == 1
     return tuple(
         Calibrated(
             method=method,
@@ -49,5 +49,5 @@ def calibrations(
             brier=brier(probabilities, positive, patients),
         )
         for method, calibration in [*methods.items(), in_force]
-        for probabilities in [apply_calibration(calibration, judged_on.logits)]
+        for probabilities in [apply_calibration(calibration, measured_on.logits)]
     )

@@ -43,11 +43,11 @@ def fit_calibration(method: str, logits: Floats, labels: NDArray[np.int64], prev
 
 def _isotonic(logits: Floats, labels: NDArray[np.int64], weights: Floats) -> Calibration:
     """Steps that never fall, joined by straight lines; beyond the outermost images their own probability."""
-    found = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(logits, labels, weights)
+    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(logits, labels, weights)
     return {
         "method": "isotonic",
-        "logits": tuple(found.X_thresholds_.tolist()),
-        "probabilities": tuple(found.y_thresholds_.tolist()),
+        "logits": tuple(fitted.X_thresholds_.tolist()),
+        "probabilities": tuple(fitted.y_thresholds_.tolist()),
     }
 
 
@@ -84,5 +84,5 @@ def _loss(logits: Floats, targets: Floats, weights: Floats) -> float:
 
 
 def _minimise(loss: Callable[[Floats], float], start: list[float], bounds: list[Any]) -> list[float]:
-    found = minimize(loss, np.array(start), method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12})
-    return [float(value) for value in found.x]
+    fitted = minimize(loss, np.array(start), method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12})
+    return [float(value) for value in fitted.x]

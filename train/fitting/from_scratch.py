@@ -56,7 +56,7 @@ def fit(
 def study_network(recipe: Recipe) -> StudyNetwork:
     """The recipe's network section. Raises TypeError for another kind of network."""
     if not isinstance(recipe.network, StudyNetwork):
-        raise TypeError(f"expected a study_cnn network, got {recipe.network.kind}")
+        raise TypeError(f"expected a study_cnn network, got {recipe.network.architecture}")
     return recipe.network
 
 

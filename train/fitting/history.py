@@ -52,9 +52,9 @@ class StepRecorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Keras reports running means over the epoch; the batch's own value is their increment."""
         del batch
-        found = logs or {}
+        means = logs or {}
         before, count = self._sums, self._in_epoch + 1
-        self._sums = (float(found["loss"]) * count, float(found["accuracy"]) * count)
+        self._sums = (float(means["loss"]) * count, float(means["accuracy"]) * count)
         self._in_epoch = count
         step = Step(
             epoch=self._epoch,

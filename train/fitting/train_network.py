@@ -156,8 +156,8 @@ def block_means(body: keras.Model, blocks: Sequence[int], images: NDArray[np.uin
     network, images = keras.Model(body.input, pooled), at_input_size(body, images)
     parts = []
     for first in range(0, len(images), BATCH):
-        found = network.predict_on_batch(network_input(images[first : first + BATCH], mean=MEAN))
-        parts.append(found if isinstance(found, list) else [found])
+        output = network.predict_on_batch(network_input(images[first : first + BATCH], mean=MEAN))
+        parts.append(output if isinstance(output, list) else [output])
     return {block: np.concatenate(arrays) for block, arrays in zip(blocks, zip(*parts, strict=True), strict=True)}
 
 

@@ -44,7 +44,7 @@ DAMAGED = (
 
 
 class NotPretrained(UsageError):
-    """The file is not the one that was asked for; the words say how to get it."""
+    """The file is not the one that was asked for; the text say how to get it."""
 
 
 class _Tensor:
@@ -61,7 +61,7 @@ def _rebuild(storage: str, offset: int, shape: tuple[int, ...], stride: tuple[in
 class _Unpickler(pickle.Unpickler):
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream)
-        self.image_sources: dict[str, np.dtype[Any]] = {}
+        self.dtypes: dict[str, np.dtype[Any]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """Only what a state dict needs; anything else could be code."""
@@ -74,8 +74,8 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"refused {module}.{name}: not part of a state dict")
 
     def persistent_load(self, pid: Any) -> str:
-        """A storage: ("storage", kind, key, device, elements, view)."""
-        self.image_sources[pid[2]] = DTYPES[pid[1]]
+        """A storage: ("storage", type, key, device, elements, view)."""
+        self.dtypes[pid[2]] = DTYPES[pid[1]]
         return str(pid[2])
 
 
@@ -107,8 +107,8 @@ def _read(stream: IO[bytes]) -> dict[str, NDArray[Any]]:
     storages = {}
     for key in _Unpickler(stream).load():
         elements = int.from_bytes(stream.read(8), "little")
-        kind = reader.image_sources[key]
-        storages[key] = np.frombuffer(stream.read(elements * kind.itemsize), kind)
+        dtype = reader.dtypes[key]
+        storages[key] = np.frombuffer(stream.read(elements * dtype.itemsize), dtype)
     return {name: _view(tensor, storages[tensor.key]) for name, tensor in tensors.items()}
 
 
@@ -128,14 +128,14 @@ def to_keras(state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """
     arrays: dict[str, NDArray[Any]] = {}
     for name, value in state.items():
-        module, kind = name.rsplit(".", 1)
-        if kind == "num_batches_tracked" or module == "_fc":
+        module, part = name.rsplit(".", 1)
+        if part == "num_batches_tracked" or module == "_fc":
             continue
         layer = _layer_name(module)
         if value.ndim == KERNEL_DIMENSIONS:
-            arrays[f"{layer}/{kind}"] = _kernel(layer, value).astype(np.float16)
+            arrays[f"{layer}/{part}"] = _kernel(layer, value).astype(np.float16)
         else:
-            arrays[f"{layer}/{kind}"] = value.astype(np.float32)
+            arrays[f"{layer}/{part}"] = value.astype(np.float32)
     return arrays
 
 
@@ -161,8 +161,8 @@ def convert(source: Path, target: Path) -> int:
         load_imagenet(backbone(size=32), partial)
         partial.replace(target)
     except (KeyError, ValueError) as error:
-        words = error.args[0] if error.args else error
-        raise NotPretrained(f"{source}: holds another network ({words}); {SOURCE} is expected") from None
+        text = error.args[0] if error.args else error
+        raise NotPretrained(f"{source}: holds another network ({text}); {SOURCE} is expected") from None
     finally:
         partial.unlink(missing_ok=True)
     return len(arrays)

@@ -17,13 +17,13 @@ def build(network: StudyNetwork, optimizer: OptimizerSection, *, shape: tuple[in
     """The study's network. Its first layer sees grey values minus their mean, unscaled, as in MATLAB."""
     image = keras.Input(shape, name="image")
     x = keras.layers.Rescaling(GREY_MAX, name="grey_values")(image)
-    return keras.Model(image, _layers(x, network, optimizer), name=network.kind)
+    return keras.Model(image, _layers(x, network, optimizer), name=network.architecture)
 
 
 def folded(network: keras.Model, section: StudyNetwork, optimizer: OptimizerSection) -> keras.Model:
     """The same function without the rescaling layer: the first convolution carries the factor. For the box."""
     image = keras.Input(network.input_shape[1:], name="image")
-    plain = keras.Model(image, _layers(image, section, optimizer), name=section.kind)
+    plain = keras.Model(image, _layers(image, section, optimizer), name=section.architecture)
     kernel, bias, *others = network.get_weights()
     plain.set_weights([kernel * GREY_MAX, bias, *others])
     return plain

@@ -19,7 +19,7 @@ from train.networks.efficientnet_lite0 import BLOCKS, STAGES, block_name
 
 Floats32 = NDArray[np.float32]
 CLIP = 6.0
-EQUALISED_BY = 64
+RANGE_IMAGES = 64
 """Images that tell the ranges of channels."""
 HEADROOM = 1.25
 """ReLU6 clips a scaled channel only where it was that much above all of the calibration images."""
@@ -32,9 +32,9 @@ DEPTHWISE, ORDINARY = (0, 1, 3), (0, 1, 2)
 
 
 def equalize_for_int8(network: keras.Model, images: Floats32) -> None:
-    """Both steps, in place, by at most twice EQUALISED_BY of the images."""
-    some = images[:: max(1, len(images) // EQUALISED_BY)]
-    equalise(network, some)
+    """Both steps, in place, by at most twice RANGE_IMAGES of the images."""
+    some = images[:: max(1, len(images) // RANGE_IMAGES)]
+    equalize(network, some)
     correct_offsets(network, some)
 
 
@@ -45,7 +45,7 @@ def fake_quantized(network: keras.Model) -> None:
             layer.set_weights(_rounded(layer))
 
 
-def equalise(network: keras.Model, images: Floats32) -> None:
+def equalize(network: keras.Model, images: Floats32) -> None:
     """Scale channels of `network` (see `evidence_network`) in place. `images` as it takes them.
 
     Blocks that nothing reads are not in the network.
@@ -72,8 +72,8 @@ def _taps(network: keras.Model, block: int) -> list[str]:
 
 
 def _fill_clipped(network: keras.Model, pairs: Sequence[tuple[str, list[str]]], images: Floats32) -> None:
-    found = _ranges(network, [f"{norm}_relu" for norm, _ in pairs], images)
-    for (norm, readers), top in zip(pairs, found, strict=True):
+    ranges = _ranges(network, [f"{norm}_relu" for norm, _ in pairs], images)
+    for (norm, readers), top in zip(pairs, ranges, strict=True):
         _stretch(network, [norm], readers, np.clip(CLIP / np.maximum(HEADROOM * top, LEAST_RANGE), 1.0, MOST))
 
 
@@ -97,8 +97,8 @@ def _fill_linear(network: keras.Model, images: Floats32) -> None:
 def _ranges(network: keras.Model, names: Sequence[str], images: Floats32) -> list[Floats32]:
     """Largest absolute value of every channel of each layer."""
     tops = [keras.ops.max(keras.ops.abs(network.get_layer(name).output), axis=(1, 2)) for name in names]
-    found = keras.Model(network.input, tops)(images, training=False)  # once each: no graph is worth its tracing
-    return [np.asarray(part).max(axis=0) for part in (found if isinstance(found, list | tuple) else [found])]
+    maxima = keras.Model(network.input, tops)(images, training=False)  # once each: no graph is worth its tracing
+    return [np.asarray(part).max(axis=0) for part in (maxima if isinstance(maxima, list | tuple) else [maxima])]
 
 
 def _stretch(network: keras.Model, norms: Sequence[str], readers: Sequence[str], by: Floats32) -> None:

@@ -11,6 +11,7 @@ from train.augmentation.corruptions import (
     DENSITY,
     STRENGTHS,
     corrupt,
+    corrupted_copies,
 )
 
 SIDE = 224
@@ -48,9 +49,9 @@ def test_shape_and_type_stay_and_the_given_images_are_not_touched(
     name: str, images: np.ndarray, strength: int, seed: int
 ) -> None:
     before = images.copy()
-    found = corrupt(images, name, strength, seed=seed)
-    assert found.shape == images.shape
-    assert found.dtype == np.uint8
+    corrupted = corrupt(images, name, strength, seed=seed)
+    assert corrupted.shape == images.shape
+    assert corrupted.dtype == np.uint8
     np.testing.assert_array_equal(images, before)
 
 
@@ -87,9 +88,9 @@ def test_noise_is_that_of_so_many_photons(grey: int, strength: int, photons: int
     counted = np.random.default_rng(0).poisson(expected, 100_000)
     simulated = (-255 / DENSITY * np.log(np.maximum(counted, 1) / photons)).std()
     rounding = 1 / 12
-    found = corrupt(flat(grey), "quantum noise", strength).astype(float)
-    assert found.std() == pytest.approx(np.sqrt(simulated**2 + rounding), rel=0.08)
-    assert found.mean() == pytest.approx(grey, abs=0.2)
+    corrupted = corrupt(flat(grey), "quantum noise", strength).astype(float)
+    assert corrupted.std() == pytest.approx(np.sqrt(simulated**2 + rounding), rel=0.08)
+    assert corrupted.mean() == pytest.approx(grey, abs=0.2)
 
 
 @pytest.mark.parametrize(("strength", "share"), [(1, 0.05), (2, 0.10), (3, 0.15)])
@@ -110,9 +111,9 @@ def test_exposure_moves_every_grey_value_alike_and_both_ways_occur(strength: int
 @pytest.mark.parametrize("name", ["blur", "motion"])
 def test_unsharpness_keeps_the_grey_and_takes_the_detail(name: str) -> None:
     image = chest()[None]
-    found = corrupt(image, name, 3).astype(float)
-    assert found.mean() == pytest.approx(image.mean(), abs=0.3)
-    assert np.abs(np.diff(found[0], axis=0)).mean() < 0.7 * np.abs(np.diff(image[0].astype(float), axis=0)).mean()
+    corrupted = corrupt(image, name, 3).astype(float)
+    assert corrupted.mean() == pytest.approx(image.mean(), abs=0.3)
+    assert np.abs(np.diff(corrupted[0], axis=0)).mean() < 0.7 * np.abs(np.diff(image[0].astype(float), axis=0)).mean()
 
 
 def test_sharpening_adds_detail_where_blur_takes_it() -> None:
@@ -138,3 +139,23 @@ def test_letter_and_words_are_whole_in_an_upper_corner(strength: int) -> None:
 def test_what_is_no_fault_is_an_error() -> None:
     with pytest.raises(KeyError):
         corrupt(flat(1), "sunshine", 1)
+
+
+def random_images(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(40, 200, (count, 32, 32)).astype(np.uint8)
+
+
+def test_each_image_has_as_many_corrupted_copies_as_asked_for() -> None:
+    copies, rows = corrupted_copies(random_images(5), 3)
+    assert copies.shape == (15, 32, 32)
+    assert rows.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
+    assert np.mean([(form != random_images(5)[index]).any() for form, index in zip(copies, rows, strict=True)]) > 0.8
+
+
+def test_every_network_is_measured_on_the_same_copies() -> None:
+    np.testing.assert_array_equal(corrupted_copies(random_images(4), 2)[0], corrupted_copies(random_images(4), 2)[0])
+
+
+def test_none_asked_for_are_none() -> None:
+    copies, rows = corrupted_copies(random_images(4), 0)
+    assert (copies.shape, len(rows)) == ((0, 32, 32), 0)

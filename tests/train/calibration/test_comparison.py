@@ -18,9 +18,9 @@ def held(slope: float, shift: float, *, count: int, seed: int) -> HeldOutLogits:
 
 
 def compared(slope: float, shift: float) -> dict[str, Calibrated]:
-    fitted_on, judged_on = (held(slope, shift, count=4000, seed=seed) for seed in (1, 2))
+    fitted_on, measured_on = (held(slope, shift, count=4000, seed=seed) for seed in (1, 2))
     rows = calibrations(
-        fitted_on, judged_on, [str(i) for i in range(4000)], prevalence=None, in_force=("own", {"method": "none"})
+        fitted_on, measured_on, [str(i) for i in range(4000)], prevalence=None, in_force=("own", {"method": "none"})
     )
     assert [row.method for row in rows] == [*METHODS, "own"]
     assert [row.in_force for row in rows] == [False, False, False, False, True]
@@ -40,12 +40,12 @@ def test_the_way_that_can_hold_the_truth_errs_least() -> None:
     assert value(scaled["temperature"]) < 0.03 < value(scaled["none"])
 
 
-def test_the_map_in_force_is_judged_as_it_is() -> None:
+def test_the_map_in_force_is_measured_as_it_is() -> None:
     rows = compared(0.5, 1.0)
     assert (rows["own"].ece, rows["own"].brier) == (rows["none"].ece, rows["none"].brier)
 
 
-def test_the_images_that_made_a_map_do_not_judge_it() -> None:
+def test_the_images_that_made_a_map_do_not_measure_it() -> None:
     """Isotonic steps follow the labels they were fitted on: on other images they must err, or the check is none."""
     noise = [
         HeldOutLogits(logits=np.arange(400.0), labels=np.random.default_rng(s).integers(0, 2, 400)) for s in (1, 2)
@@ -63,7 +63,7 @@ def test_the_images_that_made_a_map_do_not_judge_it() -> None:
 
 def test_isotonic_is_scikit_learns() -> None:
     held_out = held(0.6, 0.3, count=500, seed=3)
-    found = fit_calibration("isotonic", held_out.logits, held_out.labels, None)
-    theirs = IsotonicRegression(out_of_bounds="clip").fit(held_out.logits, held_out.labels)
-    asked = np.linspace(-12, 12, 101)
-    assert apply_calibration(found, asked) == pytest.approx(theirs.predict(asked), abs=1e-9)
+    calibration = fit_calibration("isotonic", held_out.logits, held_out.labels, None)
+    scikit_learn = IsotonicRegression(out_of_bounds="clip").fit(held_out.logits, held_out.labels)
+    logits = np.linspace(-12, 12, 101)
+    assert apply_calibration(calibration, logits) == pytest.approx(scikit_learn.predict(logits), abs=1e-9)

@@ -20,9 +20,9 @@ def simulated(a: float, b: float, count: int = 40_000) -> tuple[np.ndarray, np.n
 
 def test_platt_finds_the_parameters_that_made_the_labels() -> None:
     logits, labels = simulated(0.6, 0.8)
-    found = fit_calibration("platt", logits, labels, None)
-    assert found["a"] == pytest.approx(0.6, abs=0.03)
-    assert found["b"] == pytest.approx(0.8, abs=0.05)
+    calibration = fit_calibration("platt", logits, labels, None)
+    assert calibration["a"] == pytest.approx(0.6, abs=0.03)
+    assert calibration["b"] == pytest.approx(0.8, abs=0.05)
 
 
 def test_temperature_finds_the_temperature_that_made_the_labels() -> None:
@@ -35,18 +35,18 @@ def test_probabilities_refer_to_the_prevalence_asked_for() -> None:
     labels = (random.random(20_000) < 0.9).astype(np.int64)
     logits = random.normal(2 * labels - 1, 1.0)
     balanced = apply_calibration(fit_calibration("platt", logits, labels, 0.5), np.zeros(1))
-    as_found = apply_calibration(fit_calibration("platt", logits, labels, None), np.zeros(1))
+    own_share = apply_calibration(fit_calibration("platt", logits, labels, None), np.zeros(1))
     assert balanced[0] == pytest.approx(0.5, abs=0.03)
-    assert as_found[0] == pytest.approx(0.9, abs=0.03)
+    assert own_share[0] == pytest.approx(0.9, abs=0.03)
 
 
 @pytest.mark.parametrize("method", ["none", "platt", "temperature", "isotonic"])
 def test_the_box_applies_the_very_same_map(method: str) -> None:
     logits, labels = simulated(0.7, -0.5, 500)
-    found = fit_calibration(method, logits, labels, 0.5)
-    on_the_box = BOX.validate_python(dict(found))
-    ours = apply_calibration(found, logits)
-    assert [on_the_box.apply(float(logit)) for logit in logits] == pytest.approx(ours.tolist(), abs=1e-12)
+    calibration = fit_calibration(method, logits, labels, 0.5)
+    on_the_box = BOX.validate_python(dict(calibration))
+    probabilities = apply_calibration(calibration, logits)
+    assert [on_the_box.apply(float(logit)) for logit in logits] == pytest.approx(probabilities.tolist(), abs=1e-12)
 
 
 @pytest.mark.parametrize("method", ["platt", "temperature"])

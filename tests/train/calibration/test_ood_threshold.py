@@ -54,8 +54,8 @@ def test_a_group_that_must_be_rejected_lies_farther_and_the_sources_stay_where_t
     fresh = random.normal(0, 1, (600, 60)).astype(np.float32)
 
     def rejected_share(*groups: np.ndarray) -> float:
-        rule = fit_ood_rule(features, sources, groups)
-        return float((rule.distances(unseen.astype(np.float32)) > np.quantile(rule.distances(fresh), 0.99)).mean())
+        fitted = fit_ood_rule(features, sources, groups)
+        return float((fitted.distances(unseen.astype(np.float32)) > np.quantile(fitted.distances(fresh), 0.99)).mean())
 
     assert rejected_share() < 0.75
     assert rejected_share(learnt.astype(np.float32)) > 0.95

@@ -86,7 +86,7 @@ def test_the_worst_source_decides_where() -> None:
     a, b = draw_logits(2000), draw_logits(400, shift=-1.5)
     both = HeldOutLogits(logits=np.concatenate([a.logits, b.logits]), labels=np.concatenate([a.labels, b.labels]))
     sources = np.repeat(["a", "b"], [2000, 400])
-    found = worst_source_logit(both, sources)
+    operating_logit = worst_source_logit(both, sources)
 
     def lowest(logit: float) -> float:
         rates = []
@@ -96,8 +96,8 @@ def test_the_worst_source_decides_where() -> None:
                 rates.append(((own >= logit) == label).mean())
         return float(min(rates))
 
-    assert lowest(found) >= max(lowest(logit) for logit in np.linspace(-3, 3, 121)) - 0.01
-    assert lowest(found) > lowest(worst_source_logit(a, np.full(2000, "a"))) + 0.05
+    assert lowest(operating_logit) >= max(lowest(logit) for logit in np.linspace(-3, 3, 121)) - 0.01
+    assert lowest(operating_logit) > lowest(worst_source_logit(a, np.full(2000, "a"))) + 0.05
 
 
 def test_a_source_with_few_images_does_not_decide() -> None:

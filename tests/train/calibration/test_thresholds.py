@@ -28,7 +28,7 @@ def test_the_thresholds_reach_their_aims_on_the_images_that_chose_them() -> None
     assert "met" in chosen.aim
 
 
-def test_too_few_images_clear_none_of_the_diseased_and_say_so() -> None:
+def test_too_few_images_clear_no_positive_and_say_so() -> None:
     probabilities, labels = draw_probabilities(20, 0.4)
     chosen = choose(probabilities, labels, AIM)
     assert not np.any(probabilities[labels == 1] < chosen.clear_below)

@@ -25,7 +25,7 @@ STUDY = Recipe.model_validate({**RECIPE, "optimizer": {"learning_rate": 1e-6}})
 EDGE = Recipe.model_validate(
     {
         **RECIPE,
-        "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
+        "network": {"architecture": "lite0", "side": 64, "outlier_blocks": [4]},
         "fine_tune": {"passes": 32, "frozen_blocks": 1},
     }
 )

@@ -31,8 +31,8 @@ def spread(toy: Path, project_root: Path, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp("spread") / "found.npz"
     command = [sys.executable, "-m", "tests.train.fitting.spread", str(toy), str(out)]
     subprocess.run(command, cwd=project_root, check=True, capture_output=True)
-    with np.load(out) as found:
-        return dict(found)
+    with np.load(out) as arrays:
+        return dict(arrays)
 
 
 @pytest.mark.timeout(900)  # the first test that asks for it trains on both devices
@@ -49,9 +49,9 @@ def test_the_study_network_comes_out_as_on_one_device(
     np.testing.assert_allclose(spread["losses"], [step.loss for step in alone.history], rtol=1e-4)
     for index, weight in enumerate(alone.network.get_weights()):
         np.testing.assert_allclose(spread[f"weight{index}"], weight, atol=1e-6)
-    said = predict(Predictor(network=alone.network, mean=alone.mean), parts["test"].images).logits
+    logits = predict(Predictor(network=alone.network, mean=alone.mean), parts["test"].images).logits
     assert spread["logits"].shape == (COUNTS["test"],)
-    np.testing.assert_allclose(spread["logits"], said, atol=1e-3)
+    np.testing.assert_allclose(spread["logits"], logits, atol=1e-3)
 
 
 def test_fine_tuning_comes_out_nearly_as_on_one_device(
@@ -88,12 +88,12 @@ def test_the_study_network_learns_in_float16_as_in_float32_once_its_gradients_fi
 ) -> None:
     """Second batches overflow until the scale of the loss has been halved often enough; these steps are left out."""
     slow = Recipe.model_validate({**RECIPE, "optimizer": {"learning_rate": 1e-8}, "epochs": 9})
-    exact, found = fit(slow, parts["train"], 1), fit(in_float16(slow), parts["train"], 1)
-    expected, losses = ([step.loss for step in each.history] for each in (exact, found))
+    exact, mixed = fit(slow, parts["train"], 1), fit(in_float16(slow), parts["train"], 1)
+    expected, losses = ([step.loss for step in each.history] for each in (exact, mixed))
     begun = next(step for step in range(3, len(losses), 2) if losses[step] < losses[1] - 0.1)
     assert 3 < begun < len(losses) - 4
     np.testing.assert_allclose(losses[begun:], expected[3 : 3 + len(losses) - begun], atol=0.02)
-    assert dtypes(found.network) == {"float32"}
+    assert dtypes(mixed.network) == {"float32"}
 
 
 @pytest.mark.timeout(900)

@@ -20,7 +20,7 @@ from train.run.trained_run import load_trained_run
 
 EDGE: dict[str, Any] = {
     "name": "toy-edge",
-    "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
+    "network": {"architecture": "lite0", "side": 64, "outlier_blocks": [4]},
     "augment": "exposure",
     "batch_size": 8,
     "seeds": [1],
@@ -131,18 +131,18 @@ def test_classes_and_sources_are_drawn_in_their_shares(tuned: Path) -> None:
     dataset.table["source"] = ["big"] * 12 + ["small"] * 4
     dataset.table["tier"] = ["A", "A", "C", "C"] * 4
     section = SamplingSection(shares={"big": (0.1, 0.3), "small": (0.3, 0.1)}, tiers={"C": 0.5})
-    found = chances(section, dataset)
+    drawn_chances = chances(section, dataset)
     labels, big = dataset.labels, dataset.table["source"] == "big"
-    assert found[labels == 0].sum() == pytest.approx(0.5)
-    assert found[(labels == 0) & big].sum() == pytest.approx(0.125)
-    assert found[(labels == 1) & big].sum() == pytest.approx(0.375)
+    assert drawn_chances[labels == 0].sum() == pytest.approx(0.5)
+    assert drawn_chances[(labels == 0) & big].sum() == pytest.approx(0.125)
+    assert drawn_chances[(labels == 1) & big].sum() == pytest.approx(0.375)
     certain = dataset.table["tier"] == "A"
-    assert found[big & (labels == 0) & certain].mean() == pytest.approx(
-        2 * found[big & (labels == 0) & ~certain].mean()
+    assert drawn_chances[big & (labels == 0) & certain].mean() == pytest.approx(
+        2 * drawn_chances[big & (labels == 0) & ~certain].mean()
     )
     draws = [draw for step in range(200) for draw in sampler(section, dataset, 1).batch(step, 8)]
     drawn = np.bincount([draw.index for draw in draws], minlength=16) / len(draws)
-    np.testing.assert_allclose(drawn, found, atol=0.03)
+    np.testing.assert_allclose(drawn, drawn_chances, atol=0.03)
     assert all(labels[draw.index] != labels[draw.donor] for draw in draws if draw.donor is not None)
     assert np.mean([draw.donor is not None for draw in draws]) == pytest.approx(
         section.acquisition_style_transfer, abs=0.05

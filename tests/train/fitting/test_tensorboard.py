@@ -16,7 +16,7 @@ from train.fitting.tensorboard import SCALARS, event_log
 from train.run.run_folder import read_json
 
 EDGE: dict[str, Any] = {
-    "network": {"kind": "lite0", "side": 64, "outlier_blocks": [4]},
+    "network": {"architecture": "lite0", "side": 64, "outlier_blocks": [4]},
     "batch_size": 8,
     "fine_tune": {"passes": 32, "frozen_blocks": 12},
     "seeds": [3],
@@ -25,14 +25,14 @@ EDGE: dict[str, Any] = {
 
 def events(folder: Path) -> dict[str, dict[int, float]]:
     """{scalar: {step: value}} of a folder's event files, as a reader takes them."""
-    found: dict[str, dict[int, float]] = {}
+    scalars: dict[str, dict[int, float]] = {}
     for file in sorted(folder.glob("events.out.tfevents.*")):
         for record in tf.data.TFRecordDataset(str(file)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
                 assert value.metadata.plugin_data.plugin_name in {"scalars", ""}
-                found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
-    return found
+                scalars.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    return scalars
 
 
 def fitted(folder: Path, **changes: Any) -> Path:
@@ -60,17 +60,17 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fitted(tmp_path_factory.mktemp("edge"), **EDGE)
 
 
-@pytest.mark.parametrize(("kind", "seeds"), [("study", [1, 2]), ("edge", [3])])
-def test_event_files_hold_what_the_history_holds(kind: str, seeds: list[int], request: pytest.FixtureRequest) -> None:
-    run = request.getfixturevalue(kind)
+@pytest.mark.parametrize(("fixture", "seeds"), [("study", [1, 2]), ("edge", [3])])
+def test_event_files_hold_the_history(fixture: str, seeds: list[int], request: pytest.FixtureRequest) -> None:
+    run = request.getfixturevalue(fixture)
     board = run.parent / "board" / "run"
     assert sorted(path.name for path in board.iterdir()) == [f"seed-{seed}" for seed in seeds]
     for seed in seeds:
-        found, history = events(board / f"seed-{seed}"), read_json(run / f"seed-{seed}" / "history.json")
-        assert found.keys() == set(SCALARS)
+        logged, history = events(board / f"seed-{seed}"), read_json(run / f"seed-{seed}" / "history.json")
+        assert logged.keys() == set(SCALARS)
         assert len(history) >= 2
         for name in SCALARS:
-            assert found[name] == pytest.approx({step["done"]: step[name] for step in history})
+            assert logged[name] == pytest.approx({step["done"]: step[name] for step in history})
 
 
 def test_the_rate_is_that_of_the_batch_in_a_schedule(edge: Path) -> None:
@@ -101,8 +101,8 @@ def test_the_command_takes_a_folder_and_refuses_a_file(
     shutil.copy(toy / "toy.yaml", tmp_path / "toy.yaml")
     arguments = ["fit", "--recipe", tmp_path / "toy.yaml", "--manifest", toy / "manifest.csv", "--images", toy]
     for where, code in ((tmp_path / "toy.yaml", 2), (tmp_path / "board", 0)):
-        asked = [*arguments, "--seeds", "1", "--out", tmp_path / "run", "--tensorboard", where]
-        monkeypatch.setattr("sys.argv", ["pneumoflag-train", *map(str, asked)])
+        options = [*arguments, "--seeds", "1", "--out", tmp_path / "run", "--tensorboard", where]
+        monkeypatch.setattr("sys.argv", ["pneumoflag-train", *map(str, options)])
         with pytest.raises(SystemExit) as stopped:
             main()
         assert int(stopped.value.code or 0) == code

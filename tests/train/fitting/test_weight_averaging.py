@@ -51,8 +51,8 @@ def test_a_run_ends_with_the_mean_of_its_seeds_beside_them(run: Path) -> None:
 
 
 def test_its_measures_are_its_own(run: Path) -> None:
-    found = read_json(run / "averaged" / "metrics.json")
-    assert found["test"]["n"] == read_json(run / "seed-1" / "metrics.json")["test"]["n"]
+    measures = read_json(run / "averaged" / "metrics.json")
+    assert measures["test"]["n"] == read_json(run / "seed-1" / "metrics.json")["test"]["n"]
     assert read_json(run / "averaged" / "environment.json")["seed"] == AVERAGED
 
 

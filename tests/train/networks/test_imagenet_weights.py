@@ -39,8 +39,8 @@ class FakeTorch:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-        for kind in ("FloatStorage", "LongStorage"):
-            setattr(torch, kind, type(kind, (), {"__module__": "torch", "__qualname__": kind}))
+        for storage in ("FloatStorage", "LongStorage"):
+            setattr(torch, storage, type(storage, (), {"__module__": "torch", "__qualname__": storage}))
 
         def _rebuild_tensor_v2(*_: Any) -> None: ...
 
@@ -68,8 +68,8 @@ class FakeTorch:
     def persistent_id(self, thing: object) -> tuple[Any, ...] | None:
         if not isinstance(thing, Storage):
             return None
-        kind = "LongStorage" if thing.array.dtype == np.int64 else "FloatStorage"
-        return ("storage", getattr(self.torch, kind), thing.key, "cpu", thing.array.size, None)
+        storage = "LongStorage" if thing.array.dtype == np.int64 else "FloatStorage"
+        return ("storage", getattr(self.torch, storage), thing.key, "cpu", thing.array.size, None)
 
 
 class Storage:
@@ -116,14 +116,14 @@ def as_torch(model: keras.Model) -> Arrays:
     arrays: Arrays = {"_fc.weight": np.zeros((1000, 1280), np.float32)}
     for layer in model.layers:
         name = TORCH_NAMES.get(layer.name) or re.sub(r"^block(\d+)_", r"_blocks.\1._", layer.name)
-        found = [np.asarray(value, np.float32) for value in layer.get_weights()]
+        arrays = [np.asarray(value, np.float32) for value in layer.get_weights()]
         if isinstance(layer, keras.layers.BatchNormalization):
-            arrays |= {f"{name}.{part}": value for part, value in zip(BN_PARTS, found, strict=True)}
+            arrays |= {f"{name}.{part}": value for part, value in zip(BN_PARTS, arrays, strict=True)}
             arrays[f"{name}.num_batches_tracked"] = np.array(1, np.int64)
         elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            arrays[f"{name}.weight"] = found[0].transpose(2, 3, 0, 1)
+            arrays[f"{name}.weight"] = arrays[0].transpose(2, 3, 0, 1)
         elif isinstance(layer, keras.layers.Conv2D):
-            arrays[f"{name}.weight"] = found[0].transpose(3, 2, 0, 1)
+            arrays[f"{name}.weight"] = arrays[0].transpose(3, 2, 0, 1)
     colours = np.array([0.5, 0.3, 0.2], np.float32).reshape(1, 3, 1, 1) / STEM_SCALE
     arrays["_conv_stem.weight"] = arrays["_conv_stem.weight"] * colours
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -131,10 +131,10 @@ def as_torch(model: keras.Model) -> Arrays:
 
 def test_a_legacy_file_is_read_without_torch(torch: FakeTorch, tmp_path: Path) -> None:
     (tmp_path / "small.pth").write_bytes(torch.legacy(small()))
-    found = read_state_dict(tmp_path / "small.pth")
-    assert found.keys() == small().keys()
+    arrays = read_state_dict(tmp_path / "small.pth")
+    assert arrays.keys() == small().keys()
     for name, array in small().items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(arrays[name], array)
     assert not isinstance(sys.modules.get("torch"), types.ModuleType)
 
 
@@ -183,11 +183,11 @@ def test_no_damage_is_worse_than_a_refusal(tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.mktemp("damaged") / "file.pth"
     path.write_bytes(bytes(damaged))
     try:
-        found = read_state_dict(path)
+        arrays = read_state_dict(path)
     except NotPretrained:
         return
     assert cut > 200
-    assert all(isinstance(array, np.ndarray) for array in found.values())
+    assert all(isinstance(array, np.ndarray) for array in arrays.values())
 
 
 @pytest.mark.parametrize("missing", [1, 8, 9, 30])
@@ -235,8 +235,8 @@ def test_another_network_is_wrong_usage_and_leaves_the_weights_as_they_were(
 
 
 def test_the_shipped_weights_are_those_that_their_readme_names() -> None:
-    words = IMAGENET.with_name("README.md").read_text()
-    assert f"this file, SHA-256 | `{hashlib.sha256(IMAGENET.read_bytes()).hexdigest()}`" in words
+    text = IMAGENET.with_name("README.md").read_text()
+    assert f"this file, SHA-256 | `{hashlib.sha256(IMAGENET.read_bytes()).hexdigest()}`" in text
     with np.load(IMAGENET) as arrays:
         assert len(arrays.files) == 245
         assert all(np.isfinite(arrays[name]).all() for name in arrays.files)

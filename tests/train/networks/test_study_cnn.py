@@ -37,7 +37,7 @@ def test_the_network_of_the_box_is_the_same_function() -> None:
 def test_one_step_is_matlabs_sgdm_with_its_weight_decay() -> None:
     optimizer = OptimizerSection(learning_rate=0.01, momentum=0.9, l2=0.5)
     keras.utils.set_random_seed(0)
-    network = build(StudyNetwork(kind="study_cnn", filters=(2,)), optimizer, shape=(8, 8, 1))
+    network = build(StudyNetwork(architecture="study_cnn", filters=(2,)), optimizer, shape=(8, 8, 1))
     network.compile(optimizer=sgdm(optimizer), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     before = [w.copy() for w in network.get_weights()]
     # A grey image of zeros leaves only the dense bias a gradient: what moves the kernels is the decay alone.

@@ -5,21 +5,20 @@ import numpy as np
 import pytest
 
 from train.networks.efficientnet_lite0 import backbone, block_output, load_imagenet
-from train.networks.evidence_head import evidence_network
-from train.quantization.cross_layer_equalization import correct_offsets, equalise
+from train.networks.evidence_head import Standard, evidence_network
+from train.quantization.cross_layer_equalization import correct_offsets, equalize
 
 SIDE = 64
 
 
 def network() -> keras.Model:
-    """A rule over two blocks, so that what lies behind them is not in it."""
+    """ImageNet's network with a random head and the features of one block."""
     body = backbone(size=SIDE)
     load_imagenet(body)
-    random = np.random.default_rng(0)
-    channels = {block: block_output(body, block).shape[-1] for block in (4, 8)}
-    weights = {block: random.normal(0, 1, count).astype(np.float32) for block, count in channels.items()}
-    features = {4: (np.zeros(channels[4], np.float32), np.ones(channels[4], np.float32))}
-    return evidence_network(body, weights, features)
+    channels = block_output(body, 4).shape[-1]
+    weight = np.random.default_rng(0).normal(0, 1, body.output.shape[-1]).astype(np.float32)
+    standard = Standard(mean=np.zeros(channels, np.float32), spread=np.ones(channels, np.float32))
+    return evidence_network(body, weight, {4: standard})
 
 
 def images(count: int, seed: int) -> np.ndarray:
@@ -30,14 +29,14 @@ def images(count: int, seed: int) -> np.ndarray:
 
 
 def ranges(model: keras.Model, layer: str) -> np.ndarray:
-    found = keras.Model(model.input, model.get_layer(layer).output).predict_on_batch(images(8, 0))
-    return np.abs(np.asarray(found)).max(axis=(0, 1, 2))
+    outputs = keras.Model(model.input, model.get_layer(layer).output).predict_on_batch(images(8, 0))
+    return np.abs(np.asarray(outputs)).max(axis=(0, 1, 2))
 
 
 def test_the_network_says_the_same_and_its_channels_fill_their_range() -> None:
     model = network()
     before, narrow = model.predict_on_batch(images(8, 0)), ranges(model, "stem_bn_relu")
-    equalise(model, images(8, 0))
+    equalize(model, images(8, 0))
     for old, new in zip(before, model.predict_on_batch(images(8, 0)), strict=True):
         np.testing.assert_allclose(new, old, atol=2e-3 * np.abs(old).max())
     alive = narrow > 0.1
@@ -65,7 +64,7 @@ def test_rounded_kernels_keep_the_mean_of_what_the_network_says() -> None:
     assert shift(corrected=True) < 0.5 * shift(corrected=False)
 
 
-@pytest.mark.parametrize("step", [equalise, correct_offsets])
+@pytest.mark.parametrize("step", [equalize, correct_offsets])
 def test_kernels_stay_finite(step: object) -> None:
     model = network()
     assert callable(step)
