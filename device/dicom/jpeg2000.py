@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 
 from device.dicom.jpeg import CodestreamFault, FrameHeader
-from device.dicom.jpeg2000_packets import CodingStyle, Grid, check_packets
+from device.dicom.jpeg2000_packets import CodingParameters, Grid, check_packets
 
 _SOC, _SOT, _SOD, _EOC = 0xFF4F, 0xFF90, 0xFF93, 0xFFD9
 _COD, _COC, _POC, _PPM, _PPT = 0xFF52, 0xFF53, 0xFF5F, 0xFF60, 0xFF61
@@ -24,9 +24,9 @@ _INVALID = re.compile(rb"\xff[\x90-\xff]")
 
 @dataclass(slots=True)
 class _Tile:
-    """A tile: its coding styles and the data of its parts."""
+    """A tile: its coding parameters and the data of its parts."""
 
-    styles: dict[int, CodingStyle]
+    codings: dict[int, CodingParameters]
     data: bytearray = field(default_factory=bytearray)
 
 
@@ -50,15 +50,15 @@ def check_complete(data: bytes) -> None:
         raise CodestreamFault(f"expected {grid.tiles} tiles, got {len(tiles)}")
     for number, tile in tiles.items():
         content = bytes(tile.data)
-        style = tile.styles[0]
-        if (_LONG_HOLE if style.has_raw_data else _HOLE) in content:
+        coding = tile.codings[0]
+        if (_LONG_HOLE if coding.has_raw_data else _HOLE) in content:
             raise CodestreamFault(f"the data of tile {number} have a hole")
-        allowed = {b"\xff\x91"} if style.has_sop else set()
-        allowed |= {b"\xff\x92"} if style.has_eph else set()
+        allowed = {b"\xff\x91"} if coding.has_sop else set()
+        allowed |= {b"\xff\x92"} if coding.has_eph else set()
         if any(match.group() not in allowed for match in _INVALID.finditer(content)):
             raise CodestreamFault(f"the data of tile {number} are damaged")
         if not has_unread_packet_headers:
-            check_packets(content, grid, number, tile.styles)
+            check_packets(content, grid, number, tile.codings)
 
 
 def _grid(data: bytes, at: int) -> Grid:
@@ -78,7 +78,7 @@ def _grid(data: bytes, at: int) -> Grid:
 
 def _tiles(data: bytes, start: int, grid: Grid) -> tuple[dict[int, _Tile], bool]:
     """All tiles up to the end mark; and whether packets are in an order or place that is not read here."""
-    main: dict[int, CodingStyle] = {}
+    main: dict[int, CodingParameters] = {}
     tiles: dict[int, _Tile] = {}
     unread = False
     at = start + 2
@@ -91,11 +91,11 @@ def _tiles(data: bytes, start: int, grid: Grid) -> tuple[dict[int, _Tile], bool]
             end = at + length if length else max(0, data.rfind(b"\xff\xd9"))
             if not at < end <= len(data) - 2:
                 raise CodestreamFault(f"tile {number} is cut off")
-            tile = tiles.setdefault(number, _Tile(styles=dict(main)))
+            tile = tiles.setdefault(number, _Tile(codings=dict(main)))
             unread |= _read_tile_part(data, at + 12, end, tile, grid)
         else:
             unread |= marker in {_POC, _PPM}
-            _read_style(marker, content, main, grid)
+            _read_coding(marker, content, main, grid)
         at = end
 
 
@@ -107,7 +107,7 @@ def _read_tile_part(data: bytes, at: int, end: int, tile: _Tile, grid: Grid) -> 
             tile.data += data[after:end]
             return unread
         unread |= marker in {_POC, _PPT}
-        _read_style(marker, content, tile.styles, grid)
+        _read_coding(marker, content, tile.codings, grid)
         at = after
     raise CodestreamFault("a tile has no data")
 
@@ -127,18 +127,18 @@ def _segment(data: bytes, at: int) -> tuple[int, bytes, int]:
     return marker, data[at + 4 : end], end
 
 
-def _read_style(marker: int, content: bytes, styles: dict[int, CodingStyle], grid: Grid) -> None:
-    """COD gives the coding style of all components (A.6.1), COC that of one (A.6.2)."""
+def _read_coding(marker: int, content: bytes, codings: dict[int, CodingParameters], grid: Grid) -> None:
+    """COD gives the coding parameters of all components (A.6.1), COC that of one (A.6.2)."""
     components = len(grid.sampling)
     if marker == _COD:
-        common = CodingStyle.of(content[5:], flags=content[0], progression=content[1], layers=content[2:4])
-        styles.update(dict.fromkeys(range(components), common))
+        common = CodingParameters.of(content[5:], flags=content[0], progression=content[1], layers=content[2:4])
+        codings.update(dict.fromkeys(range(components), common))
     elif marker == _COC:
         wide = 2 if components > 256 else 1
         component = int.from_bytes(content[:wide])
-        base = styles[0]
+        base = codings[0]
         flags = base.flags & ~1 | content[wide] & 1
         layers = base.layers.to_bytes(2)
-        styles[component] = CodingStyle.of(
+        codings[component] = CodingParameters.of(
             content[wide + 1 :], flags=flags, progression=base.progression, layers=layers
         )

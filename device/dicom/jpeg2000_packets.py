@@ -1,4 +1,4 @@
-"""JPEG 2000 packets: the data and coding style of a tile come in; a fault goes out unless they hold all packets.
+"""JPEG 2000 packets: the data and coding parameters of a tile come in; a fault goes out unless they hold all packets.
 
 Only packet headers are read (ITU-T T.800 annex B), which say how long each code-block's data are. Nothing is decoded.
 """
@@ -46,7 +46,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodingStyle:
+class CodingParameters:
     """COD or COC (A.6.1, A.6.2). `block` and `precincts` are exponents of 2, width and height."""
 
     flags: int
@@ -54,7 +54,7 @@ class CodingStyle:
     layers: int
     levels: int
     block: tuple[int, int]
-    block_style: int
+    block_modes: int
     precincts: tuple[tuple[int, int], ...]
 
     @classmethod
@@ -63,14 +63,14 @@ class CodingStyle:
         levels = content[0]
         sizes = content[5 : 6 + levels] if flags & 1 else b"\xff" * (levels + 1)
         if levels > 32 or len(sizes) <= levels:
-            raise CodestreamFault("the coding style is damaged")
+            raise CodestreamFault("the coding parameters are damaged")
         return cls(
             flags=flags,
             progression=progression,
             layers=int.from_bytes(layers),
             levels=levels,
             block=(content[1] + 2, content[2] + 2),
-            block_style=content[3],
+            block_modes=content[3],
             precincts=tuple((size & 15, size >> 4) for size in sizes),
         )
 
@@ -82,7 +82,7 @@ class CodingStyle:
     @property
     def has_raw_data(self) -> bool:
         """Not all coded data come from the arithmetic coder."""
-        return bool(self.block_style & (_BYPASS | _HIGH_THROUGHPUT))
+        return bool(self.block_modes & (_BYPASS | _HIGH_THROUGHPUT))
 
     @property
     def has_eph(self) -> bool:
@@ -96,30 +96,30 @@ class _TagTree:
     def __init__(self, columns: int, rows: int) -> None:
         self._widths: list[int] = []
         self._low: list[list[int]] = []
-        self._known: list[list[bool]] = []
+        self._exact: list[list[bool]] = []
         while True:
             self._widths.append(columns)
             self._low.append([0] * (columns * rows))
-            self._known.append([False] * (columns * rows))
+            self._exact.append([False] * (columns * rows))
             if columns * rows <= 1:
                 break
             columns, rows = (columns + 1) // 2, (rows + 1) // 2
 
     def is_below(self, column: int, row: int, threshold: int, bits: _Bits) -> bool:
-        """Whether the leaf's value is below `threshold`; reads what is not known yet."""
+        """Whether the leaf's value is below `threshold`; reads what is still open."""
         low = 0
-        known = False
+        exact = False
         for level in range(len(self._widths) - 1, -1, -1):
             node = (row >> level) * self._widths[level] + (column >> level)
             low = max(low, self._low[level][node])
-            known = self._known[level][node]
-            while not known and low < threshold:
+            exact = self._exact[level][node]
+            while not exact and low < threshold:
                 if bits.read(1):
-                    known = self._known[level][node] = True
+                    exact = self._exact[level][node] = True
                 else:
                     low += 1
             self._low[level][node] = low
-        return known and low < threshold
+        return exact and low < threshold
 
 
 class _Bits:
@@ -182,25 +182,25 @@ class _Precinct:
     top: int
     left: int
     number: int
-    style: CodingStyle
+    coding: CodingParameters
     bands: list[_Band] = field(default_factory=list)
 
 
-def check_packets(data: bytes, grid: Grid, tile: int, styles: dict[int, CodingStyle]) -> None:
+def check_packets(data: bytes, grid: Grid, tile: int, codings: dict[int, CodingParameters]) -> None:
     """Raise CodestreamFault unless `data` are exactly the packets of the tile."""
     at = 0
-    for layer, precinct in _progression(_precincts(grid, tile, styles), styles[0]):
+    for layer, precinct in _progression(_precincts(grid, tile, codings), codings[0]):
         at = _after_packet(data, at, precinct, layer)
     if at != len(data):
         raise CodestreamFault(f"tile {tile}: packets end at byte {at} of {len(data)}")
 
 
-def _progression(precincts: list[_Precinct], style: CodingStyle) -> Iterator[tuple[int, _Precinct]]:
+def _progression(precincts: list[_Precinct], coding: CodingParameters) -> Iterator[tuple[int, _Precinct]]:
     """Layer and precinct of each packet, in their order (B.12.1)."""
-    layers = range(style.layers)
-    if style.progression in {_LRCP, _RLCP}:
+    layers = range(coding.layers)
+    if coding.progression in {_LRCP, _RLCP}:
         ordered = sorted(precincts, key=lambda p: (p.resolution, p.component, p.number))
-        if style.progression == _LRCP:
+        if coding.progression == _LRCP:
             yield from ((layer, precinct) for layer in layers for precinct in ordered)
             return
         for resolution in range(max(p.resolution for p in precincts) + 1):
@@ -212,22 +212,22 @@ def _progression(precincts: list[_Precinct], style: CodingStyle) -> Iterator[tup
         _PCRL: lambda p: (p.top, p.left, p.component, p.resolution, p.number),
         _CPRL: lambda p: (p.component, p.top, p.left, p.resolution, p.number),
     }
-    if style.progression not in keys:
+    if coding.progression not in keys:
         raise CodestreamFault("the order of packets is unknown")
-    for precinct in sorted(precincts, key=keys[style.progression]):
+    for precinct in sorted(precincts, key=keys[coding.progression]):
         yield from ((layer, precinct) for layer in layers)
 
 
-def _precincts(grid: Grid, tile: int, styles: dict[int, CodingStyle]) -> list[_Precinct]:
+def _precincts(grid: Grid, tile: int, codings: dict[int, CodingParameters]) -> list[_Precinct]:
     """B.5 to B.7."""
     box = grid.tile_box(tile)
     precincts = []
     for component, (across, down) in enumerate(grid.sampling):
-        style = styles[component]
+        coding = codings[component]
         part = (-(-box[0] // across), -(-box[1] // down), -(-box[2] // across), -(-box[3] // down))
-        for resolution in range(style.levels + 1):
-            wide, high = style.precincts[resolution]
-            reduction = style.levels - resolution
+        for resolution in range(coding.levels + 1):
+            wide, high = coding.precincts[resolution]
+            reduction = coding.levels - resolution
             left, top, right, bottom = (-(-side >> reduction) for side in (part[0], part[1], part[2], part[3]))
             if left >= right or top >= bottom:
                 continue
@@ -241,27 +241,29 @@ def _precincts(grid: Grid, tile: int, styles: dict[int, CodingStyle]) -> list[_P
                         top=max(box[1], (row << high << reduction) * down),
                         left=max(box[0], (column << wide << reduction) * across),
                         number=number,
-                        style=style,
-                        bands=_bands(part, style, resolution, column, row),
+                        coding=coding,
+                        bands=_bands(part, coding, resolution, column, row),
                     )
                 )
     return precincts
 
 
-def _bands(part: tuple[int, int, int, int], style: CodingStyle, resolution: int, column: int, row: int) -> list[_Band]:
+def _bands(
+    part: tuple[int, int, int, int], coding: CodingParameters, resolution: int, column: int, row: int
+) -> list[_Band]:
     """The subbands of a precinct and their code-blocks (B.5, B.7)."""
     shrunk = 1 if resolution else 0
-    wide, high = (exponent - shrunk for exponent in style.precincts[resolution])
+    wide, high = (exponent - shrunk for exponent in coding.precincts[resolution])
     if wide < 0 or high < 0:
         raise CodestreamFault("the size of precincts is damaged")
-    level = style.levels - resolution + shrunk
+    level = coding.levels - resolution + shrunk
     bands = []
     for right, low in ((1, 0), (0, 1), (1, 1)) if resolution else ((0, 0),):
         offsets = (right << level >> 1, low << level >> 1)
         left, top, end, bottom = (-(-(part[n] - offsets[n % 2]) >> level) for n in range(4))
         left, top = max(left, column << wide), max(top, row << high)
         end, bottom = min(end, (column + 1) << wide), min(bottom, (row + 1) << high)
-        block_wide, block_high = min(style.block[0], wide), min(style.block[1], high)
+        block_wide, block_high = min(coding.block[0], wide), min(coding.block[1], high)
         columns = range(left >> block_wide, -(-end >> block_wide)) if left < end and top < bottom else range(0)
         rows = range(top >> block_high, -(-bottom >> block_high)) if columns else range(0)
         blocks = [_Block(column=x, row=y) for y in range(len(rows)) for x in range(len(columns))]
@@ -272,23 +274,23 @@ def _bands(part: tuple[int, int, int, int], style: CodingStyle, resolution: int,
 
 def _after_packet(data: bytes, at: int, precinct: _Precinct, layer: int) -> int:
     """Where the packet that begins at `at` ends (B.9, B.10)."""
-    if precinct.style.has_sop and data[at : at + 2] == b"\xff\x91":
+    if precinct.coding.has_sop and data[at : at + 2] == b"\xff\x91":
         at += 6
     bits = _Bits(data, at)
     body = 0
     if bits.read(1):
         for band in precinct.bands:
             for block in band.blocks:
-                body += _block_bytes(block, band, layer, precinct.style.block_style, bits)
+                body += _block_bytes(block, band, layer, precinct.coding.block_modes, bits)
     at = bits.align()
-    if precinct.style.has_eph and data[at : at + 2] == b"\xff\x92":
+    if precinct.coding.has_eph and data[at : at + 2] == b"\xff\x92":
         at += 2
     if at + body > len(data):
         raise CodestreamFault("packets are cut off")
     return at + body
 
 
-def _block_bytes(block: _Block, band: _Band, layer: int, block_style: int, bits: _Bits) -> int:
+def _block_bytes(block: _Block, band: _Band, layer: int, block_modes: int, bits: _Bits) -> int:
     """How many bytes the packet has of a code-block."""
     if block.included:
         if not bits.read(1):
@@ -304,7 +306,7 @@ def _block_bytes(block: _Block, band: _Band, layer: int, block_style: int, bits:
     total = 0
     while passes:
         if block.passes == block.most:
-            block.passes, block.most = 0, _passes_of_segment(block.most, block_style)
+            block.passes, block.most = 0, _passes_of_segment(block.most, block_modes)
         these = min(passes, block.most - block.passes)
         total += bits.read(block.length_bits + these.bit_length() - 1)
         block.passes += these
@@ -312,13 +314,13 @@ def _block_bytes(block: _Block, band: _Band, layer: int, block_style: int, bits:
     return total
 
 
-def _passes_of_segment(before: int, block_style: int) -> int:
+def _passes_of_segment(before: int, block_modes: int) -> int:
     """How many passes the next segment of a code-block may have; `before`: the one before, 0 for none (table D.9)."""
-    if block_style & _TERMINATE_ALL:
+    if block_modes & _TERMINATE_ALL:
         return 1
-    if block_style & _HIGH_THROUGHPUT:
+    if block_modes & _HIGH_THROUGHPUT:
         return _MAX_PASSES if before else 1
-    if block_style & _BYPASS:
+    if block_modes & _BYPASS:
         return 10 if not before else 2 if before in {1, 10} else 1
     return _MAX_PASSES
 

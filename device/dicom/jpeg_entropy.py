@@ -102,12 +102,12 @@ def _check_lossless(data: bytes, codestream: Codestream, samples: Samples) -> No
         block = values[number * rows : (number + 1) * rows]
         needed = _coded_bits(block, scan.first, first, bits_of)
         coded = data[start:end].replace(b"\xff\x00", b"\xff")
-        spare = 8 * len(coded) - needed
-        if spare < 0:
-            raise CodestreamFault(f"the coded data of rows from {number * rows} end {-spare} bits early")
-        padding = int.from_bytes(coded[-_TAIL_BYTES:]) & ((1 << spare) - 1)
-        if spare >= 8 * _TAIL_BYTES or padding not in {0, (1 << spare) - 1}:
-            raise CodestreamFault(f"the coded data of rows from {number * rows} last {spare} bits too long")
+        unused = 8 * len(coded) - needed
+        if unused < 0:
+            raise CodestreamFault(f"the coded data of rows from {number * rows} end {-unused} bits early")
+        padding = int.from_bytes(coded[-_TAIL_BYTES:]) & ((1 << unused) - 1)
+        if unused >= 8 * _TAIL_BYTES or padding not in {0, (1 << unused) - 1}:
+            raise CodestreamFault(f"the coded data of rows from {number * rows} last {unused} bits too long")
     if int(samples.max()) >> frame.precision:
         raise CodestreamFault("samples have more bits than the frame")
 

@@ -92,15 +92,15 @@ def decode(data: Data) -> NDArray[Any]:
 def _check_png(data: Data) -> None:
     """Raise RasterFault unless all critical chunks are intact and their pixels as many as the header says."""
     at, pixel_bytes = len(PNG), 0
-    inflater, kind = zlib.decompressobj(), b""
-    while kind != b"IEND":
+    inflater, chunk = zlib.decompressobj(), b""
+    while chunk != b"IEND":
         if at + 12 > len(data):
             raise RasterFault("the end of the PNG file is missing")
-        length, kind = struct.unpack_from(">I4s", data, at)
+        length, chunk = struct.unpack_from(">I4s", data, at)
         content = data[at + 8 : at + 8 + length]
-        if kind[:1].isupper() and data[at + 8 + length : at + 12 + length] != zlib.crc32(kind + content).to_bytes(4):
+        if chunk[:1].isupper() and data[at + 8 + length : at + 12 + length] != zlib.crc32(chunk + content).to_bytes(4):
             raise RasterFault("a chunk of the PNG file is damaged")
-        while kind == b"IDAT" and content:
+        while chunk == b"IDAT" and content:
             pixel_bytes += len(inflater.decompress(content, 1 << 20))
             content = inflater.unconsumed_tail
         at += 12 + length
