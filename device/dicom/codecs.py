@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from mmap import mmap
 from typing import Any
 
 import cv2
@@ -19,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from openjpeg.utils import decode as openjpeg_decode
 
+from device.dicom import jpeg, jpeg2000, jpeg_entropy
 from device.dicom.attributes import FAULTS
+from device.dicom.jpeg import CodestreamFault, FrameHeader
 from device.dicom.layout import Layout
 
 Samples = NDArray[Any]
@@ -27,49 +27,11 @@ Decoder = Callable[[bytes, Layout], Samples]
 
 
 class CodecFault(Exception):
-    """The frame cannot be decoded; the image is unreadable."""
+    """The frame cannot be decoded, or not all of it is there; the text says what is wrong. The image is unreadable."""
 
 
 class FrameTooLarge(Exception):
     """The frame says that it is larger than allowed; it is not decoded."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameHeader:
-    """What a frame says of itself."""
-
-    rows: int
-    columns: int
-    precision: int
-
-
-def jpeg_frame_header(frame: bytes | mmap) -> FrameHeader | None:
-    """From the frame header (SOF) of JPEG (ITU-T T.81 B.2.2) or JPEG-LS (T.87 C.2.2); None without one."""
-    at = 2
-    while at + 9 <= len(frame):
-        if frame[at] != 0xFF:
-            return None
-        marker = frame[at + 1]
-        if marker in {0xFF, 0x01} or 0xD0 <= marker <= 0xD8:
-            at += 1 if marker == 0xFF else 2
-            continue
-        if marker in _START_OF_FRAME:
-            precision, rows, columns = struct.unpack_from(">BHH", frame, at + 4)
-            return FrameHeader(rows=rows, columns=columns, precision=precision)
-        at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
-    return None
-
-
-_START_OF_FRAME = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
-
-
-def j2k_frame_header(frame: bytes) -> FrameHeader | None:
-    """From the SIZ marker of a JPEG 2000 codestream, bare or in a JP2 box (ITU-T T.800 A.5.1)."""
-    at = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if at < 0 or at + 43 > len(frame):
-        return None
-    right, bottom, left, top = struct.unpack_from(">4I", frame, at + 8)
-    return FrameHeader(rows=bottom - top, columns=right - left, precision=(frame[at + 42] & 0x7F) + 1)
 
 
 def decoded(frame: bytes, transfer_syntax: str, layout: Layout, max_pixels: int) -> Samples:
@@ -79,93 +41,103 @@ def decoded(frame: bytes, transfer_syntax: str, layout: Layout, max_pixels: int)
     """
     if transfer_syntax != RLE:
         _check(frame_header(frame, transfer_syntax), layout, max_pixels)
-    for decoder in DECODERS[transfer_syntax]:
+    return _by_first_decoder(frame, DECODERS[transfer_syntax], layout)
+
+
+def _by_first_decoder(frame: bytes, decoders: tuple[Decoder, ...], layout: Layout) -> Samples:
+    """What the first decoder gives that reads all of the frame."""
+    fault = ""
+    for decoder in decoders:
         try:
             samples = decoder(frame, layout)
         except cv2.error as error:
-            _raise_if_memory(error)
+            if error.code == cv2.Error.StsNoMem:
+                raise MemoryError from None
+        except CodestreamFault as error:
+            fault = fault or str(error)
         except FAULTS:
-            continue
+            pass
         else:
             if samples.shape[:2] == (layout.rows, layout.columns):
                 return samples
-    raise CodecFault
-
-
-def _raise_if_memory(error: cv2.error) -> None:
-    if error.code == cv2.Error.StsNoMem:
-        raise MemoryError from None
+    raise CodecFault(fault or "no decoder reads the frame")
 
 
 def frame_header(frame: bytes, transfer_syntax: str) -> FrameHeader | None:
     """What the frame says of itself; None when it says nothing. Not for RLE, which has no header of its own."""
-    return j2k_frame_header(frame) if transfer_syntax in _J2K_SYNTAXES else jpeg_frame_header(frame)
+    return jpeg2000.frame_header(frame) if transfer_syntax in _J2K_SYNTAXES else jpeg.frame_header(frame)
 
 
 def _check(declared: FrameHeader | None, layout: Layout, max_pixels: int) -> None:
     if declared is None:
-        raise CodecFault
+        raise CodecFault("the frame has no header")
     if declared.rows * declared.columns > max_pixels:
         raise FrameTooLarge
     if (declared.rows, declared.columns) != (layout.rows, layout.columns):
-        raise CodecFault
+        raise CodecFault("the frame has another size than Rows and Columns")
 
 
-def _jpeg_8(frame: bytes, _: Layout) -> Samples:
-    """Brightness at once: libjpeg-turbo turns colour into it faster than anything after."""
-    declared = jpeg_frame_header(frame)
-    if declared is None or declared.precision != 8:
-        raise ValueError("not of 8 bits")
-    picture = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
-    if picture is None:
-        raise ValueError("not decoded")
-    return np.asarray(picture)
+def _jpeg_by(decode: jpeg_entropy.Decode) -> Decoder:
+    """A decoder of JPEG whose frames must be complete."""
 
+    def decoder(frame: bytes, _: Layout) -> Samples:
+        codestream = jpeg.parse(frame)
+        samples = np.asarray(decode(frame))
+        jpeg_entropy.check_complete(frame, codestream, samples, decode)
+        if samples.ndim == 3 and samples.dtype == np.uint8 and codestream.frame.process != jpeg.LOSSLESS:
+            # Brightness at once: libjpeg-turbo turns colour into it faster than anything after.
+            flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+            return np.asarray(cv2.imdecode(np.frombuffer(frame, np.uint8), flags))
+        return samples
 
-def _jpeg_turbo(frame: bytes, _: Layout) -> Samples:
-    return np.asarray(imagecodecs.jpeg_decode(frame))
-
-
-def _jpeg_libjpeg(frame: bytes, _: Layout) -> Samples:
-    return np.asarray(libjpeg.decode(frame))
-
-
-def _jpeg_lossless(frame: bytes, _: Layout) -> Samples:
-    return np.asarray(imagecodecs.ljpeg_decode(frame))
+    return decoder
 
 
 def _jpeg_ls(frame: bytes, _: Layout) -> Samples:
+    """CharLS takes all of the coded data or fails; without an end mark that may take minutes."""
+    if b"\xff\xd9" not in frame:
+        raise CodestreamFault("the end mark is missing")
     return np.asarray(imagecodecs.jpegls_decode(frame))
 
 
 def _j2k(frame: bytes, _: Layout) -> Samples:
+    jpeg2000.check_complete(frame)
     return np.asarray(imagecodecs.jpeg2k_decode(frame, numthreads=2))
 
 
 def _openjpeg(frame: bytes, _: Layout) -> Samples:
+    jpeg2000.check_complete(frame)
     return np.asarray(openjpeg_decode(frame))
 
 
 def _rle(frame: bytes, layout: Layout) -> Samples:
-    """PS3.5 annex G: samples lie plane by plane."""
-    dtype = np.dtype(f"<u{layout.bits_allocated // 8}")
-    size = layout.pixels * layout.samples * dtype.itemsize
-    data = imagecodecs.dicomrle_decode(frame, dtype=dtype, out=size)
-    planes = np.frombuffer(data, dtype).reshape(layout.samples, layout.rows, layout.columns)
-    return planes[0] if layout.samples == 1 else np.moveaxis(planes, 0, -1)
+    """PS3.5 annex G: a segment for each byte of each sample, the most significant first."""
+    width = layout.bits_allocated // 8
+    count, *offsets = struct.unpack_from("<16L", frame)
+    if count != layout.samples * width or sorted(offsets[:count]) != offsets[:count] or offsets[0] < 64:
+        raise CodestreamFault(f"expected {layout.samples * width} run-length segments, got {count}")
+    ends = [*offsets[1:count], len(frame)]
+    planes = np.empty((layout.samples, layout.pixels, width), np.uint8)
+    for number, (start, end) in enumerate(zip(offsets[:count], ends, strict=True)):
+        segment = imagecodecs.packbits_decode(frame[start:end])
+        if len(segment) != layout.pixels:
+            raise CodestreamFault(f"segment {number + 1}: expected {layout.pixels} bytes, got {len(segment)}")
+        planes[number // width, :, number % width] = np.frombuffer(segment, np.uint8)
+    values = planes.view(f">u{width}").astype(f"u{width}").reshape(layout.samples, layout.rows, layout.columns)
+    return values[0] if layout.samples == 1 else np.moveaxis(values, 0, -1)
 
 
 RLE = "1.2.840.10008.1.2.5"
 _J2K_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{end}" for end in (90, 91, 201, 202, 203))
+_JPEG_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 57, 70))
+_JPEG_LS_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{end}" for end in (80, 81))
+# libjpeg-turbo is exact for restart intervals and point transforms, where others are not (dcm2niix #664).
+_JPEG = tuple(_jpeg_by(decode) for decode in (imagecodecs.jpeg_decode, libjpeg.decode, imagecodecs.ljpeg_decode))
 DECODERS: dict[str, tuple[Decoder, ...]] = {
-    "1.2.840.10008.1.2.4.50": (_jpeg_8, _jpeg_libjpeg),
-    "1.2.840.10008.1.2.4.51": (_jpeg_8, _jpeg_turbo, _jpeg_libjpeg),
-    "1.2.840.10008.1.2.4.57": (_jpeg_lossless, _jpeg_libjpeg),
-    "1.2.840.10008.1.2.4.70": (_jpeg_lossless, _jpeg_libjpeg),
-    "1.2.840.10008.1.2.4.80": (_jpeg_ls,),
-    "1.2.840.10008.1.2.4.81": (_jpeg_ls,),
-    RLE: (_rle,),
+    **dict.fromkeys(_JPEG_SYNTAXES, _JPEG),
+    **dict.fromkeys(_JPEG_LS_SYNTAXES, (_jpeg_ls,)),
     **dict.fromkeys(_J2K_SYNTAXES, (_j2k, _openjpeg)),
+    RLE: (_rle,),
 }
 """Transfer syntax to the decoders, tried in turn."""
 

@@ -86,13 +86,13 @@ def stored_of(data: bytes | mmap, element: Element, transfer_syntax: str, layout
 def _native(view: memoryview, layout: Layout) -> Stored:
     """Plain pixels. C.7.6.3.1.1; one byte more is padding to an even length."""
     if layout.bits_allocated not in {8, 16, 32} or layout.samples not in {1, 3}:
-        raise PixelFault
+        raise PixelFault("expected 1 or 3 samples of 8, 16 or 32 bits")
     dtype = np.dtype(f"{'<' if layout.little_endian else '>'}u{layout.bits_allocated // 8}")
     if layout.photometric == "YBR_FULL_422" and layout.samples == 3:
         return _native_422(view, layout)
     count = layout.pixels * layout.samples
     if len(view) < count * dtype.itemsize:
-        raise PixelFault
+        raise PixelFault(f"expected {count * dtype.itemsize} bytes of pixels, got {len(view)}")
     expected = layout.frames * count * dtype.itemsize
     values = np.frombuffer(view, dtype, count)
     odd_length = not expected <= len(view) <= expected + 1
@@ -108,7 +108,7 @@ def _native(view: memoryview, layout: Layout) -> Stored:
 def _native_422(view: memoryview, layout: Layout) -> Stored:
     """Y Y Cb Cr for two pixels (C.7.6.3.1.2); only Y is needed."""
     if layout.bits_allocated != 8 or layout.columns % 2 or len(view) < 2 * layout.pixels:
-        raise PixelFault
+        raise PixelFault("expected two bytes of each pixel")
     pairs = np.frombuffer(view, np.uint8, 2 * layout.pixels).reshape(-1, 4)
     values = np.ascontiguousarray(pairs[:, :2]).reshape(layout.rows, layout.columns)
     return Stored(values=values, layout=layout, odd_length=len(view) > 2 * layout.pixels * layout.frames + 1)
@@ -123,14 +123,14 @@ def first_frame(view: memoryview, frames: int) -> bytes:
         if tag == _SEQUENCE_END:
             break
         if tag != _ITEM or at + 8 + length > len(view):
-            raise PixelFault
+            raise PixelFault("a fragment is cut off")
         if at == 0:
             offsets = bytes(view[8 : 8 + length])
         else:
             fragments.append((at, view[at + 8 : at + 8 + length]))
         at += 8 + length
     if not fragments:
-        raise PixelFault
+        raise PixelFault("no fragment holds a frame")
     return b"".join(_of_first(fragments, offsets, frames))
 
 

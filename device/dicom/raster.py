@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from mmap import mmap
 from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from device.dicom.codecs import jpeg_frame_header
+from device.dicom import jpeg, jpeg_entropy
+from device.dicom.attributes import FAULTS
 
 Data = bytes | mmap
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
 
 
 class RasterFault(Exception):
@@ -38,29 +40,16 @@ def is_raster(head: bytes) -> bool:
 
 def size_of(data: Data) -> Size:
     """Raises RasterFault when the file does not say or is cut off."""
-    size = _png_size(data) if data[: len(PNG)] == PNG else _jpeg_size(data)
+    if data[: len(PNG)] == PNG:
+        size = _png_size(data)
+    else:
+        declared = jpeg.frame_header(data)
+        if declared is None:
+            raise RasterFault
+        size = Size(rows=declared.rows, columns=declared.columns)
     if size.rows < 1 or size.columns < 1:
         raise RasterFault
     return size
-
-
-def _jpeg_size(data: Data) -> Size:
-    declared = jpeg_frame_header(data)
-    # FF D9 cannot stand inside a scan: without it after the scan the end is lost, and libjpeg would fill up with grey.
-    if declared is None or data.find(_JPEG_END, _scan_start(data)) < 0:
-        raise RasterFault
-    return Size(rows=declared.rows, columns=declared.columns)
-
-
-def _scan_start(data: Data) -> int:
-    """Where the first scan begins: an Exif thumbnail before it has an end mark of its own."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == _JPEG_SCAN:
-            return at
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    raise RasterFault
 
 
 def _png_size(data: Data) -> Size:
@@ -76,14 +65,56 @@ def _png_size(data: Data) -> Size:
 def decode(data: Data) -> NDArray[Any]:
     """Grey values uint8 or uint16 (rows, columns); colour as brightness, turned upright by Exif, first frame.
 
-    Raises RasterFault.
+    Raises RasterFault, also for a file of which a part is missing: decoders fill it up.
     """
     try:
+        if data[: len(PNG)] == PNG:
+            _check_png(data)
+        else:
+            content = bytes(data)
+            codestream = jpeg.parse(content)
+            samples = np.asarray(imagecodecs.jpeg8_decode(content))
+            jpeg_entropy.check_complete(content, codestream, samples, imagecodecs.jpeg8_decode)
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError from None
-        raise RasterFault from None
+        raise RasterFault("no decoder reads the file") from None
+    except jpeg.CodestreamFault as error:
+        raise RasterFault(str(error)) from None
+    except FAULTS:
+        raise RasterFault("no decoder reads the file") from None
     if picture is None or picture.ndim != 2:
-        raise RasterFault
+        raise RasterFault("no decoder reads the file")
     return np.asarray(picture)
+
+
+def _check_png(data: Data) -> None:
+    """Raise RasterFault unless all critical chunks are intact and their pixels as many as the header says."""
+    at, pixel_bytes = len(PNG), 0
+    inflater, chunk = zlib.decompressobj(), b""
+    while chunk != b"IEND":
+        if at + 12 > len(data):
+            raise RasterFault("the end of the PNG file is missing")
+        length, chunk = struct.unpack_from(">I4s", data, at)
+        content = data[at + 8 : at + 8 + length]
+        if chunk[:1].isupper() and data[at + 8 + length : at + 12 + length] != zlib.crc32(chunk + content).to_bytes(4):
+            raise RasterFault("a chunk of the PNG file is damaged")
+        while chunk == b"IDAT" and content:
+            pixel_bytes += len(inflater.decompress(content, 1 << 20))
+            content = inflater.unconsumed_tail
+        at += 12 + length
+    if not inflater.eof or pixel_bytes != _png_pixel_bytes(data):
+        raise RasterFault("pixels of the PNG file are missing")
+
+
+def _png_pixel_bytes(data: Data) -> int:
+    """Bytes of all scan lines, each with its filter type (PNG third edition 7.2 and, for interlaced ones, 8.2)."""
+    columns, rows, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 0)
+    adam7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    total = 0
+    for left, top, right_by, down_by in adam7 if interlaced else ((0, 0, 1, 1),):
+        wide, high = -(-(columns - left) // right_by), -(-(rows - top) // down_by)
+        total += high * (1 + -(-wide * bits // 8)) if wide > 0 and high > 0 else 0
+    return total

@@ -44,11 +44,12 @@ _HEAD_BYTES = 4096
 
 
 class Refused(Exception):
-    """The image gets no further; `reason` says why."""
+    """The image gets no further; `reason` says why, `detail` what exactly is wrong, without any text of the file."""
 
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.value)
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +124,8 @@ def _open_raster(data: mmap.mmap, limits: LimitsConfig) -> ImageFile:
             raise Refused(Reason.TOO_LARGE)
         try:
             grey = raster.decode(data)
-        except raster.RasterFault:
-            raise Refused(Reason.UNREADABLE) from None
+        except raster.RasterFault as fault:
+            raise Refused(Reason.UNREADABLE, str(fault)) from None
         if grey.dtype == np.uint8:
             return LoadedPixels(pixels=grey, rendering=AS_IS)
         return LoadedPixels(pixels=grey, rendering=Rendering(), caveats=(Caveat.WINDOW_MISSING,))
@@ -192,8 +193,10 @@ def _load(parsed: part10.Parsed, where: pixels.Element | None, form: layout.Layo
         values = _brightness(stored.values, parsed.dataset, form)
     except (FrameTooLarge, MemoryError):
         raise Refused(Reason.TOO_LARGE) from None
-    except _UNREADABLE:
-        raise Refused(Reason.UNREADABLE) from None
+    except (pixels.PixelFault, CodecFault) as fault:
+        raise Refused(Reason.UNREADABLE, str(fault)) from None
+    except FAULTS:
+        raise Refused(Reason.UNREADABLE, "the pixels do not fit their description") from None
     caveats = (Caveat.PIXEL_DATA_LENGTH,) if stored.odd_length else ()
     return LoadedPixels(pixels=values, rendering=layout.rendering_of(parsed.dataset, stored.layout), caveats=caveats)
 

@@ -16,7 +16,7 @@ When several reasons hold, the first of this order is given; a person would name
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from device.config import GateConfig
@@ -54,10 +54,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """The network may not, and why."""
+    """The network may not, and why. `detail` is for the log: what exactly is missing, without any text of the file."""
 
     reason: Reason
     caveats: tuple[Caveat, ...] = ()
+    detail: str = field(default="", compare=False)
 
 
 GateDecision = Accepted | Rejected

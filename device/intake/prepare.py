@@ -60,9 +60,10 @@ class Prepared:
     preprocess_ms: float | None = None
 
     @classmethod
-    def unread(cls, source: Source, reason: Reason) -> Self:
+    def unread(cls, source: Source, reason: Reason, detail: str = "") -> Self:
         """An exposure of which nothing is known but that it cannot be used."""
-        return cls(exposure=empty_exposure(source), identity=Identity(), decision=Rejected(reason=reason))
+        decision = Rejected(reason=reason, detail=detail)
+        return cls(exposure=empty_exposure(source), identity=Identity(), decision=decision)
 
 
 def prepare(path: Path, *, source_hint: Source, policy: GateConfig, ages: AgeLimits, limits: LimitsConfig) -> Prepared:
@@ -74,7 +75,7 @@ def prepare(path: Path, *, source_hint: Source, policy: GateConfig, ages: AgeLim
     try:
         file = open_image_file(path, limits)
     except Refused as refusal:
-        return replace(Prepared.unread(source_hint, refusal.reason), decode_ms=_since(started))
+        return replace(Prepared.unread(source_hint, refusal.reason, refusal.detail), decode_ms=_since(started))
     decision = decide_gate(file.facts, policy, ages)
     if isinstance(decision, Rejected):
         return Prepared(exposure=file.exposure, identity=file.identity, decision=decision, decode_ms=_since(started))
@@ -89,7 +90,7 @@ def _prepare_pixels(file: ImageFile, decision: Accepted, started: float) -> Prep
         rendered = _rendered(loaded)
         _check_content(loaded, rendered)
     except Refused as refusal:
-        late = Rejected(reason=refusal.reason, caveats=decision.caveats)
+        late = Rejected(reason=refusal.reason, caveats=decision.caveats, detail=refusal.detail)
         return replace(header_only, decision=late, decode_ms=_since(started))
     caveats = decision.caveats + tuple(caveat for caveat in loaded.caveats if caveat not in decision.caveats)
     return replace(

@@ -54,7 +54,10 @@ class SandboxBroken(ExpectedError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply(Message):
-    """The worker's JSON reply for one exposure. `spent`: its memory is used up and it asks to be replaced."""
+    """The worker's JSON reply for one exposure. `spent`: its memory is used up and it asks to be replaced.
+
+    `detail`: what exactly is wrong with a rejected exposure.
+    """
 
     exposure: Exposure
     identity: Identity
@@ -64,6 +67,7 @@ class Reply(Message):
     decode_ms: Milliseconds | None
     preprocess_ms: Milliseconds | None
     spent: StrictBool
+    detail: str = ""
 
 
 class Sandbox:
@@ -102,6 +106,11 @@ class Sandbox:
         worker.send(request)
         text, image, thumbnail = worker.receive(self._limits.prepare_s)
         prepared, spent = _prepared(text, image, thumbnail)
+        if isinstance(prepared.decision, Rejected) and prepared.decision.detail:
+            log.info(
+                "exposure_unreadable",
+                extra={"reason": prepared.decision.reason.value, "detail": prepared.decision.detail},
+            )
         if spent:
             self._replace()
         return prepared
@@ -159,7 +168,7 @@ def _prepared(text: bytes, image: bytes, thumbnail: bytes) -> tuple[Prepared, bo
         raise WorkerLost("nonsense: an image for an accepted exposure expected")
     decision: GateDecision = Accepted(caveats=reply.caveats)
     if reply.reason is not None:
-        decision = Rejected(reason=reply.reason, caveats=reply.caveats)
+        decision = Rejected(reason=reply.reason, caveats=reply.caveats, detail=reply.detail)
     prepared = Prepared(
         exposure=reply.exposure,
         identity=reply.identity,
@@ -184,6 +193,7 @@ def reply_of(prepared: Prepared, *, spent: bool) -> bytes:
         decode_ms=prepared.decode_ms,
         preprocess_ms=prepared.preprocess_ms,
         spent=spent,
+        detail=decision.detail if isinstance(decision, Rejected) else "",
     )
     text = json.dumps(encode(reply)).encode()
     image = b"" if prepared.image is None else prepared.image.tobytes()
