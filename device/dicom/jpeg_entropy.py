@@ -18,8 +18,22 @@ from device.dicom.jpeg import LOSSLESS, PROGRESSIVE, Codestream, CodestreamFault
 Samples = NDArray[Any]
 Decode = Callable[[bytes], Samples]
 
-_FILLERS = tuple(bytes.fromhex(pattern * 4) for pattern in ("b6d35a9ce7214b8d76ca", "492ca56318deb4728935"))
-"""Coded data of no meaning, without FF. What one turns darker, and black already hides, the other turns brighter."""
+_FILLERS = tuple(
+    bytes.fromhex(pattern * 4)
+    for pattern in (
+        "b6d35a9ce7214b8d76ca",
+        "492ca56318deb4728935",
+        "1f84d3697ac2e50b9b46",
+        "e07b2c9685d31af4648b",
+        "5d12eb8f34a97c06d1b8",
+        "a2ed1470cb5683f92e47",
+        "73c9065ef18d2ab45c91",
+        "8c36f9a10e72d54ba36e",
+    )
+)
+"""Coded data of no meaning, without FF. Any of them may code what the picture holds already, all of them never do."""
+_FILLERS_AFTER_THE_END = 2
+"""So many are tried where each has to leave the picture as it is."""
 _HOLE = bytes(48)
 _SMALL_BYTES = 16
 """A shorter interval may decode to the same picture whatever its last bytes are."""
@@ -155,7 +169,7 @@ def _predicted(values: Samples, predictor: int) -> Samples:
 def _check_by_decoding(data: bytes, codestream: Codestream, samples: Samples, decode: Decode) -> None:
     """What follows after the end of whole data changes nothing; what replaces their end changes the picture."""
     intervals = [interval for scan in codestream.scans for interval in scan.intervals]
-    for filler in _FILLERS:
+    for filler in _FILLERS[:_FILLERS_AFTER_THE_END]:
         if not np.array_equal(samples, decode(_filled(data, intervals, 0, filler))):
             raise CodestreamFault("the coded data of a scan or restart interval end early")
     for number, scan in enumerate(codestream.scans, 1):
