@@ -30,6 +30,7 @@ from train.recipe import Recipe, StudyNetwork, edge_network
 
 SIDE = 224
 NO_IMAGES: NDArray[np.uint8] = np.zeros((0, SIDE, SIDE), np.uint8)
+IMAGES_PER_SOURCE = 500
 INVERTED = 400
 """Training images that are inverted, as a wrong photometric interpretation would; such images must be rejected."""
 LEAST_SPREAD = 1e-3
@@ -162,13 +163,17 @@ def block_means(body: keras.Model, blocks: Sequence[int], images: NDArray[np.uin
 
 
 def in_distribution_images(recipe: Recipe, dataset: LabelledImages) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
-    """Return the images and changed copies of them, uint8 (m, 224, 224), and the source of each (m,)."""
+    """Return images and changed copies of them, uint8 (m, 224, 224), and the source of each (m,).
+
+    At most IMAGES_PER_SOURCE of a source: its centre and the covariance need no more.
+    """
     random, sources = np.random.default_rng(7), image_sources(dataset)
-    copies = [
-        augmented(image, None, random, side=SIDE) for _ in range(recipe.outliers.copies) for image in dataset.images
-    ]
-    images = np.concatenate([dataset.images, np.array(copies, np.uint8).reshape(-1, SIDE, SIDE)])
-    return images, np.tile(sources, 1 + recipe.outliers.copies)
+    rows = [random.permutation(np.flatnonzero(sources == name))[:IMAGES_PER_SOURCE] for name in np.unique(sources)]
+    chosen = np.sort(np.concatenate(rows))
+    images, times = dataset.images[chosen], recipe.outliers.copies
+    copies = [augmented(image, None, random, side=SIDE) for _ in range(times) for image in images]
+    both = np.concatenate([images, np.array(copies, np.uint8).reshape(-1, SIDE, SIDE)])
+    return both, np.tile(sources[chosen], 1 + times)
 
 
 def empty_edge_network(recipe: Recipe) -> keras.Model:
