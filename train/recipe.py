@@ -165,6 +165,7 @@ class ReleaseSection(Section):
     min_years: int = Field(20, ge=0, description="youngest patient that the box lets the model classify")
     max_years: int | None = Field(None, ge=0, description="oldest; null: no limit")
     intended_use: str = Field(description="stands in manifest and model card")
+    licence: str = Field("", description="of the weights, as the images impose it; stands in manifest and model card")
     limits: str = Field("", description="what cannot be learnt from the training images; stands in the model card")
 
 

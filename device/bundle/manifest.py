@@ -198,6 +198,7 @@ class ModelDescription(Part):
     metrics: dict[str, Metric]
     measured_on: str = Field("", description="the images of the metrics")
     intended_use: str
+    licence: str = Field("", description="of the weights: what the licences of the training images impose")
     training: Training
 
     @model_validator(mode="after")

@@ -68,6 +68,7 @@ def describe(run: TrainedRun, network: Int8Network, release: Release) -> ModelDe
         metrics={},
         measured_on="",
         intended_use=section.intended_use,
+        licence=section.licence,
         training=Training(
             recipe=run.recipe.name,
             seed=manifest_seed(run.seed),

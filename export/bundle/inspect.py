@@ -75,6 +75,8 @@ def _manifest(manifest: Manifest) -> Iterator[str]:
     yield f"calibration {manifest.calibration.model_dump()}"
     yield f"recipe {training.recipe}, seed {training.seed}, training images {training.data_digest[:16]}…"
     yield f"intended use: {manifest.intended_use}"
+    if manifest.licence:
+        yield f"licence of the weights: {manifest.licence}"
 
 
 def audit_lines(audit: Audit) -> Iterator[str]:

@@ -88,6 +88,7 @@ def _uses(content: CardContent) -> tuple[str, ...]:
             "These ages are those of the population that the box is for. Whether the network was trained on them is "
             "stated under Training."
         ),
+        *((f"Licence of the weights: {content.model.licence}",) if content.model.licence else ()),
     )
 
 
