@@ -14,13 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
+from console.errors import DONE, FAILED, USAGE, ExpectedError, report
 from device.board.server import BoardServer
-from device.commands.classify_files import (
-    DONE,
-    FAILED,
-    USAGE,
-    classify_paths,
-)
+from device.commands.classify_files import classify_paths
 from device.config import BoardConfig
 from device.contract import Flag, Reason, Source
 from device.delivery.outbox import Outbox
@@ -214,17 +210,21 @@ def images(tmp_path: Path) -> Path:
 
 
 def run(images: Path, made: tuple[Any, Any], **options: Any) -> int:
+    """Return the exit code, with what is wrong on standard error as the program would write it."""
     bundle, key = made
-    return classify_paths(
-        [images],
-        bundle=bundle,
-        progress=False,
-        site_key=None,
-        trusted=[key.where],
-        backend="cpu",
-        threads=1,
-        **options,
-    )
+    try:
+        return classify_paths(
+            [images],
+            bundle=bundle,
+            progress=False,
+            site_key=None,
+            trusted=[key.where],
+            backend="cpu",
+            threads=1,
+            **options,
+        )
+    except ExpectedError as error:
+        return report(error, program="pneumoflag-device", extra="device")
 
 
 def test_classify_draws_one_overlay_for_each_image_with_a_flag(tmp_path: Path, images: Path) -> None:
