@@ -105,7 +105,7 @@ def _native(view: memoryview, layout: Layout) -> Stored:
     values = np.frombuffer(view, dtype, count)
     odd_length = not expected <= len(view) <= expected + 1
     if layout.samples == 1:
-        image, swapped = stored_bits.unswapped_words(values.reshape(layout.rows, layout.columns), layout.stored_bits)
+        image, swapped = stored_bits.with_byte_order(values.reshape(layout.rows, layout.columns), layout.stored_bits)
         return Stored(values=image, layout=layout, odd_length=odd_length, swapped=swapped)
     if layout.planar:
         values = np.moveaxis(values.reshape(layout.samples, layout.rows, layout.columns), 0, -1)

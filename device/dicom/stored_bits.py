@@ -23,7 +23,7 @@ class PixelFault(Exception):
     """Too few pixels, or values or fragments that do not hold together; the image is unreadable."""
 
 
-def unswapped_words(values: Samples, bits: StoredBits) -> tuple[Samples, bool]:
+def with_byte_order(values: Samples, bits: StoredBits) -> tuple[Samples, bool]:
     """16-bit `values` (rows, columns) with their bytes in the right order, and whether they had to be swapped.
 
     Raises PixelFault for values that have more bits than are stored.

@@ -96,14 +96,14 @@ IMAGES = {
 
 
 def _image_is_right(case: Case, exposure: Prepared) -> bool:
-    kind = case.answer["kind"]
-    if kind == "F3":
+    fault = case.answer["kind"]
+    if fault == "F3":
         return _is_inverted(exposure) if case.path.name.startswith("mod_lut") else _resembles_base(exposure)
-    if kind == "F7":
+    if fault == "F7":
         return exposure.image is None or _is_inverted(exposure)
-    if kind == "F16" and Caveat.ORIENTATION_UNCLEAR in exposure.decision.caveats:
+    if fault == "F16" and Caveat.ORIENTATION_UNCLEAR in exposure.decision.caveats:
         return True
-    return IMAGES[kind](exposure) if kind in IMAGES else True
+    return IMAGES[fault](exposure) if fault in IMAGES else True
 
 
 @needs_cases
