@@ -57,6 +57,10 @@ REASON_LABELS = {
         head="The image is unlike those the model was trained on.",
         text="Check positioning, collimation and exposure settings. Read it as usual.",
     ),
+    Reason.HEADER_CONTRADICTORY: Label(
+        head="The exposure's data contradict each other.",
+        text="Check view, body part, age and image type at the modality. Read it as usual.",
+    ),
 }
 
 EVIDENCE = Label(
@@ -77,4 +81,9 @@ CAVEAT_LABELS = {
     Caveat.WINDOW_MISSING: "display window missing: full grey range used",
     Caveat.MULTI_FRAME: "several images in one file: the first was classified",
     Caveat.PIXEL_DATA_LENGTH: "pixel data has an unexpected length",
+    Caveat.VIEW_UNCLEAR: "the stated view is unclear: check it",
+    Caveat.BODY_PART_UNCLEAR: "the stated body part is unclear: check it",
+    Caveat.AGE_UNCLEAR: "the stated age or birth date is unclear: check it",
+    Caveat.VALUES_UNCLEAR: "how pixel values become grey is unclear",
+    Caveat.ORIENTATION_UNCLEAR: "the image was turned as its header says: check it",
 }

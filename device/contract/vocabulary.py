@@ -1,4 +1,4 @@
-"""The fixed terms of the contract. Adding or removing one raises `SCHEMA`."""
+"""The fixed terms of the contract. After the first release, adding or removing one raises `SCHEMA`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Reason(StrEnum):
     UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"
     TOO_LARGE = "too_large"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
+    HEADER_CONTRADICTORY = "header_contradictory"
 
 
 class Caveat(StrEnum):
@@ -48,6 +49,11 @@ class Caveat(StrEnum):
     WINDOW_MISSING = "window_missing"
     MULTI_FRAME = "multi_frame"
     PIXEL_DATA_LENGTH = "pixel_data_length"
+    VIEW_UNCLEAR = "view_unclear"
+    BODY_PART_UNCLEAR = "body_part_unclear"
+    AGE_UNCLEAR = "age_unclear"
+    VALUES_UNCLEAR = "values_unclear"
+    ORIENTATION_UNCLEAR = "orientation_unclear"
 
 
 class Source(StrEnum):

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from device.contract import Exposure, Message, Source
 from device.dicom import vocabulary
 from device.dicom.attributes import integer, items, number, text, texts
-from device.dicom.dates import acquired_at, age_of
+from device.dicom.dates import acquired_at, age_of, has_unclear_age
 
 MAX_COUNT = 65535
 """Rows and Columns are 16-bit values (VR US); more comes from a header of another type."""
@@ -58,7 +58,8 @@ class HeaderFacts:
 
     `modalities`: the stated one and the one the SOP class implies, without those that are missing; empty for an image
     without DICOM. `body_part` is a fixed term of `vocabulary`; `frames` is 1 for a plain radiograph; `complete` is
-    false when the file ends within its header.
+    false when the file ends within its header. Unclear is a value that is there and cannot be understood; values are
+    unclear when it is not known how they become grey.
     """
 
     is_dicom: bool
@@ -71,6 +72,11 @@ class HeaderFacts:
     frames: int = 1
     window_missing: bool = False
     complete: bool = True
+    view_unclear: bool = False
+    view_contradictory: bool = False
+    body_part_contradictory: bool = False
+    age_unclear: bool = False
+    values_unclear: bool = False
 
 
 def identity_of(header: Dataset, meta: Dataset) -> Identity:
@@ -105,7 +111,7 @@ def exposure_of(header: Dataset, meta: Dataset, transfer_syntax: str) -> Exposur
 
 
 def facts_of(
-    header: Dataset, meta: Dataset, exposure: Exposure, *, has_pixels: bool, window_missing: bool
+    header: Dataset, meta: Dataset, exposure: Exposure, *, has_pixels: bool, window_missing: bool, values_unclear: bool
 ) -> HeaderFacts:
     """What the gate decides on."""
     intent = text(header, "PresentationIntentType").upper()
@@ -119,6 +125,11 @@ def facts_of(
         age_years=exposure.age_years,
         frames=max(1, integer(header, "NumberOfFrames") or 1),
         window_missing=window_missing and has_pixels,
+        view_unclear=has_unclear_view(header),
+        view_contradictory=has_contradictory_view(header),
+        body_part_contradictory=has_contradictory_body_part(header),
+        age_unclear=has_unclear_age(header),
+        values_unclear=values_unclear and has_pixels,
     )
 
 
@@ -175,6 +186,33 @@ def view_of(header: Dataset) -> vocabulary.View | None:
         return view
     named = (vocabulary.view_in(text(header, keyword)) for keyword in (*_DESCRIPTIONS, *_STEP))
     return next((view for view in named if view), None)
+
+
+def has_unclear_view(header: Dataset) -> bool:
+    """Whether View Position says something that is no view."""
+    stated = text(header, "ViewPosition")
+    return vocabulary.view_stated(stated) is None and not vocabulary.is_silent_on_view(stated)
+
+
+def has_contradictory_view(header: Dataset) -> bool:
+    """Whether one source names a frontal view and another one that is not."""
+    views = [vocabulary.view_stated(text(header, "ViewPosition"))]
+    views += [vocabulary.view_of_code(code, meaning) for code, meaning in _concepts(header, "ViewCodeSequence")]
+    views += [vocabulary.view_of_orientation(texts(header, "PatientOrientation"))]
+    views += [vocabulary.view_in(text(header, keyword)) for keyword in _DESCRIPTIONS]
+    return len({view.frontal for view in views if view}) > 1
+
+
+def has_contradictory_body_part(header: Dataset) -> bool:
+    """Whether the stated chest stands beside a code or a description of another part alone."""
+    if body_part_of(header) != vocabulary.CHEST:
+        return False
+    coded = {
+        vocabulary.body_part_of_code(code, meaning) for code, meaning in _concepts(header, "AnatomicRegionSequence")
+    }
+    described = {vocabulary.body_part_in(text(header, keyword)) for keyword in ("SeriesDescription", "ProtocolName")}
+    others = coded - {None, vocabulary.CHEST} | described - {None, vocabulary.CHEST, *vocabulary.BESIDE_CHEST}
+    return bool(others)
 
 
 def _concepts(header: Dataset, keyword: str) -> Iterable[tuple[str, str]]:

@@ -78,9 +78,10 @@ class Parsed:
 
     @property
     def transfer_syntax(self) -> str:
-        """As stated, or else as the file turned out to be written."""
+        """As stated, unless it is a plain one and the file turned out to be written in another."""
         encoded = (IMPLICIT if self.implicit else EXPLICIT) if self.little_endian else BIG_ENDIAN
-        return text(self.meta, "TransferSyntaxUID") or encoded
+        stated = text(self.meta, "TransferSyntaxUID")
+        return encoded if stated in {"", IMPLICIT, EXPLICIT, BIG_ENDIAN} else stated
 
 
 def parse(data: mmap.mmap, max_inflated_bytes: int) -> Parsed:

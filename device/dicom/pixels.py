@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.dicom import codecs
+from device.dicom import codecs, stored_bits
 from device.dicom.layout import LUMA, Layout
+from device.dicom.stored_bits import PixelFault
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 PIXEL_DATA = 0x7FE00010
@@ -27,25 +28,26 @@ SUPPORTED = NATIVE | {_ENCAPSULATED_NATIVE} | set(codecs.DECODERS)
 Samples = NDArray[Any]
 
 
-class PixelFault(Exception):
-    """Too few pixels, or fragments that do not hold together; the image is unreadable."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
-    """Where Pixel Data lies: its value starts at `start`; `length` as stated."""
+    """Where Pixel Data lies: its value starts at `start`; `length` and value representation as stated, if it is."""
 
     start: int
     length: int
+    vr: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Values of one frame, uint8 or uint16 or what a decoder made. `odd_length`: the file holds more than it says."""
+    """Values of one frame, uint8 or uint16 or what a decoder made. `odd_length`: the file holds more than it says.
+
+    `swapped`: its bytes had to change places.
+    """
 
     values: Samples
     layout: Layout
     odd_length: bool = False
+    swapped: bool = False
 
 
 def find_element(data: bytes | mmap, at: int, *, implicit: bool, little_endian: bool) -> Element | None:
@@ -57,19 +59,25 @@ def find_element(data: bytes | mmap, at: int, *, implicit: bool, little_endian: 
     group, element, length = struct.unpack_from(f"{endian}HHL", view, at)
     if group << 16 | element != PIXEL_DATA:
         return None
-    start = at + 8
-    if not implicit and bytes(view[at + 4 : at + 6]).isalpha():
+    start, vr = at + 8, bytes(view[at + 4 : at + 6])
+    if vr in {b"OB", b"OW", b"UN"} or (not implicit and vr.isalpha()):
+        # Also in a data set that is written otherwise than its meta group says.
         if at + 12 > len(view):
             return None
         length, start = struct.unpack_from(f"{endian}L", view, at + 8)[0], at + 12
-    return Element(start=start, length=length) if length and start < len(view) else None
+    else:
+        vr = b""
+    return Element(start=start, length=length, vr=vr.decode("latin-1")) if length and start < len(view) else None
 
 
 def stored_of(data: bytes | mmap, element: Element, transfer_syntax: str, layout: Layout, max_pixels: int) -> Stored:
     """The first frame's stored values. Raises PixelFault, CodecFault, FrameTooLarge."""
     view = memoryview(data)
     if element.length != UNDEFINED_LENGTH:
-        return _native(view[element.start : element.start + element.length], layout)
+        stored = _native(view[element.start : element.start + element.length], layout)
+        if element.vr == "OW" and not layout.little_endian and layout.bits_allocated == 8:
+            stored = replace(stored, values=stored_bits.unswapped_bytes(stored.values))
+        return stored
     frame = first_frame(view[element.start :], layout.frames)
     if isinstance(data, mmap):
         # The frame is a copy: the file's own pages need not stay in memory beside it.
@@ -97,7 +105,8 @@ def _native(view: memoryview, layout: Layout) -> Stored:
     values = np.frombuffer(view, dtype, count)
     odd_length = not expected <= len(view) <= expected + 1
     if layout.samples == 1:
-        return Stored(values=values.reshape(layout.rows, layout.columns), layout=layout, odd_length=odd_length)
+        image, swapped = stored_bits.with_byte_order(values.reshape(layout.rows, layout.columns), layout.stored_bits)
+        return Stored(values=image, layout=layout, odd_length=odd_length, swapped=swapped)
     if layout.planar:
         values = np.moveaxis(values.reshape(layout.samples, layout.rows, layout.columns), 0, -1)
     else:
@@ -160,10 +169,31 @@ def _as_decoded(samples: Samples, frame: bytes, transfer_syntax: str, layout: La
     if samples.dtype.kind != "u":
         return replace(layout, stored_bits=replace(stored, bits_stored=width, high_bit=width - 1, signed=True))
     precision = declared.precision if declared else layout.bits_allocated
+    if precision < stored.bits_stored:
+        # The codestream has fewer bits than the header says; a sign is in its own highest (pydicom #1150).
+        return replace(layout, stored_bits=replace(stored, bits_stored=precision, high_bit=precision - 1))
     if stored.bits_stored < precision < layout.bits_allocated or stored.high_bit >= width:
         bits = min(width, max(precision, min(stored.bits_stored, width)))
         return replace(layout, stored_bits=replace(stored, bits_stored=bits, high_bit=bits - 1))
     return layout
+
+
+def upright(values: Samples, orientation: list[str]) -> tuple[Samples, bool]:
+    """`values` turned so that rows point to the patient's left and columns to the feet, and whether that was needed.
+
+    `orientation` is Patient Orientation (C.7.6.1.1.1): where the rows and the columns point to.
+    """
+    across, down = ([*(direction[:1] for direction in orientation), "", ""])[:2]
+    if across in {"H", "F"} and down in {"L", "R"}:
+        values, across, down = values.T, down, across
+        turned = True
+    elif across in {"L", "R"} and down in {"H", "F"}:
+        turned = (across, down) != ("L", "F")
+    else:
+        return values, False
+    values = values[:, ::-1] if across == "R" else values
+    values = values[::-1] if down == "H" else values
+    return (np.ascontiguousarray(values) if turned else values), turned
 
 
 def luma(samples: Samples, photometric: str) -> Samples:

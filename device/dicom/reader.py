@@ -27,19 +27,21 @@ from device.dicom import (
     pixels,
     raster,
 )
-from device.dicom.attributes import FAULTS
+from device.dicom.attributes import FAULTS, texts
 from device.dicom.codecs import CodecFault, FrameTooLarge
 from device.dicom.header import HeaderFacts, Identity
+from device.dicom.stored_bits import PixelFault
 from device.preprocess.render import (
     AS_IS,
     Grey,
     Rendering,
+    Window,
     preprocess,
 )
 
 __all__ = ["Identity", "ImageFile", "LoadedPixels", "Refused", "open_image_file", "read_grey"]
 
-_UNREADABLE: tuple[type[Exception], ...] = (part10.NotDicom, pixels.PixelFault, CodecFault, *FAULTS)
+_UNREADABLE: tuple[type[Exception], ...] = (part10.NotDicom, PixelFault, CodecFault, *FAULTS)
 _HEAD_BYTES = 4096
 
 
@@ -163,6 +165,8 @@ def _open_dicom(data: mmap.mmap, limits: LimitsConfig) -> ImageFile:
     where = pixels.find_element(
         parsed.data, parsed.pixels_at, implicit=parsed.implicit, little_endian=parsed.little_endian
     )
+    if where is not None and where.vr:
+        parsed = replace(parsed, implicit=False)
     form = layout.layout_of(parsed.dataset, little_endian=parsed.little_endian)
     exposure = header.exposure_of(parsed.dataset, parsed.meta, parsed.transfer_syntax)
     facts = header.facts_of(
@@ -171,6 +175,7 @@ def _open_dicom(data: mmap.mmap, limits: LimitsConfig) -> ImageFile:
         exposure,
         has_pixels=where is not None,
         window_missing=form.monochrome and layout.stated_voi(parsed.dataset, form) is None,
+        values_unclear=layout.has_unclear_values(parsed.dataset, form),
     )
 
     return ImageFile(
@@ -188,17 +193,47 @@ def _load(parsed: part10.Parsed, where: pixels.Element | None, form: layout.Layo
         raise Refused(Reason.UNREADABLE)
     if form.pixels > max_pixels:
         raise Refused(Reason.TOO_LARGE)
+    if layout.has_unclear_values(parsed.dataset, form):
+        raise Refused(Reason.HEADER_CONTRADICTORY, "how pixel values become grey cannot be understood")
     try:
         stored = pixels.stored_of(parsed.data, where, parsed.transfer_syntax, form, max_pixels)
         values = _brightness(stored.values, parsed.dataset, form)
     except (FrameTooLarge, MemoryError):
         raise Refused(Reason.TOO_LARGE) from None
-    except (pixels.PixelFault, CodecFault) as fault:
+    except (PixelFault, CodecFault) as fault:
         raise Refused(Reason.UNREADABLE, str(fault)) from None
     except FAULTS:
         raise Refused(Reason.UNREADABLE, "the pixels do not fit their description") from None
-    caveats = (Caveat.PIXEL_DATA_LENGTH,) if stored.odd_length else ()
-    return LoadedPixels(pixels=values, rendering=layout.rendering_of(parsed.dataset, stored.layout), caveats=caveats)
+    return _loaded(values, stored, parsed.dataset, form)
+
+
+def _loaded(values: NDArray[Any], stored: pixels.Stored, dataset: Dataset, form: layout.Layout) -> LoadedPixels:
+    """Turned upright, with the rendering and what only the pixels show."""
+    values, turned = pixels.upright(values, texts(dataset, "PatientOrientation"))
+    rendering = layout.rendering_of(dataset, stored.layout)
+    window_lost = _is_beyond(rendering, form, stored.layout)
+    if window_lost:
+        rendering = replace(rendering, voi=AS_IS.voi if stored.layout.stored_bits.bits_stored == 8 else None)
+    noted = {
+        Caveat.PIXEL_DATA_LENGTH: stored.odd_length,
+        Caveat.ORIENTATION_UNCLEAR: turned,
+        Caveat.VALUES_UNCLEAR: stored.swapped,
+        Caveat.WINDOW_MISSING: window_lost,
+    }
+    caveats = tuple(caveat for caveat, holds in noted.items() if holds)
+    return LoadedPixels(pixels=values, rendering=rendering, caveats=caveats)
+
+
+def _is_beyond(rendering: Rendering, stated: layout.Layout, decoded: layout.Layout) -> bool:
+    """Whether the window is meant for the bits that the header states, where the codestream has no more than eight.
+
+    A picture of 8 bits under a header of 12 (fo-dicom.Codecs #75) would be near black.
+    """
+    window, bits = rendering.voi, decoded.stored_bits.bits_stored
+    if not isinstance(window, Window) or bits > 8 or stated.stored_bits.bits_stored <= bits:
+        return False
+    top = rendering.slope * ((1 << bits) - 1) + rendering.intercept
+    return window.center > top or window.width > 4 * max(1.0, abs(top))
 
 
 def _brightness(values: NDArray[Any], dataset: Dataset, form: layout.Layout) -> NDArray[Any]:

@@ -41,17 +41,34 @@ _LATERAL = frozenset(
 _OBLIQUE = frozenset(
     {"OBL", "OBLIQ", "OBLIQUE", "OBLIQUA", "OBLICUA", "SCHRAG", "SCHRAEG", "RAO", "LAO", "RPO", "LPO", "RLO", "LLO"}
 )
-_DECUBITUS = frozenset({"RLD", "LLD", "DLD", "DECUBITUS", "DECUB", "LATDECUB", "LATDEC"})
-_OTHER_VIEW = frozenset({"AXIAL", "TANGENTIAL", "TRANSTHORACIC", "LORDOTIC"})
+_DECUBITUS = frozenset({"RLD", "LLD", "DLD", "DECUBITUS", "DECUB", "DECU", "LATDECUB", "LATDEC"})
+_OTHER_VIEW = frozenset({"AXIAL", "TANGENTIAL", "TRANSTHORACIC", "LORDOTIC", "SWIMMERS", "SWIMMER"})
 _STATED = {"DEC": View.DECUBITUS, "ML": View.LATERAL, "LM": View.LATERAL, "LATER": View.LATERAL, "SIDE": View.LATERAL}
-_STATED |= {"AX": View.OTHER}
+_STATED |= {"AX": View.OTHER, "PROF": View.LATERAL, "LR": View.LATERAL}
 """Short for a view in View Position alone: elsewhere DEC may be December, and LATER is a word."""
 # Chinese, Japanese and Korean are written without spaces.
-_SCRIPT_FRONTAL = ("正位", "正面", "정면")
-_SCRIPT_LATERAL = ("側面", "侧位", "側位", "측면")
+_SCRIPT_VIEWS = (
+    (re.compile("측와|側臥|侧卧"), View.DECUBITUS),
+    (re.compile("斜|(?<!검)사위"), View.OBLIQUE),
+    (re.compile("正[、・·/ ]?[側侧]|[側侧][、・·/ ]?正|정[·/ ]?측|측[·/ ]?정"), None),
+    (re.compile("側面|[側侧]位|측면"), View.LATERAL),
+    (re.compile("[後后]前|후전"), View.PA),
+    (re.compile("前[後后]|전후"), View.AP),
+    (re.compile("正位|正面|정면"), View.FRONTAL),
+)
+"""The first that is found decides; None: frontal and lateral both."""
 _SCRIPT_CHEST = ("胸", "흉부", "가슴")
-# Looked for first: the sign of the chest also begins its bones' names.
-_SCRIPT_PARTS = {"胸椎": "TSPINE", "胸腰椎": "SPINE", "胸骨": "STERNUM", "흉추": "TSPINE", "흉골": "STERNUM"}
+_SCRIPT_PARTS = {
+    "胸椎": "TSPINE",
+    "胸腰": "SPINE",
+    "흉추": "TSPINE",
+    "흉요": "SPINE",
+    **dict.fromkeys(("胸骨", "胸锁", "胸鎖", "흉골", "흉쇄"), "STERNUM"),
+    **dict.fromkeys(("肋", "늑골", "갈비"), "RIBS"),
+    **dict.fromkeys(("锁骨", "鎖骨", "쇄골"), "CLAVICLE"),
+    **dict.fromkeys(("腹", "복부"), "ABDOMEN"),
+}
+"""Looked for first: the sign of the chest also begins its bones' names."""
 
 VIEW_CODES = {
     "399348003": View.AP,
@@ -101,6 +118,12 @@ _PARTS = _STEMS | _NAMES
 _NAME_ENDING = re.compile(r"S?(PA|AP|LAT|LATERAL|OBL|L|R|LT|RT|LEFT|RIGHT|JOINT)?")
 _POSTURE = frozenset({"HEART", "HEAD", "ARM", "HAND", "LEG", "FOOT", "HIP"})
 """What an image of the chest may mention after it: `CHEST AP HEAD UP`, `CHEST PA HANDS ON HIPS`."""
+BESIDE_CHEST = frozenset({"HEART", "ARM"})
+"""Parts that a description of a chest exposure may name alone, such as `C-ARM`."""
+_PLACED = frozenset(
+    {"ERECT", "STANDING", "UPRIGHT", "SITTING", "SUPINE", "PRONE", "PORTABLE", "BEDSIDE", "GRID", "YES", "NO"}
+    | {"MOBILE", "WALL", "TABLE", "BED", "STEHEND", "LIEGEND", "DEBOUT", "COUCHE"}
+)
 _UNSAID = frozenset({"", "UNKNOWN", "UNDEFINED", "UNSPECIFIED", "NONE", "NA", "N", "A", "OTHER", "ANY", "DEFAULT"})
 
 
@@ -109,8 +132,8 @@ def tokens(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKD", text[:MAX_TEXT].upper())
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     plain = re.sub(r"\b(POSTERO|ANTERO|LATERO)[\s./-]+(ANTERIOR|POSTERIOR|LATERAL)", r"\1\2", plain)
-    plain = re.sub(r"\b([PA])[.\s-]+([PA])\b", r"\1\2", plain)
-    plain = re.sub(r"(?<![A-Z])L\s?[./_-]\s?L(?![A-Z])", "LL", plain)
+    plain = re.sub(r"\b([PA])[.\s/-]+([PA])\b", r"\1\2", plain)
+    plain = re.sub(r"(?<![A-Z])(?:L\s?[./_-]\s?L|R\s?[-_→>]+\s?L|L\s?[-_→>]+\s?R)(?![A-Z])", " LL ", plain)
     plain = re.sub(r"(?<![A-Z])(X|CROSS)[\s_-]+TABLE(?![A-Z])", "XTABLE", plain)
     return re.findall(r"[A-Z]+", plain)
 
@@ -123,29 +146,33 @@ def view_stated(text: str) -> View | None:
 
 def view_in(text: str) -> View | None:
     """The view that a text names; None when it names none, or frontal and lateral both."""
+    if scripted := next((pair for pair in _SCRIPT_VIEWS if pair[0].search(text)), None):
+        return scripted[1]
     names = set(tokens(text))
+    names |= {_without_chest(name)[1] for name in names}
     if names & _DECUBITUS:
         return View.DECUBITUS
     if names & _OBLIQUE:
         return View.OBLIQUE
-    frontal, lateral = _frontal_in(text, names), _is_lateral(text, names)
-    if lateral:
+    frontal = _frontal_in(names)
+    named_lateral = any(word.startswith(("LATERAL", "LATEROLAT")) and word != "LATERALITY" for word in names)
+    if named_lateral or names & _LATERAL:
         return None if frontal else View.LATERAL
     return frontal or (View.OTHER if names & _OTHER_VIEW else None)
 
 
-def _frontal_in(text: str, names: set[str]) -> View | None:
+def _frontal_in(names: set[str]) -> View | None:
     pa = "PA" in names or any(word.startswith("POSTEROANT") for word in names)
     ap = "AP" in names or any(word.startswith("ANTEROPOST") for word in names)
     if pa or ap:
         return View.FRONTAL if pa and ap else View.PA if pa else View.AP
-    scripted = any(sign in text for sign in _SCRIPT_FRONTAL)
-    return View.FRONTAL if scripted or names & _FRONTAL else None
+    return View.FRONTAL if names & _FRONTAL else None
 
 
-def _is_lateral(text: str, names: set[str]) -> bool:
-    named = any(word.startswith(("LATERAL", "LATEROLAT")) and word != "LATERALITY" for word in names)
-    return named or bool(names & _LATERAL) or any(sign in text for sign in _SCRIPT_LATERAL)
+def is_silent_on_view(text: str) -> bool:
+    """Whether View Position says nothing of the view: empty, unknown, or how the patient was placed."""
+    has_script = any(c.isalpha() and not c.isascii() for c in text)
+    return not has_script and set(tokens(text)) <= _UNSAID | _PLACED
 
 
 def view_of_code(code: str, meaning: str) -> View | None:

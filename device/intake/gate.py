@@ -5,12 +5,13 @@ When several reasons hold, the first of this order is given; a person would name
 1. `too_large`: the file is above `limits.max_file_bytes`, so none of it is read
 2. `unreadable`: neither DICOM nor JPEG nor PNG, damaged, or its header cannot be parsed
 3. `wrong_modality`  4. `no_pixels`  5. `for_processing`  6. `not_chest`  7. `lateral_view`  8. `minor`
-   (and `out_of_distribution` above the model's highest age)  9. `unknown_view`  10. `unknown_age`
-11. `unsupported_transfer_syntax`  12. `too_large`: more than `limits.max_pixels`
-13. `unreadable`: the pixels cannot be decoded or are fewer than rows x columns
-14. `out_of_distribution`: the exposure is unlike the model's training set
+   (and `out_of_distribution` above the model's highest age)  9. `header_contradictory`: a value that decides cannot be
+   understood, or contradicts another  10. `unknown_view`  11. `unknown_age`
+12. `unsupported_transfer_syntax`  13. `too_large`: more than `limits.max_pixels`
+14. `unreadable`: the pixels cannot be decoded, are not all there, or fewer than rows x columns
+15. `out_of_distribution`: the exposure is unlike the model's training set
 
-3 to 10 are decided here from the header alone; pixels of a rejected exposure are never decoded.
+3 to 11 are decided here from the header alone; pixels of a rejected exposure are never decoded.
 """
 
 from __future__ import annotations
@@ -74,9 +75,9 @@ def decide_gate(facts: HeaderFacts, policy: GateConfig, ages: AgeLimits) -> Gate
 def _caveats(facts: HeaderFacts) -> Iterator[Caveat]:
     if not facts.is_dicom:
         yield Caveat.NOT_DICOM
-    if facts.view is None:
+    if facts.view is None and not facts.view_unclear:
         yield Caveat.VIEW_MISSING
-    if facts.age_years is None:
+    if facts.age_years is None and not facts.age_unclear:
         yield Caveat.AGE_MISSING
     # A picture without DICOM never names its body part: `not_dicom` says so already.
     if facts.is_dicom and facts.body_part is None:
@@ -85,6 +86,24 @@ def _caveats(facts: HeaderFacts) -> Iterator[Caveat]:
         yield Caveat.WINDOW_MISSING
     if facts.frames > 1:
         yield Caveat.MULTI_FRAME
+    yield from _caveats_of_unclear_values(facts)
+
+
+def _caveats_of_unclear_values(facts: HeaderFacts) -> Iterator[Caveat]:
+    if facts.view_unclear or facts.view_contradictory:
+        yield Caveat.VIEW_UNCLEAR
+    if facts.body_part_contradictory:
+        yield Caveat.BODY_PART_UNCLEAR
+    if facts.age_unclear:
+        yield Caveat.AGE_UNCLEAR
+    if facts.values_unclear:
+        yield Caveat.VALUES_UNCLEAR
+
+
+def _is_contradictory(facts: HeaderFacts) -> bool:
+    """A value that decides cannot be understood, and no other source says the same."""
+    undecided = (facts.view is None and facts.view_unclear) or (facts.age_years is None and facts.age_unclear)
+    return undecided or facts.view_contradictory or facts.body_part_contradictory or facts.values_unclear
 
 
 def _reasons(facts: HeaderFacts, policy: GateConfig, ages: AgeLimits) -> Iterator[Reason]:
@@ -95,6 +114,8 @@ def _reasons(facts: HeaderFacts, policy: GateConfig, ages: AgeLimits) -> Iterato
     if facts.view is not None and not facts.view.frontal:
         yield Reason.LATERAL_VIEW
     yield from _reasons_of_age(facts.age_years, ages)
+    if _is_contradictory(facts):
+        yield Reason.HEADER_CONTRADICTORY
     if facts.view is None and policy.missing_view == "reject":
         yield Reason.UNKNOWN_VIEW
     if facts.age_years is None and policy.missing_age == "reject":

@@ -76,11 +76,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lut:
-    """A lookup table: input `first` gives `values[0]`; inputs outside give the nearest entry. `bits` per entry."""
+    """A lookup table: input `first` gives `values[0]`; inputs outside give the nearest entry. `bits` per entry.
+
+    `white`: the entry that is white, where the largest one needs fewer bits than are stated.
+    """
 
     first: int
     values: NDArray[np.uint16]
     bits: int
+    white: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +175,7 @@ def _looked_up(values: NDArray[Any], lut: Lut) -> NDArray[np.float64]:
 def _voi(values: NDArray[np.float64], voi: Window | Lut | Span) -> NDArray[np.float64]:
     """Return the share of white, 0 to 1 and not yet clipped."""
     if isinstance(voi, Lut):
-        return _looked_up(values, voi) / ((1 << voi.bits) - 1)
+        return _looked_up(values, voi) / (voi.white or (1 << voi.bits) - 1)
     if isinstance(voi, Span):
         reach = voi.high - voi.low
         return (values - voi.low) / reach if reach > 0 else np.zeros_like(values)
