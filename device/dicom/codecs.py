@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from openjpeg.utils import decode as openjpeg_decode
 
-from device.dicom import jpeg, jpeg2000, jpeg_entropy
 from device.dicom.attributes import FAULTS
-from device.dicom.jpeg import CodestreamFault, FrameHeader
+from device.dicom.codestreams import jpeg, jpeg2000, jpeg_entropy
+from device.dicom.codestreams.jpeg import CodestreamFault, FrameHeader
 from device.dicom.layout import Layout
 
 Samples = NDArray[Any]

@@ -13,8 +13,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from device.dicom import jpeg, jpeg_entropy
 from device.dicom.attributes import FAULTS
+from device.dicom.codestreams import jpeg, jpeg_entropy
 
 Data = bytes | mmap
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.dicom.jpeg import LOSSLESS, PROGRESSIVE, Codestream, CodestreamFault, Scan
+from device.dicom.codestreams.jpeg import LOSSLESS, PROGRESSIVE, Codestream, CodestreamFault, Scan
 
 Samples = NDArray[Any]
 Decode = Callable[[bytes], Samples]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
-from device.dicom.jpeg import CodestreamFault
+from device.dicom.codestreams.jpeg import CodestreamFault
 
 _BYPASS, _TERMINATE_ALL, _HIGH_THROUGHPUT = 0x01, 0x04, 0x40
 _MAX_PASSES = 164

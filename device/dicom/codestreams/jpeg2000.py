@@ -10,8 +10,8 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-from device.dicom.jpeg import CodestreamFault, FrameHeader
-from device.dicom.jpeg2000_packets import CodingParameters, Grid, check_packets
+from device.dicom.codestreams.jpeg import CodestreamFault, FrameHeader
+from device.dicom.codestreams.jpeg2000_packets import CodingParameters, Grid, check_packets
 
 _SOC, _SOT, _SOD, _EOC = 0xFF4F, 0xFF90, 0xFF93, 0xFFD9
 _COD, _COC, _POC, _PPM, _PPT = 0xFF52, 0xFF53, 0xFF5F, 0xFF60, 0xFF61
