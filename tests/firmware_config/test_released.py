@@ -16,7 +16,7 @@ from device.dicom.reader import read_grey
 from device.inference.classifier import Classifier
 
 FOLDER = Path(__file__).resolve().parents[2] / "firmware_config"
-RELEASE_KEY = FOLDER / "keys" / "release.pub"
+RELEASE_KEYS = sorted((FOLDER / "keys").glob("*.pub"))
 POPULATIONS = ("adult", "paediatric")
 MOST_BYTES = 5_000_000
 MAX_IMAGES = 60
@@ -24,7 +24,7 @@ MAX_IMAGES = 60
 
 def bundle_of(population: str) -> Bundle:
     (path,) = (FOLDER / "bundles").glob(f"*{population}*.bundle")
-    return load_bundle(path, [read_public_key(RELEASE_KEY)])
+    return load_bundle(path, [read_public_key(key) for key in RELEASE_KEYS])
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def box() -> Callable[[str], Classifier]:
 
 
 @pytest.mark.parametrize("population", POPULATIONS)
-def test_it_is_signed_by_the_release_key_and_fits_every_box(population: str) -> None:
+def test_it_is_signed_by_a_release_key_and_fits_every_box(population: str) -> None:
     bundle = bundle_of(population)
     assert bundle.manifest.released
     assert bundle.manifest.outliers is not None
@@ -83,14 +83,16 @@ def auc(lower: np.ndarray, higher: np.ndarray) -> float:
     return float((ranks.sum() - len(higher) * (len(higher) + 1) / 2) / (len(higher) * len(lower)))
 
 
-def test_the_adult_network_separates_pneumonia_better_than_sources(
+def test_the_adult_network_separates_pneumonia_and_not_sources(
     box: Callable[[str], Classifier], shared_data: Path
 ) -> None:
-    """Sources still show where the label is the same; docs/experiments.md says how much and why."""
+    """Normals of two sources must score alike; docs/experiments.md has the figures of all test images."""
     classifier, adult = box("adult"), shared_data / "adult"
-    normal = logits(classifier, adult, "NIH_talo", "normal")
-    pneumonia = logits(classifier, adult, "NIH_talo", "pneumonia")
-    foreign = logits(classifier, adult, "RSNA_normal", "normal")
-    assert auc(normal, pneumonia) > 0.87
-    assert auc(normal, foreign) < 0.80
-    assert auc(foreign, pneumonia) > 0.65
+    normal, pneumonia = (logits(classifier, adult, "SIIM_COVID19", label) for label in ("normal", "pneumonia"))
+    nih_normal, nih_pneumonia = (logits(classifier, adult, "NIH_talo", label) for label in ("normal", "pneumonia"))
+    rsna_normal = logits(classifier, adult, "RSNA_normal", "normal")
+    assert auc(normal, pneumonia) > 0.80
+    assert auc(nih_normal, nih_pneumonia) > 0.75
+    assert auc(rsna_normal, nih_pneumonia) > 0.80
+    assert 0.35 <= auc(nih_normal, rsna_normal) <= 0.65
+    assert 0.35 <= auc(normal, rsna_normal) <= 0.65
