@@ -32,7 +32,7 @@ from train.run.training import has_average, train_seed, write_average
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fine-tuned run of two seeds."""
-    return trained_run(tmp_path_factory.mktemp("averaged"), fine_tune={**EDGE["fine_tune"], "passes": 16}, seeds=[1, 2])
+    return trained_run(tmp_path_factory.mktemp("averaged"), fine_tune={**EDGE["fine_tune"], "passes": 32}, seeds=[1, 2])
 
 
 def kernels(run: Path, seed: int) -> dict[str, np.ndarray]:

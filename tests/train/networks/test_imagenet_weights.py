@@ -116,14 +116,14 @@ def as_torch(model: keras.Model) -> Arrays:
     arrays: Arrays = {"_fc.weight": np.zeros((1000, 1280), np.float32)}
     for layer in model.layers:
         name = TORCH_NAMES.get(layer.name) or re.sub(r"^block(\d+)_", r"_blocks.\1._", layer.name)
-        arrays = [np.asarray(value, np.float32) for value in layer.get_weights()]
+        weights = [np.asarray(value, np.float32) for value in layer.get_weights()]
         if isinstance(layer, keras.layers.BatchNormalization):
-            arrays |= {f"{name}.{part}": value for part, value in zip(BN_PARTS, arrays, strict=True)}
+            arrays |= {f"{name}.{part}": value for part, value in zip(BN_PARTS, weights, strict=True)}
             arrays[f"{name}.num_batches_tracked"] = np.array(1, np.int64)
         elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            arrays[f"{name}.weight"] = arrays[0].transpose(2, 3, 0, 1)
+            arrays[f"{name}.weight"] = weights[0].transpose(2, 3, 0, 1)
         elif isinstance(layer, keras.layers.Conv2D):
-            arrays[f"{name}.weight"] = arrays[0].transpose(3, 2, 0, 1)
+            arrays[f"{name}.weight"] = weights[0].transpose(3, 2, 0, 1)
     colours = np.array([0.5, 0.3, 0.2], np.float32).reshape(1, 3, 1, 1) / STEM_SCALE
     arrays["_conv_stem.weight"] = arrays["_conv_stem.weight"] * colours
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
