@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 import cv2
 import imagecodecs
 import numpy as np
+import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from pydicom.pixels.encoders import RLELosslessEncoder
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow makes the files, and is in the full environment only")
 
 BASELINE, EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
 LOSSLESS, JPEG_LS, NEAR_LOSSLESS = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"

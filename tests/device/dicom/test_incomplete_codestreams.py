@@ -11,12 +11,11 @@ from shutil import which
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image
 
 from device.contract import Reason
 from device.dicom import codecs, raster
 from device.dicom.layout import layout_of
-from tests.support.codestreams import BASELINE, ENCODERS, LOSSLESS, cuts, holes, phantom
+from tests.support.codestreams import BASELINE, ENCODERS, LOSSLESS, Image, cuts, holes, phantom
 from tests.support.dicom_files import dataset, make_compressed, make_dx
 from tests.support.exposures import prepared, reason
 
